@@ -1,0 +1,77 @@
+"""`python -m pipeline <command>`: the stages as dvc.yaml calls them, and what is offered beside them."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+
+Run = Callable[[argparse.Namespace], int | None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, call, and turn an error that a person can mend into its message and exit code."""
+    chosen = _parser().parse_args(arguments)
+    run: Run = chosen.run
+    try:
+        return run(chosen) or 0
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output left, as in `... | head`
+        sys.stderr.close()
+        return 141
+
+
+# The modules are imported by the function that needs them: TensorFlow, MLflow and Ray take seconds, and
+# `--help`, download and report should not wait for what they do not use.
+
+
+def _download(chosen: argparse.Namespace) -> None:
+    from pipeline.stages.download import download
+
+    download(chosen.raw)
+
+
+def _scale(chosen: argparse.Namespace) -> None:
+    from pipeline.stages.scale import scale
+
+    scale(chosen.raw, chosen.scaled)
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from pipeline.stages.train import train
+
+    return train(chosen.scaled, chosen.runs, chosen.learning_rate, chosen.seed)
+
+
+def _report(chosen: argparse.Namespace) -> None:
+    from pipeline.stages.report import report
+
+    report(chosen.scaled, chosen.runs, chosen.report)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, run: Run, text: str, *paths: str) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=text, description=text)
+        one.set_defaults(run=run)
+        for path in paths:
+            one.add_argument(path, type=Path)
+        return one
+
+    command("download", _download, "stage: fetch and check the data set's files", "raw")
+    command("scale", _scale, "stage: decode, scale and split the images", "raw", "scaled")
+    train = command("train", _train, "stage: train one rate and seed", "scaled", "runs")
+    # Spelled as DVC spells the matrix's item in the command.
+    train.add_argument("--learning_rate", type=float, required=True)
+    train.add_argument("--seed", type=int, required=True)
+    command("report", _report, "stage: compare the runs, choose a rate", "scaled", "runs", "report")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

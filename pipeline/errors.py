@@ -1,0 +1,35 @@
+"""What can go wrong through input, and how it is said: what was expected, what came, what to do.
+
+`python -m pipeline` prints these errors as they are and leaves with `exit_code`; every other exception is
+a defect of the program and keeps its traceback.
+"""
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Root of all errors that a person can mend."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ParamsError(PipelineError):
+    """params.yaml, or a command's argument, holds something that cannot be worked with."""
+
+
+class DataError(PipelineError):
+    """A data file is not what it should be."""
+
+
+class DownloadError(PipelineError):
+    """No source delivered the data set. Exit code 75 (EX_TEMPFAIL of sysexits.h): trying later may help."""
+
+    exit_code: ClassVar[int] = 75
+
+
+class RunError(PipelineError):
+    """A run's folder is missing, incomplete or belongs to another run."""
+
+
+class ToolError(PipelineError):
+    """Something around the pipeline is missing or refuses: DVC, git, MLflow, Ray, a browser."""

@@ -1,0 +1,50 @@
+"""Arrays as .npy files: the same array gives the same bytes; no pickle is ever read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+from pipeline.storage import files
+
+
+def write(path: Path, array: NDArray[Any]) -> None:
+    with files.replacing(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def read(
+    path: Path, dtype: type[np.generic], shape: tuple[int | None, ...], *, mapped: bool = False
+) -> NDArray[Any]:
+    """Read an array whose type and shape are known; None stands for any length.
+
+    Args:
+        mapped: leave the values on disk until they are used (read-only).
+
+    Raises:
+        DataError: not there, no .npy file, a pickle, or another type or shape than expected.
+    """
+    try:
+        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: expected an array, found no file. Run `dvc repro` to make it again."
+        ) from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path}: expected a .npy array, got: {error}. Run `dvc repro` to make it again."
+        ) from error
+    fits = (
+        isinstance(array, np.ndarray)
+        and array.ndim == len(shape)
+        and all(want is None or have == want for have, want in zip(array.shape, shape, strict=True))
+    )
+    if not fits or array.dtype != np.dtype(dtype):
+        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
+        want = tuple("n" if length is None else length for length in shape)
+        raise DataError(
+            f"{path}: expected {np.dtype(dtype)} {want}, got {got}. Run `dvc repro` to make it again."
+        )
+    return array
