@@ -1,7 +1,65 @@
-"""Section `report` of params.yaml: the thresholds of the verdict."""
+"""Section `report` of params.yaml: the thresholds of the verdict and of the runs' health labels."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
 
 from pipeline.params.section import Section
 
+Share = Annotated[float, Field(ge=0, le=1, strict=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False, strict=False)]
+
+
+class HealthParams(Section):
+    """Thresholds of the labels; docs/report.md defines each label in full.
+
+    Attributes:
+        window: share of the epochs, at the end of a run, that "at the end" means; at least 4 epochs.
+        loss_floor: a loss below it counts as it, in nats: what happens down there changes nothing.
+        diverged_growth: the loss ends this many times above the first epoch's (NaN is always divergence).
+        stuck_loss: a plateau above this share of the loss of guessing, ln(10), is a high one.
+        flat_fall: a loss that falls by less than this share over the window has stopped falling.
+        oscillating_share: share of the epochs with rising loss from which a run oscillates ...
+        oscillating_rise: ... if a typical rise is at least this share of the loss.
+        spike_factor: a loss this many times above the lowest so far is a spike.
+        overfitting_rise: the validation loss ends this share above its lowest.
+    """
+
+    window: Annotated[float, Field(gt=0, le=1, strict=False)]
+    loss_floor: Positive
+    diverged_growth: Factor
+    stuck_loss: Share
+    flat_fall: Share
+    oscillating_share: Share
+    oscillating_rise: Positive
+    spike_factor: Factor
+    overfitting_rise: Positive
+
 
 class ReportParams(Section):
-    """Nothing to set yet: the verdict at this stage is the best mean validation accuracy."""
+    """Attributes:
+
+    criterion: the run's value that rates are compared by: `best_epoch`, its highest validation accuracy, or
+        `last_epoch`, the validation accuracy at its end.
+    confidence: level of every interval, test and set of rates, above 0.5 and below 1.
+    diverged_share: a rate is infeasible if more than this share of its seeds diverged.
+    coarse_ratio: neighbouring rates further apart than this factor are a coarse grid.
+    accuracy_targets: validation accuracies whose first epoch is reported, rising.
+    budgets: numbers of epochs for which the best rate is reported, rising.
+    """
+
+    criterion: Literal["best_epoch", "last_epoch"]
+    confidence: Annotated[float, Field(gt=0.5, lt=1, strict=False)]
+    diverged_share: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    coarse_ratio: Factor
+    accuracy_targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(strict=False)
+    budgets: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(strict=False)
+    health: HealthParams
+
+    @field_validator("accuracy_targets", "budgets")
+    @classmethod
+    def _rise(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        if any(after <= before for before, after in zip(values, values[1:], strict=False)):
+            raise ValueError("expected rising values, none twice")
+        return values
