@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
         sys.stderr.close()
         return 141
@@ -40,10 +42,10 @@ def _scale(chosen: argparse.Namespace) -> None:
     scale(chosen.raw, chosen.scaled)
 
 
-def _train(chosen: argparse.Namespace) -> int:
+def _train(chosen: argparse.Namespace) -> None:
     from pipeline.stages.train import train
 
-    return train(chosen.scaled, chosen.runs, chosen.learning_rate, chosen.seed)
+    train(chosen.scaled, chosen.runs, chosen.learning_rate, chosen.seed)
 
 
 def _report(chosen: argparse.Namespace) -> None:

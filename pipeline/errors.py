@@ -4,13 +4,11 @@
 a defect of the program and keeps its traceback.
 """
 
-from typing import ClassVar
-
 
 class PipelineError(Exception):
     """Root of all errors that a person can mend."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class ParamsError(PipelineError):
@@ -24,7 +22,7 @@ class DataError(PipelineError):
 class DownloadError(PipelineError):
     """No source delivered the data set. Exit code 75 (EX_TEMPFAIL of sysexits.h): trying later may help."""
 
-    exit_code: ClassVar[int] = 75
+    exit_code = 75
 
 
 class RunError(PipelineError):
@@ -33,3 +31,12 @@ class RunError(PipelineError):
 
 class ToolError(PipelineError):
     """Something around the pipeline is missing or refuses: DVC, git, MLflow, Ray, a browser."""
+
+
+class Interrupted(PipelineError):
+    """The work was stopped by a signal and can go on later. Exit code 128 + signal, as shells have it."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+        self.exit_code = 128 + signal

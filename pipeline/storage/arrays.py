@@ -1,7 +1,8 @@
 """Arrays as .npy files: the same array gives the same bytes; no pickle is ever read."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ def read(
         DataError: not there, no .npy file, a pickle, or another type or shape than expected.
     """
     try:
-        array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        array: Any = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError:
         raise DataError(
             f"{path}: expected an array, found no file. Run `dvc repro` to make it again."
@@ -47,4 +48,18 @@ def read(
         raise DataError(
             f"{path}: expected {np.dtype(dtype)} {want}, got {got}. Run `dvc repro` to make it again."
         )
-    return array
+    return cast(NDArray[Any], array)
+
+
+def read_chunks(
+    path: Path, dtype: type[np.generic], shape: tuple[int | None, ...], rows: int = 2000
+) -> Iterator[NDArray[Any]]:
+    """Read an array `rows` rows at a time; memory holds one chunk, however large the file is.
+
+    Raises:
+        DataError: as `read`.
+    """
+    size = len(read(path, dtype, shape, mapped=True))
+    for start in range(0, size, rows):
+        # Mapped anew for each chunk: the pages of the last one leave the process with it.
+        yield np.array(read(path, dtype, shape, mapped=True)[start : start + rows])

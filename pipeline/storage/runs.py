@@ -6,15 +6,19 @@ predictions.npy  the class predicted for each test image, uint8; 255 where a div
 model.keras      the trained network; loads with plain Keras
 """
 
+import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, RunError
 from pipeline.storage import arrays, files
+
+if TYPE_CHECKING:
+    import pandas as pd  # at run time in `read` alone: a training process writes runs and needs no pandas
 
 HISTORY, METRICS, PREDICTIONS, MODEL = "history.csv", "metrics.json", "predictions.npy", "model.keras"
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -32,7 +36,7 @@ class Run(NamedTuple):
 
     learning_rate: float
     seed: int
-    history: pd.DataFrame
+    history: "pd.DataFrame"
     metrics: dict[str, Any]
     predictions: NDArray[np.uint8]
 
@@ -42,15 +46,20 @@ def folder(runs: Path, learning_rate: float, seed: int) -> Path:
     return runs / f"lr-{learning_rate}" / f"seed-{seed}"
 
 
-def write_history(path: Path, history: pd.DataFrame) -> None:
-    with files.replacing(path) as temporary:
-        history.to_csv(temporary, index=False, na_rep="nan", lineterminator="\n")
+def write_history(path: Path, measures: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
+    """Write a row per epoch, counted from 1; `repr` gives the shortest text that reads back to the bit."""
+    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("epoch", *measures))
+        writer.writerows((epoch, *map(repr, row)) for epoch, row in enumerate(rows, start=1))
 
 
 def read(runs: Path, learning_rate: float, seed: int) -> Run:
     """Raises:
     RunError: the folder or one of its files is missing or damaged, or it belongs to another rate or seed.
     """
+    import pandas as pd
+
     place = folder(runs, learning_rate, seed)
     name = f"the run with learning rate {learning_rate} and seed {seed}"
     if not place.is_dir():

@@ -1,0 +1,79 @@
+"""TensorFlow and Keras, imported once, in one place, without what a training process has no use for."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline import environment
+
+_UNUSED = ("matplotlib", "pandas", "PIL", "scipy", "sklearn")
+
+
+@contextmanager
+def _without_companions() -> Iterator[None]:
+    """Keep Keras from importing packages that only its plotting, image and scikit-learn helpers use.
+
+    Keras tries each of them and does without what is missing. That saves a third of the import's time and
+    180 MB (`make bench`, table "process"). Once this block is left, they can be imported as ever.
+    """
+    absent = [name for name in _UNUSED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: import says "not found"
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what TensorFlow's C++ part writes to stderr while it loads (that no GPU was found, say).
+
+    TF_CPP_MIN_LOG_LEVEL comes too late for these lines. If the import fails, they are shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+with _quiet(), _without_companions():
+    import keras  # noqa: TID251
+    import tensorflow as tf  # noqa: TID251
+
+__all__ = ["configure", "describe_device", "has_bfloat16", "keras", "tf"]
+
+
+def configure() -> None:
+    """Make results repeat bit for bit, on a GPU too. To be called before anything is computed."""
+    tf.config.experimental.enable_op_determinism()
+    with _quiet():  # the first look for a GPU reports an error where there is none
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, enable=True)
+        tf.constant(0)
+
+
+def describe_device() -> str:
+    """What will compute: the first GPU's name, or `CPU`."""
+    for device in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
+    return "CPU"
+
+
+def has_bfloat16() -> bool:
+    """Whether products in bfloat16 are done by hardware here (a GPU, or AVX-512 BF16 or AMX)."""
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    return any(flag in environment.processor() for flag in ("avx512_bf16", "amx_bf16"))
