@@ -1,16 +1,20 @@
 """From the file to the models."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.datasets.facts import CLASSES, DATASETS
 from pipeline.errors import ParamsError
 from pipeline.params.data import DataParams
 from pipeline.params.report import ReportParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
+from pipeline.storage import files
 
 
 class Params(Section):
@@ -19,6 +23,27 @@ class Params(Section):
     data: DataParams
     train: TrainParams
     report: ReportParams
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> "Params":
+        name, held_out = self.data.dataset, self.data.validation_size
+        images = DATASETS[name].train.size
+        # `preparation.split` gives every class its share, and one image of each class to either side needs
+        # no more than this; a test holds that against every possible size.
+        if held_out and not CLASSES <= held_out <= images - CLASSES:
+            raise PydanticCustomError(
+                "unfit",
+                f"data.validation_size: expected 0, or {CLASSES} to {images - CLASSES:,} of the {images:,} "
+                f"training images of {name}, so that every class has images to train and to choose on, "
+                f"got {held_out:,}.",
+            )
+        if self.train.batch_size > images - held_out:
+            raise PydanticCustomError(
+                "unfit",
+                f"train.batch_size: expected at most the {images - held_out:,} training images of {name} "
+                f"that data.validation_size leaves, got {self.train.batch_size:,}.",
+            )
+        return self
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -44,6 +69,20 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raise ParamsError(_explain(path, error)) from None
 
 
+def override(path: Path, changes: Mapping[str, object]) -> None:
+    """Set values in a params.yaml by their dotted names; comments and all else stay as they are."""
+    yaml = YAML()
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        place = document
+        for section in sections:
+            place = place[section]
+        place[key] = value
+    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        yaml.dump(document, stream)
+
+
 def _explain(path: Path, error: ValidationError) -> str:
     lines = [f"{path}: {error.error_count()} value(s) that the study cannot work with:"]
     for detail in error.errors(include_url=False):
@@ -53,6 +92,8 @@ def _explain(path: Path, error: ValidationError) -> str:
                 lines.append(f"  {place}: unknown key. Remove it, or check its spelling.")
             case "missing":
                 lines.append(f"  {place}: missing. Add it; README.md lists what each key means.")
+            case "unfit":  # names its own place, since it is about several values
+                lines.append(f"  {detail['msg']}")
             case _:
                 message = detail["msg"].removeprefix("Value error, ")
                 lines.append(f"  {place}: {message} (got {detail['input']!r}).")

@@ -33,7 +33,7 @@ def read(path: Path, shape: tuple[int | None, ...], at_most: int) -> NDArray[np.
     """
     limit = 4 + 4 * len(shape) + at_most * math.prod(length or 1 for length in shape[1:])
     try:
-        # Random bytes hardly compress, and gzip then adds less than 1/1000: anything longer is something else.
+        # What cannot be compressed grows in gzip by less than 1/1000: a longer file is something else.
         with path.open("rb") as stream:
             compressed = stream.read(limit + limit // 1000 + 1024)
         return decode(decompress(compressed, limit), shape)
@@ -44,7 +44,7 @@ def read(path: Path, shape: tuple[int | None, ...], at_most: int) -> NDArray[np.
 
 
 def write(path: Path, values: NDArray[np.uint8]) -> None:
-    """Write a file that `read` reads; no time or name goes into it, so the same values give the same bytes."""
+    """Write a file that `read` reads; it holds no time or name: the same values give the same bytes."""
     with (
         files.replacing(path) as temporary,
         temporary.open("wb") as stream,
@@ -56,7 +56,7 @@ def write(path: Path, values: NDArray[np.uint8]) -> None:
 def digest(values: NDArray[np.uint8]) -> str:
     """SHA-256 of the IDX file that holds `values`, before compression."""
     hashed = hashlib.sha256(_header(values.shape))
-    hashed.update(np.ascontiguousarray(values))
+    hashed.update(np.ascontiguousarray(values).data)
     return hashed.hexdigest()
 
 
@@ -109,7 +109,9 @@ def decompress(compressed: bytes, limit: int) -> bytes:
         raise DataError(f"expected a gzip file, got other or damaged bytes ({error}).") from None
     if len(content) <= limit:
         if not stream.eof:
-            raise DataError(f"expected a whole gzip file, got one that breaks off ({len(compressed):,} bytes).")
+            raise DataError(
+                f"expected a whole gzip file, got one that breaks off ({len(compressed):,} bytes)."
+            )
         if stream.unused_data:
             raise DataError("expected nothing after the end of the gzip file, got further bytes.")
     return content

@@ -1,0 +1,92 @@
+"""The published files from wherever they can be had: folders and addresses, tried in order.
+
+A source is trusted with nothing: a file gets its name only after its size and SHA-256 proved right, a server
+can neither send more than the file's size nor keep us waiting for long.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pipeline.datasets.facts import File
+from pipeline.datasets.transfer import FileRefusedError, Patience, SourceDownError, fetch
+from pipeline.errors import DownloadError
+from pipeline.storage import files
+
+VARIABLE = "MNIST_MIRROR"
+
+
+class Source(NamedTuple):
+    """A folder or an http(s) address under which the files lie, and who named it."""
+
+    address: str
+    named_by: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.address)} ({self.named_by})"
+
+
+def sources(mirrors: Iterable[str]) -> list[Source]:
+    """The environment's source first, then the configured ones; a source named twice is asked once."""
+    named = [Source(os.environ.get(VARIABLE, "").strip(), VARIABLE)]
+    named += [Source(mirror, "data.mirrors") for mirror in mirrors]
+    return list({source.address: source for source in reversed(named) if source.address}.values())[::-1]
+
+
+def collect(
+    wanted: Sequence[File], from_sources: Sequence[Source], folder: Path, patience: Patience | None = None
+) -> dict[str, str]:
+    """Have every file in `folder`; those that lie there and are right already are left as they are.
+
+    Returns:
+        For each file's name where it came from.
+
+    Raises:
+        DownloadError: some file is to be had nowhere; lists each source with its reason.
+    """
+    origins = {file.name: "already there" for file in wanted if is_right(folder / file.name, file)}
+    reasons: list[str] = []
+    for source in from_sources:
+        missing = [file for file in wanted if file.name not in origins]
+        for file in missing:
+            try:
+                fetch(file, source.address, folder, patience or Patience())
+                origins[file.name] = f"from {source}"
+            except FileRefusedError as error:
+                reasons.append(f"{source}: {file.name}: {error}")
+            except SourceDownError as error:
+                reasons.append(f"{source}: {error}")
+                break
+    if lacking := [file.name for file in wanted if file.name not in origins]:
+        raise DownloadError(_explain(lacking, reasons))
+    return origins
+
+
+def is_right(path: Path, file: File) -> bool:
+    """Whether the published file, byte for byte, lies at `path`."""
+    return (
+        file.published is not None
+        and path.is_file()
+        and path.stat().st_size == file.published.size
+        and files.sha256(path) == file.published.sha256
+    )
+
+
+def shown(address: str) -> str:
+    """The address without the user name and password that it may hold."""
+    host = urlsplit(address).netloc if "://" in address else ""
+    return address.replace(host, host.rpartition("@")[2], 1) if "@" in host else address
+
+
+def _explain(missing: Sequence[str], reasons: Sequence[str]) -> str:
+    return "\n".join(
+        [
+            f"expected MNIST's files, could not get {', '.join(missing)}:",
+            *(f"  {reason}" for reason in reasons or [f"no source: {VARIABLE} and data.mirrors are empty"]),
+            "Two ways out:",
+            f"  {VARIABLE}=<folder or address> dvc repro   takes the four files from there",
+            "  make demo   runs the whole pipeline on a small sample that needs no network",
+        ]
+    )
