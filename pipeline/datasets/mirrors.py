@@ -5,14 +5,14 @@ can neither send more than the file's size nor keep us waiting for long.
 """
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from pipeline.datasets.facts import File
 from pipeline.datasets.transfer import FileRefusedError, Patience, SourceDownError, fetch
-from pipeline.errors import DownloadError
+from pipeline.errors import DataError, DownloadError
 from pipeline.storage import files
 
 VARIABLE = "MNIST_MIRROR"
@@ -30,9 +30,10 @@ class Source(NamedTuple):
 
 def sources(mirrors: Iterable[str]) -> list[Source]:
     """The environment's source first, then the configured ones; a source named twice is asked once."""
-    named = [Source(os.environ.get(VARIABLE, "").strip(), VARIABLE)]
-    named += [Source(mirror, "data.mirrors") for mirror in mirrors]
-    return list({source.address: source for source in reversed(named) if source.address}.values())[::-1]
+    named = {mirror: Source(mirror, VARIABLE) for mirror in [os.environ.get(VARIABLE, "").strip()] if mirror}
+    for mirror in mirrors:
+        named.setdefault(mirror, Source(mirror, "data.mirrors"))
+    return list(named.values())
 
 
 def collect(
@@ -45,7 +46,15 @@ def collect(
 
     Raises:
         DownloadError: some file is to be had nowhere; lists each source with its reason.
+        DataError: `folder` cannot be one.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: expected a folder for the data set's files, got: {error.strerror}. "
+            "Move away what is there."
+        ) from error
     origins = {file.name: "already there" for file in wanted if is_right(folder / file.name, file)}
     reasons: list[str] = []
     for source in from_sources:
@@ -76,8 +85,7 @@ def is_right(path: Path, file: File) -> bool:
 
 def shown(address: str) -> str:
     """The address without the user name and password that it may hold."""
-    host = urlsplit(address).netloc if "://" in address else ""
-    return address.replace(host, host.rpartition("@")[2], 1) if "@" in host else address
+    return re.sub(r"(?<=://)[^/]*@", "", address)
 
 
 def _explain(missing: Sequence[str], reasons: Sequence[str]) -> str:

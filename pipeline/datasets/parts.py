@@ -9,8 +9,6 @@ from pipeline.datasets.facts import CLASSES, SIDE, Part
 from pipeline.errors import DataError
 from pipeline.storage import idx
 
-RESTORE = "Remove the folder {folder} and run `dvc repro` to fetch the files again."
-
 
 def read(raw: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read one part from the folder of the four files.
@@ -27,7 +25,9 @@ def read(raw: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     try:
         check(images, labels, part)
     except DataError as error:
-        raise DataError(f"{raw}: {error} {RESTORE.format(folder=raw)}") from None
+        raise DataError(
+            f"{raw}: {error} Remove the folder and run `dvc repro` to fetch the files again."
+        ) from None
     return images, labels
 
 

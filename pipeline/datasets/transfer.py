@@ -34,14 +34,13 @@ class Patience(NamedTuple):
     """How long a source may take.
 
     Attributes:
-        answer: seconds until an answer begins, name look-up and all the host's addresses included.
-        silence: seconds without a single byte.
-        slowest: bytes per second, on average after the first `answer` seconds.
+        wait: seconds until an answer begins, name look-up and all the host's addresses included; also the
+            longest silence while it comes.
+        slowest: bytes per second, on average after the first `wait` seconds.
         retries: further attempts where one may help, after a pause of 1 second, then 2, and so on.
     """
 
-    answer: float = 15
-    silence: float = 10
+    wait: float = 15
     slowest: float = 20_000
     retries: int = 2
 
@@ -133,7 +132,7 @@ def _download(url: str, stream: BinaryIO, expected: Published, patience: Patienc
 
 def _chunks(response: requests.Response, patience: Patience, size: int) -> Iterator[bytes]:
     """The bytes as they were sent; requests would unpack a .gz that the server labels as an encoding."""
-    until = time.monotonic() + patience.answer + size / patience.slowest
+    until = time.monotonic() + patience.wait + size / patience.slowest
     received = 0
     while True:
         try:
@@ -163,20 +162,23 @@ def _answer(url: str, patience: Patience) -> Iterator[requests.Response]:
 
     def ask() -> None:
         try:
-            timeouts = (patience.answer, patience.silence)
             # The bytes as they are stored; no compression on top that would hide their number.
             headers = {"Accept-Encoding": "identity"}
-            answers.put(requests.get(url, stream=True, timeout=timeouts, headers=headers))
+            answers.put(requests.get(url, stream=True, timeout=patience.wait, headers=headers))
         except Exception as error:  # handed to the thread that waits
             answers.put(error)
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=patience.answer)
+        answer = answers.get(timeout=patience.wait)
     except queue.Empty:
-        raise SourceDownError(f"no answer within {patience.answer:g} seconds") from None
-    if isinstance(answer, Exception):
+        answer = requests.Timeout()
+    if isinstance(answer, requests.Timeout):  # another attempt would double the wait
+        raise SourceDownError(f"no answer within {patience.wait:g} seconds")
+    if isinstance(answer, requests.RequestException):
         raise answer
+    if isinstance(answer, Exception):
+        raise SourceDownError(_reason(answer)) from answer
     with answer:
         yield answer
 

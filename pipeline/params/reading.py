@@ -14,6 +14,7 @@ from pipeline.params.data import DataParams
 from pipeline.params.report import ReportParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
+from pipeline.params.wording import explain, unreadable
 from pipeline.storage import files
 
 
@@ -59,14 +60,12 @@ def load(path: Path = Path("params.yaml")) -> Params:
             f"{path}: expected the study's parameters, got: {error.strerror}. "
             "Run from the repository's root, or restore the file with git."
         ) from error
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise ParamsError(
-            f"{path}: expected YAML, got: {error}. Mend that place, or restore the file with git."
-        ) from error
+    except (YAMLError, ValueError, RecursionError) as error:  # not UTF-8 is a ValueError
+        raise ParamsError(unreadable(path, error)) from error
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ParamsError(_explain(path, error)) from None
+        raise ParamsError(explain(path, error)) from None
 
 
 def override(path: Path, changes: Mapping[str, object]) -> None:
@@ -81,20 +80,3 @@ def override(path: Path, changes: Mapping[str, object]) -> None:
         place[key] = value
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)
-
-
-def _explain(path: Path, error: ValidationError) -> str:
-    lines = [f"{path}: {error.error_count()} value(s) that the study cannot work with:"]
-    for detail in error.errors(include_url=False):
-        place = ".".join(str(part) for part in detail["loc"]) or "the file"
-        match detail["type"]:
-            case "extra_forbidden":
-                lines.append(f"  {place}: unknown key. Remove it, or check its spelling.")
-            case "missing":
-                lines.append(f"  {place}: missing. Add it; README.md lists what each key means.")
-            case "unfit":  # names its own place, since it is about several values
-                lines.append(f"  {detail['msg']}")
-            case _:
-                message = detail["msg"].removeprefix("Value error, ")
-                lines.append(f"  {place}: {message} (got {detail['input']!r}).")
-    return "\n".join(lines)
