@@ -1,5 +1,6 @@
 """Section `report` of params.yaml: the thresholds of the verdict and of the runs' health labels."""
 
+import itertools
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -60,6 +61,6 @@ class ReportParams(Section):
     @field_validator("accuracy_targets", "budgets")
     @classmethod
     def _rise(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if any(after <= before for before, after in zip(values, values[1:], strict=False)):
+        if any(after <= before for before, after in itertools.pairwise(values)):
             raise ValueError("expected rising values, none twice")
         return values

@@ -1,0 +1,133 @@
+"""All charts of a report, each with its name, its title and what it shows in words for those who cannot see it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline import wording
+from pipeline.figures import style
+from pipeline.figures.curves import diagnostic_chart, overlay_chart
+from pipeline.figures.recipe import recipe_chart
+from pipeline.figures.response import response_chart
+from pipeline.standing import INFEASIBLE
+
+if TYPE_CHECKING:
+    from pipeline.verdict import RateVerdict, Verdict
+
+_OVERLAYS = (
+    ("loss", "training loss"),
+    ("val_loss", "{} loss"),
+    ("val_accuracy", "{} accuracy"),
+)
+_DIAGNOSTICS = (
+    ("gradient_norm", "gradient norm at the last step of the epoch", True),
+    ("update_ratio_hidden", "update / weights, hidden layer", True),
+    ("update_ratio_output", "update / weights, output layer", True),
+    ("dead_units", "share of hidden units that answer 0 to every image", False),
+)
+
+
+class Chart(NamedTuple):
+    """Attributes:
+
+    group: `response`, `recipe`, `overlay`, `diagnostic` or `range_test`: its place on the page.
+    description: what can be seen, in words.
+    """
+
+    name: str
+    group: str
+    title: str
+    description: str
+    figure: Figure
+
+
+def charts(
+    verdict: "Verdict", histories: Mapping[float, Sequence[pd.DataFrame]], criterion: str
+) -> Iterator[Chart]:
+    """Draw them, one at a time, so that no two figures need be held at once.
+
+    Args:
+        histories: of each rate's runs, in the order of the seeds.
+        criterion: what rates are compared by, in words.
+    """
+    yield Chart(
+        "response",
+        "response",
+        f"{criterion[0].upper()}{criterion[1:]} over learning rate",
+        _describe_response(verdict),
+        response_chart(verdict, f"{criterion}, mean over seeds"),
+    )
+    held_out = verdict.setting.chosen_on
+    for column, title in _OVERLAYS:
+        yield Chart(
+            column,
+            "overlay",
+            title.format(held_out).capitalize(),
+            f"Median over seeds at the last epoch: {_describe_ends(histories, column)}.",
+            overlay_chart(histories, column, title.format(held_out)),
+        )
+    for rate in verdict.rates:
+        runs = histories[rate.learning_rate]
+        yield Chart(
+            f"rate-{rate.learning_rate}",
+            "recipe",
+            f"Learning rate {wording.rate(rate.learning_rate)}",
+            _describe_rate(rate, runs, held_out),
+            recipe_chart(runs, held_out),
+        )
+    for column, title, log in _DIAGNOSTICS:
+        if all(column in run for runs in histories.values() for run in runs):
+            yield Chart(
+                column,
+                "diagnostic",
+                title[0].upper() + title[1:],
+                f"Median over seeds at the last epoch: {_describe_ends(histories, column)}.",
+                diagnostic_chart(histories, column, title, log=log),
+            )
+
+
+def variables(rates: int) -> dict[str, style.Colour]:
+    """The page's CSS variables: every role's colours, and those of so many rates."""
+    return style.COLOURS | {f"rate-{index}": colour for index, colour in enumerate(style.rate_colours(rates))}
+
+
+def _describe_response(verdict: "Verdict") -> str:
+    parts = []
+    for rate in verdict.rates:
+        text = f"{wording.rate(rate.learning_rate)}: {wording.percent(rate.mean)}"
+        if not math.isnan(rate.low):
+            text += f", interval {wording.percent(max(rate.low, 0))} to {wording.percent(min(rate.high, 1))}"
+        parts.append(
+            f"{text}, {rate.standing}"
+            if rate.standing != INFEASIBLE
+            else f"{wording.rate(rate.learning_rate)}: infeasible, {rate.diverged} of {len(rate.values)} diverged"
+        )
+    return "; ".join(parts) + "."
+
+
+def _describe_ends(histories: Mapping[float, Sequence[pd.DataFrame]], column: str) -> str:
+    show = wording.percent if column.endswith("accuracy") else wording.number
+    return "; ".join(
+        f"{wording.rate(rate)}: {show(_median_end(runs, column))}" for rate, runs in sorted(histories.items())
+    )
+
+
+def _describe_rate(rate: "RateVerdict", runs: Sequence[pd.DataFrame], held_out: str) -> str:
+    values = {
+        column: _median_end(runs, column) for column in ("loss", "val_loss", "accuracy", "val_accuracy")
+    }
+    return (
+        f"At the last epoch, median of {wording.counted(len(runs), 'run')}: training loss "
+        f"{wording.number(values['loss'])}, {held_out} loss {wording.number(values['val_loss'])}, training accuracy "
+        f"{wording.percent(values['accuracy'])}, {held_out} accuracy {wording.percent(values['val_accuracy'])}. "
+        f"The runs: {wording.listed(list(rate.labels))}."
+    )
+
+
+def _median_end(runs: Sequence[pd.DataFrame], column: str) -> float:
+    ends = np.array([run[column].iloc[-1] for run in runs], dtype=np.float64)
+    return float(np.median(ends)) if np.isfinite(ends).all() else math.nan

@@ -1,0 +1,149 @@
+"""What a run's history says about the run: labels, and the numbers behind "less smooth" and "steps".
+
+Pure; every threshold comes from section `report.health` of params.yaml, and docs/report.md defines every
+label in words. A run may carry several labels: stuck and oscillating, say.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from pipeline.params.report import HealthParams
+
+Floats = NDArray[np.float64]
+
+DIVERGED = "diverged"
+STUCK = "stuck"
+OSCILLATING = "oscillating"
+SPIKE = "recovered from a spike"
+OVERFITTING = "overfitting"
+IMPROVING = "still improving"
+CONVERGED = "converged"
+TOO_SHORT = "too short to judge"
+LABELS = (DIVERGED, STUCK, OSCILLATING, SPIKE, OVERFITTING, IMPROVING, CONVERGED)
+"""Worst first; the order in which labels are listed everywhere."""
+
+_CLASSES = 10
+_SHORTEST = 5
+"""Epochs below which a curve has no end that could be told from its beginning."""
+_TREND_LEVEL = 0.05
+"""A trend is believed if noise alone would show one so clear in fewer than this share of cases."""
+
+
+class Health(NamedTuple):
+    """Attributes:
+
+    labels: of `LABELS`, in that order; never empty.
+    roughness: how much the training loss goes up on its way down: the sum of its rises over the sum of its
+        falls, in log loss. 0 never rises, 1 rises as much as it falls; NaN for one epoch.
+    rising_share: share of the epochs, from the second on, whose training loss is above the one before.
+    """
+
+    labels: tuple[str, ...]
+    roughness: float
+    rising_share: float
+
+
+def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
+    """Label a run.
+
+    Args:
+        history: columns `loss` and `val_loss`, a row per epoch, in nats.
+    """
+    loss = history["loss"].to_numpy(np.float64)
+    val_loss = history["val_loss"].to_numpy(np.float64)
+    if not (np.isfinite(loss).all() and np.isfinite(val_loss).all()):
+        finite = loss[: int(np.argmin(np.isfinite(loss)))] if not np.isfinite(loss).all() else loss
+        return Health((DIVERGED,), *_measure(finite, thresholds)[:2])
+    roughness, rising_share, typical_rise = _measure(loss, thresholds)
+    if len(loss) < _SHORTEST:
+        found = (DIVERGED,) if _diverged(loss, thresholds) else (TOO_SHORT,)
+        return Health(found, roughness, rising_share)
+    verdicts = {
+        DIVERGED: _diverged(loss, thresholds),
+        STUCK: _stuck(loss, thresholds),
+        OSCILLATING: rising_share >= thresholds.oscillating_share
+        and typical_rise >= thresholds.oscillating_rise,
+        SPIKE: _recovered(loss, thresholds),
+        OVERFITTING: _overfits(loss, val_loss, thresholds),
+        IMPROVING: _improves(val_loss, thresholds),
+    }
+    labels = tuple(label for label in LABELS if verdicts.get(label)) or (CONVERGED,)
+    return Health(labels if DIVERGED not in labels else (DIVERGED,), roughness, rising_share)
+
+
+def _measure(loss: Floats, thresholds: HealthParams) -> tuple[float, float, float]:
+    """Roughness, share of rising epochs, and the median size of a rise relative to the loss."""
+    if len(loss) < 2:
+        return math.nan, math.nan, math.nan
+    raised = np.maximum(loss, thresholds.loss_floor)
+    steps = np.diff(np.log(raised))
+    rises, falls = steps[steps > 0], -steps[steps < 0]
+    total = falls.sum()
+    roughness = float(rises.sum() / total) if total else (math.inf if len(rises) else 0.0)
+    return roughness, float((steps > 0).mean()), float(np.expm1(np.median(rises))) if len(rises) else 0.0
+
+
+def _end(values: Floats, thresholds: HealthParams) -> Floats:
+    """The values of the last epochs: `window` of them, at least 4."""
+    return values[-max(4, math.ceil(thresholds.window * len(values))) :]
+
+
+def _fall(values: Floats, thresholds: HealthParams) -> float:
+    """How much of itself the loss loses from the first to the last epoch of the end; below 0 it rises.
+
+    The slope is Theil and Sen's on the log loss: an outlier or two do not move it.
+    """
+    end = np.log(np.maximum(_end(values, thresholds), thresholds.loss_floor))
+    slope = stats.theilslopes(end).slope
+    return float(-np.expm1(slope * (len(end) - 1)))
+
+
+def _diverged(loss: Floats, thresholds: HealthParams) -> bool:
+    """Far above where it began, and above what blind guessing costs."""
+    level = float(np.median(_end(loss, thresholds)))
+    return level > thresholds.diverged_growth * loss[0] and level > math.log(_CLASSES)
+
+
+def _stuck(loss: Floats, thresholds: HealthParams) -> bool:
+    high = float(np.median(_end(loss, thresholds))) > thresholds.stuck_loss * math.log(_CLASSES)
+    return high and _fall(loss, thresholds) < thresholds.flat_fall
+
+
+def _recovered(loss: Floats, thresholds: HealthParams) -> bool:
+    """At some epoch far above the lowest loss so far, and later as low again."""
+    raised = np.maximum(loss, thresholds.loss_floor)
+    lowest = np.minimum.accumulate(raised)
+    spikes = np.flatnonzero(raised[1:] > thresholds.spike_factor * lowest[:-1]) + 1
+    return any(raised[spike:].min() <= lowest[spike - 1] for spike in spikes)
+
+
+def _overfits(loss: Floats, val_loss: Floats, thresholds: HealthParams) -> bool:
+    """The validation loss ends above its lowest while the training loss went on falling.
+
+    Both are taken as running medians of 3, so that one lucky epoch is not the lowest.
+    """
+    smooth, smooth_val = _medians_of_3(loss), _medians_of_3(val_loss)
+    lowest = int(smooth_val.argmin())
+    ends = float(np.median(_end(val_loss, thresholds)))
+    rose = ends > (1 + thresholds.overfitting_rise) * max(smooth_val[lowest], thresholds.loss_floor)
+    return bool(rose and float(np.median(_end(loss, thresholds))) < smooth[lowest])
+
+
+def _improves(val_loss: Floats, thresholds: HealthParams) -> bool:
+    """The validation loss falls over the end, by enough to matter and too steadily for chance."""
+    end = _end(val_loss, thresholds)
+    if _fall(val_loss, thresholds) < thresholds.flat_fall:
+        return False
+    trend = stats.kendalltau(np.arange(len(end)), end, alternative="less")
+    return bool(trend.pvalue < _TREND_LEVEL)
+
+
+def _medians_of_3(values: Floats) -> Floats:
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    middle: Floats = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    return middle

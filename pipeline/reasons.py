@@ -1,0 +1,161 @@
+"""The verdict in words: what the page, the summary and verdict.json say. Pure."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pipeline import health, statistics, wording
+from pipeline.standing import ALIKE, INFEASIBLE, UNKNOWN, WORSE
+from pipeline.verdict import RateVerdict, Verdict
+
+_NOUNS = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
+_OTHERS = {"best_epoch": "the last epoch", "last_epoch": "the best epoch"}
+
+
+class Words(NamedTuple):
+    """Attributes:
+
+    headline, detail: the verdict in a sentence or two.
+    warnings: what a reader must know before using it.
+    reasons: one sentence each.
+    """
+
+    headline: str
+    detail: str
+    warnings: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def criterion(verdict: Verdict) -> str:
+    """What rates are compared by: `best validation accuracy`, say."""
+    return _NOUNS[verdict.criterion].format(verdict.setting.chosen_on)
+
+
+def explain(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -> Words:
+    """Say it."""
+    return Words(*_sentences(verdict), _warnings(verdict), _reasons(verdict, tested))
+
+
+def _sentences(verdict: Verdict) -> tuple[str, str]:
+    if verdict.learning_rate is None:
+        return (
+            "No learning rate can be recommended.",
+            "Every rate has runs that diverged: the grid lies too high.",
+        )
+    chosen = verdict.rate(verdict.learning_rate)
+    name, value = wording.rate(chosen.learning_rate), wording.percent(chosen.mean)
+    if len(verdict.seeds) < 2:
+        return (
+            f"Learning rate {name} leads, but with one seed no interval can be given.",
+            f"It has the highest {criterion(verdict)}, {value}; whether it is better than the others cannot "
+            "be said.",
+        )
+    detail = (
+        f"It reaches {value} {criterion(verdict)}, mean of {len(verdict.seeds)} seeds "
+        f"({_percent_interval(verdict, chosen)})."
+    )
+    alike = [wording.rate(rate.learning_rate) for rate in verdict.rates if rate.standing == ALIKE]
+    worse = [wording.rate(rate.learning_rate) for rate in verdict.rates if rate.standing == WORSE]
+    out = [wording.rate(rate.learning_rate) for rate in verdict.rates if rate.standing == INFEASIBLE]
+    parts = []
+    if alike:
+        parts.append(f"{wording.listed(alike)} cannot be told from it")
+    if worse:
+        parts.append(f"{wording.listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
+    if out:
+        parts.append(f"{wording.listed(out)} diverged")
+    return f"Use learning rate {name}.", f"{detail} {'; '.join(parts)}." if parts else detail
+
+
+def _warnings(verdict: Verdict) -> tuple[str, ...]:
+    warnings = []
+    if verdict.setting.chosen_on == "test":
+        warnings.append(
+            "This choice was made on test data: with validation_size 0 the test images are the validation "
+            "images. The accuracy is therefore too high an estimate, and no images are left to confirm it. "
+            "Set data.validation_size in params.yaml to 5000, say, to choose on images of their own."
+        )
+    if len(verdict.seeds) < 2:
+        warnings.append(
+            "One seed only: no interval can be given, and no rate can be told from another. List more under "
+            "train.seeds in params.yaml: seeds: [0, 1, 2]."
+        )
+    if verdict.setting.dataset == "digits":
+        warnings.append(
+            "The data set is digits, the small sample that scikit-learn ships: this says nothing about MNIST."
+        )
+    return tuple(warnings)
+
+
+def _reasons(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -> tuple[str, ...]:
+    if verdict.learning_rate is None:
+        return tuple(_infeasible(rate) for rate in verdict.rates)
+    chosen = verdict.rate(verdict.learning_rate)
+    name = wording.rate(chosen.learning_rate)
+    reasons = []
+    if not math.isnan(chosen.probability_best):
+        reasons.append(
+            f"{name} has the highest mean, and is the best in {wording.percent(chosen.probability_best, 0)} "
+            "of the studies that a bootstrap over the seeds makes of this one."
+        )
+    reasons += [
+        _against(verdict, chosen, rate) if rate.standing != INFEASIBLE else _infeasible(rate)
+        for rate in sorted(verdict.rates, key=lambda rate: (math.isnan(rate.mean), -rate.mean))
+        if rate is not chosen
+    ]
+    reasons.append(_health(chosen))
+    if verdict.by_other_criterion is not None:
+        same = verdict.by_other_criterion == chosen.learning_rate
+        reasons.append(
+            f"Judged by {_OTHERS[verdict.criterion]} instead, the choice would be "
+            f"{'the same' if same else wording.rate(verdict.by_other_criterion)}."
+        )
+    if tested:
+        told = [wording.rate(rate) for rate, one in tested.items() if one.p_value < 1 - verdict.confidence]
+        told_text = f"differs from {wording.listed(told)}" if told else "differs from no other rate"
+        first = f"reaches {wording.percent(chosen.test_mean)} after the last epoch and {told_text}"
+        reasons.append(f"On the test images, {name} {first} (exact McNemar tests; they choose nothing).")
+    return tuple(reasons)
+
+
+def _against(verdict: Verdict, chosen: RateVerdict, rate: RateVerdict) -> str:
+    name = wording.rate(rate.learning_rate)
+    gap = wording.points(chosen.mean - rate.mean).lstrip("+")
+    if rate.standing == UNKNOWN:
+        return f"{name} lies {gap} points lower. {_health(rate)}"
+    pair = next(
+        pair
+        for pair in verdict.pairs
+        if {pair.first, pair.second} == {chosen.learning_rate, rate.learning_rate}
+    )
+    sign = 1 if pair.first == chosen.learning_rate else -1
+    low, high = sorted((sign * pair.low, sign * pair.high))
+    bounds = f"{_level(verdict)} interval {wording.points(low)} to {wording.points(high)}"
+    told = "is worse by" if rate.standing == WORSE else "cannot be told from it: it lies lower by"
+    return f"{name} {told} {gap} points ({bounds}). {_health(rate)}"
+
+
+def _infeasible(rate: RateVerdict) -> str:
+    return (
+        f"{wording.rate(rate.learning_rate)} is infeasible: {rate.diverged} of "
+        f"{wording.counted(len(rate.values), 'run')} diverged."
+    )
+
+
+def _health(rate: RateVerdict) -> str:
+    runs = len(rate.values)
+    labels = [
+        f"{label} ({count} of {runs})" if count < runs else label for label, count in rate.labels.items()
+    ]
+    if tuple(rate.labels) == (health.TOO_SHORT,):
+        return f"The runs of {wording.rate(rate.learning_rate)} are too short to judge their curves."
+    return f"The runs of {wording.rate(rate.learning_rate)}: {wording.listed(labels)}."
+
+
+def _percent_interval(verdict: Verdict, rate: RateVerdict) -> str:
+    low, high = wording.percent(max(rate.low, 0.0)), wording.percent(min(rate.high, 1.0))
+    return f"{_level(verdict)} interval {low.removesuffix(' %')} to {high}"
+
+
+def _level(verdict: Verdict) -> str:
+    return f"{100 * verdict.confidence:g} %"

@@ -1,0 +1,201 @@
+"""Intervals, paired tests and the set of rates that may be the best: arrays in, numbers out.
+
+Every function takes `values` of shape (rates, seeds), higher is better, NaN where a run has no value. A
+column is one seed: its runs share initial weights and shuffles, so rates are compared within columns
+(paired), and every pair of rates has a variance of its own, since high rates scatter more than low ones.
+docs/report.md says in words what each number means. Knows no learning rates, no files, no thresholds.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+_DRAWS = 10_000
+
+
+class Intervals(NamedTuple):
+    """Attributes: each of shape (rates,); bounds are NaN where fewer than two seeds have a value."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+class Pairs(NamedTuple):
+    """Every pair of rates once, `first` < `second`.
+
+    Attributes:
+        first, second: indices of the rates, shape (pairs,).
+        difference: mean over the common seeds of first minus second.
+        low, high: simultaneous interval (Bonferroni): all pairs' intervals cover at once at the confidence.
+        p_value: two-sided paired t test, corrected for the number of pairs (Holm 1979).
+    """
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    difference: Floats
+    low: Floats
+    high: Floats
+    p_value: Floats
+
+
+class Discordance(NamedTuple):
+    """McNemar's test of two rates on one set of images, over several seeds.
+
+    Attributes:
+        only_first, only_second: images that only the one or only the other classifies right, all seeds.
+        p_value: exact; see `mcnemar`.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mean_intervals(values: Floats, confidence: float) -> Intervals:
+    """Mean over seeds with Student's t interval, per rate."""
+    count = np.isfinite(values).sum(axis=1)
+    mean, error = _mean_and_error(values, 0.0)
+    half = _quantile((1 + confidence) / 2, count) * error
+    return Intervals(mean, mean - half, mean + half)
+
+
+def compare_pairs(values: Floats, resolution: float, confidence: float) -> Pairs:
+    """Paired t tests of every two rates on their common seeds.
+
+    Args:
+        resolution: the step in which a value can change (one image's share); differences are never taken
+            to scatter less than rounding to it does, or three equal differences would prove anything.
+    """
+    first, second = np.triu_indices(len(values), k=1)
+    differences = values[first] - values[second]
+    count = np.isfinite(differences).sum(axis=1)
+    mean, error = _mean_and_error(differences, resolution)
+    half = _quantile(1 - (1 - confidence) / 2 / max(len(first), 1), count) * error
+    p_value = 2 * _upper_tail(np.abs(mean), error, count)
+    return Pairs(first, second, mean, mean - half, mean + half, holm(p_value))
+
+
+def best_p_values(values: Floats, resolution: float) -> Floats:
+    """For each rate, how compatible the values are with its being the best of all; shape (rates,).
+
+    The rates with a p-value above 1 - confidence are a confidence set for the best one (subset selection,
+    Gupta 1965; multiple comparisons with the best, Hsu 1984): were rate i the best, all its rates - 1
+    one-sided paired tests against the others would be tests of a true hypothesis, and by Bonferroni's
+    inequality the chance that any one of them rejects is at most 1 - confidence. Hence the smallest of
+    these p-values, times rates - 1. The rate with the highest mean always stays in the set.
+
+    Returns:
+        In [0, 1]; NaN for a rate that has fewer than two seeds in common with every other.
+    """
+    rates = len(values)
+    if rates == 1:
+        return np.ones(1)
+    differences = values[None, :, :] - values[:, None, :]  # [i, j]: how much j is above i
+    count = np.isfinite(differences).sum(axis=2)
+    mean, error = _mean_and_error(differences, resolution)
+    tail = _upper_tail(mean, error, count)
+    np.fill_diagonal(tail, np.nan)
+    known = np.isfinite(tail)
+    smallest = np.where(known, tail, np.inf).min(axis=1)
+    return np.where(known.any(axis=1), np.minimum(1.0, smallest * (rates - 1)), np.nan)
+
+
+def candidates(values: Floats, resolution: float, confidence: float) -> tuple[int, Bools]:
+    """The rate with the highest mean (the first of several) and which rates cannot be told from the best.
+
+    Args:
+        values: NaN in every column for a rate that is out of the question; not all may be.
+
+    Returns:
+        Its index, and a mask of shape (rates,) that holds it too. With fewer than two seeds nothing can be
+        told: the mask holds every rate that has values.
+    """
+    present = np.isfinite(values).any(axis=1)
+    mean, _ = _mean_and_error(values, resolution)
+    best = int(np.argmax(np.where(present, mean, -np.inf)))
+    p_values = np.full(len(values), np.nan)
+    p_values[present] = best_p_values(values[present], resolution)
+    mask = present & ~(p_values <= 1 - confidence)
+    mask[best] = True
+    return best, mask
+
+
+def probability_best(values: Floats, draws: int = _DRAWS) -> Floats:
+    """Share of bootstrap studies in which each rate has the highest mean; shape (rates,), sums to 1.
+
+    Seeds are drawn with replacement, each with all its rates, since a seed's runs belong together. One seed
+    fewer is drawn than there are (Rao and Wu 1988): drawing all of them makes means of 3 seeds scatter by a
+    fifth too little. Ties are shared out. The generator is fixed: same values, same answer.
+
+    Returns:
+        NaN with fewer than two seeds.
+    """
+    rates, seeds = values.shape
+    if seeds < 2:
+        return np.full(rates, np.nan)
+    drawn = np.random.default_rng(0).integers(0, seeds, (draws, seeds - 1))
+    weights = (drawn[:, :, None] == np.arange(seeds)).sum(axis=1).astype(np.float64)
+    known = np.isfinite(values)
+    total = weights @ np.where(known, values, 0.0).T
+    share = weights @ known.T
+    means = np.where(share > 0, total / np.maximum(share, 1), -np.inf)
+    best = means >= means.max(axis=1, keepdims=True) - 1e-12
+    chances: Floats = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    return chances
+
+
+def mcnemar(first: Bools, second: Bools) -> Discordance:
+    """Exact McNemar test, per seed, then combined over seeds.
+
+    Seeds are tested on the same images, so that their p-values depend on each other; twice their median is
+    a valid p-value under any dependence (Rüschendorf 1982).
+
+    Args:
+        first, second: shape (seeds, images), whether the image was classified right.
+    """
+    only_first = (first & ~second).sum(axis=1)
+    only_second = (second & ~first).sum(axis=1)
+    discordant = only_first + only_second
+    tails = 2 * stats.binom.cdf(np.minimum(only_first, only_second), discordant, 0.5)
+    p_values = np.minimum(1.0, tails)
+    combined = float(p_values[0]) if len(p_values) == 1 else min(1.0, 2 * float(np.median(p_values)))
+    return Discordance(int(only_first.sum()), int(only_second.sum()), combined)
+
+
+def holm(p_values: Floats) -> Floats:
+    """Holm's step-down correction: valid at once for all, never weaker than Bonferroni's; NaN stays NaN."""
+    corrected = np.full(p_values.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(p_values))
+    order = known[np.argsort(p_values[known], kind="stable")]
+    stepped = p_values[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
+    return corrected
+
+
+def _mean_and_error(values: Floats, resolution: float) -> tuple[Floats, Floats]:
+    """Mean and standard error over the last axis, NaN left out; NaN error with fewer than two values.
+
+    A difference of two values that are rounded to multiples of `resolution` carries a rounding error of
+    variance resolution**2 / 6 at least.
+    """
+    known = np.isfinite(values)
+    count = known.sum(axis=-1)
+    mean = np.where(known, values, 0.0).sum(axis=-1) / np.where(count > 0, count, np.nan)
+    squares = np.where(known, values - mean[..., None], 0.0) ** 2
+    variance = squares.sum(axis=-1) / np.where(count > 1, count - 1, np.nan)
+    return mean, np.sqrt(np.maximum(variance, resolution**2 / 6) / np.maximum(count, 1))
+
+
+def _quantile(level: float, count: NDArray[np.int_]) -> Floats:
+    return np.asarray(stats.t.ppf(level, np.where(count > 1, count - 1, np.nan)), np.float64)
+
+
+def _upper_tail(mean: Floats, error: Floats, count: NDArray[np.int_]) -> Floats:
+    """One-sided p-values: how likely so high a mean is if the true one is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(stats.t.sf(mean / error, np.where(count > 1, count - 1, np.nan)), np.float64)

@@ -1,0 +1,279 @@
+"""From the table of runs to the rate chosen, the rates that cannot be told from it, and the reasons. Pure.
+
+The choice rests on the validation accuracies alone. Test accuracies and McNemar's test are carried along
+to be reported; nothing here decides by them. docs/report.md explains every number.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline import comparison, health, statistics
+from pipeline.params.report import ReportParams
+from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, UNKNOWN, WORSE
+
+Floats = NDArray[np.float64]
+
+
+class Setting(NamedTuple):
+    """What the runs were made of.
+
+    Attributes:
+        epochs: configured passes over the training images.
+        chosen_on: `validation`, or `test` where the test images are the validation data.
+        validation_images: how many images a validation accuracy is a share of.
+    """
+
+    dataset: str
+    epochs: int
+    chosen_on: str
+    validation_images: int
+
+
+class RateVerdict(NamedTuple):
+    """What is known of one rate.
+
+    Attributes:
+        standing: one of `pipeline.standing`.
+        values: the criterion by seed, NaN for a diverged run.
+        mean, low, high: of the criterion over seeds; bounds NaN with fewer than two values.
+        other_mean: the mean by the other criterion.
+        test_mean: mean test accuracy over seeds.
+        p_best: how compatible the values are with this rate being the best; see `statistics`.
+        probability_best: share of bootstrap studies that it wins.
+        diverged: number of runs that diverged.
+        labels: how many runs carry which health label, in the order of `health.LABELS`.
+        roughness, rising_share: medians over seeds.
+    """
+
+    learning_rate: float
+    standing: str
+    values: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    other_mean: float
+    test_mean: float
+    p_best: float
+    probability_best: float
+    diverged: int
+    labels: dict[str, int]
+    roughness: float
+    rising_share: float
+
+
+class Pair(NamedTuple):
+    """Two feasible rates compared on their common seeds, `first` with the higher mean.
+
+    Attributes:
+        difference, low, high: first minus second, with its simultaneous interval.
+        p_value: corrected for the number of pairs.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+class Verdict(NamedTuple):
+    """Attributes:
+
+    learning_rate: the choice; None if every rate is infeasible.
+    indistinguishable: the other rates that may be the best; None if unknown (one seed) or without a choice.
+    rates: by learning rate, rising.
+    pairs: of feasible rates; empty with one seed.
+    by_other_criterion: what the other criterion would choose.
+    improving: most runs of the chosen rate were still improving at the end.
+    """
+
+    setting: Setting
+    criterion: str
+    confidence: float
+    seeds: tuple[int, ...]
+    learning_rate: float | None
+    indistinguishable: tuple[float, ...] | None
+    rates: tuple[RateVerdict, ...]
+    pairs: tuple[Pair, ...]
+    by_other_criterion: float | None
+    improving: bool
+
+    def rate(self, learning_rate: float) -> RateVerdict:
+        return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
+
+
+def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
+    """Choose.
+
+    Args:
+        table: as `comparison.compare` makes it, every rate with every seed.
+    """
+    column = comparison.CRITERIA[params.criterion]
+    other_column = next(name for name in comparison.CRITERIA.values() if name != column)
+    rates, values = comparison.matrix(table, column)
+    other_values = comparison.matrix(table, other_column)[1]
+    feasible = np.isnan(values).mean(axis=1) <= params.diverged_share
+    resolution = 1 / setting.validation_images
+
+    chosen, mask = _choose(values, feasible, resolution, params.confidence)
+    several = values.shape[1] > 1
+    p_best, probability = np.full(len(rates), np.nan), np.full(len(rates), np.nan)
+    if chosen is not None:
+        p_best[feasible] = statistics.best_p_values(values[feasible], resolution) if several else np.nan
+        probability[feasible] = statistics.probability_best(values[feasible])
+    other_chosen, _ = _choose(other_values, feasible, resolution, params.confidence)
+    intervals = statistics.mean_intervals(values, params.confidence)
+    tests = comparison.matrix(table, "test_accuracy")[1]
+    verdicts = []
+    for index, rate in enumerate(rates):
+        own = table[table["learning_rate"] == rate]
+        if not feasible[index]:
+            standing = INFEASIBLE
+        elif index == chosen:
+            standing = CHOSEN
+        else:
+            standing = (ALIKE if mask[index] else WORSE) if several else UNKNOWN
+        verdicts.append(
+            RateVerdict(
+                rate,
+                standing,
+                tuple(values[index].tolist()),
+                float(intervals.mean[index]),
+                float(intervals.low[index]),
+                float(intervals.high[index]),
+                _mean(other_values[index]),
+                _mean(tests[index]),
+                float(p_best[index]),
+                float(probability[index]),
+                int(np.isnan(values[index]).sum()),
+                _count_labels(own["health"]),
+                float(own["roughness"].median()),
+                float(own["rising_share"].median()),
+            )
+        )
+    alike = tuple(verdict.learning_rate for verdict in verdicts if verdict.standing == ALIKE)
+    return Verdict(
+        setting,
+        params.criterion,
+        params.confidence,
+        tuple(sorted(int(seed) for seed in table["seed"].unique())),
+        None if chosen is None else rates[chosen],
+        alike if several and chosen is not None else None,
+        tuple(verdicts),
+        _pairs(rates, values, feasible, resolution, params.confidence) if several else (),
+        None if other_chosen is None else rates[other_chosen],
+        chosen is not None
+        and 2 * verdicts[chosen].labels.get(health.IMPROVING, 0) > len(verdicts[chosen].values),
+    )
+
+
+def check_on_test(
+    verdict: Verdict, right: Mapping[float, NDArray[np.bool_]]
+) -> dict[float, statistics.Discordance]:
+    """McNemar's test of the chosen rate against each other feasible one, corrected for their number (Holm).
+
+    Args:
+        right: for each feasible rate, shape (seeds, test images), whether the last epoch's network
+            classifies the image right; seeds in the same order.
+    """
+    if verdict.learning_rate is None:
+        return {}
+    others = [rate.learning_rate for rate in verdict.rates if rate.standing in (ALIKE, WORSE, UNKNOWN)]
+    found = [statistics.mcnemar(right[verdict.learning_rate], right[other]) for other in others]
+    corrected = statistics.holm(np.array([one.p_value for one in found], dtype=np.float64))
+    return {
+        other: one._replace(p_value=float(p_value))
+        for other, one, p_value in zip(others, found, corrected, strict=True)
+    }
+
+
+def as_metrics(verdict: Verdict, words: Mapping[str, Any], tested: Mapping[float, Any]) -> dict[str, Any]:
+    """The content of verdict.json: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
+
+    Rounded to 6 decimals, far below any difference that matters, so that a diff shows changes and not noise.
+    """
+    return {
+        "dataset": verdict.setting.dataset,
+        "chosen_on": verdict.setting.chosen_on,
+        "criterion": verdict.criterion,
+        "epochs": verdict.setting.epochs,
+        "seeds": len(verdict.seeds),
+        "learning_rate": verdict.learning_rate,
+        "indistinguishable": None if verdict.indistinguishable is None else list(verdict.indistinguishable),
+        **words,
+        "rates": {
+            f"lr-{rate.learning_rate}": _rate_metrics(rate, tested.get(rate.learning_rate))
+            for rate in verdict.rates
+        },
+    }
+
+
+def _rate_metrics(rate: RateVerdict, tested: statistics.Discordance | None) -> dict[str, Any]:
+    numbers: dict[str, Any] = {
+        "standing": rate.standing,
+        "diverged": rate.diverged,
+        "validation_accuracy": {
+            "mean": _rounded(rate.mean),
+            "low": _rounded(rate.low),
+            "high": _rounded(rate.high),
+        },
+        "test_accuracy": _rounded(rate.test_mean),
+        "p_best": _rounded(rate.p_best),
+        "probability_best": _rounded(rate.probability_best),
+        "roughness": _rounded(rate.roughness),
+        "rising_share": _rounded(rate.rising_share),
+        "health": {label.replace(" ", "_"): count for label, count in rate.labels.items()},
+    }
+    if tested:
+        numbers["test_disagreement"] = {
+            "only_chosen_right": tested.only_first,
+            "only_this_right": tested.only_second,
+            "p_value": _rounded(tested.p_value),
+        }
+    return numbers
+
+
+def _choose(
+    values: Floats, feasible: NDArray[np.bool_], resolution: float, confidence: float
+) -> tuple[int | None, NDArray[np.bool_]]:
+    if not feasible.any():
+        return None, feasible
+    return statistics.candidates(np.where(feasible[:, None], values, np.nan), resolution, confidence)
+
+
+def _pairs(
+    rates: tuple[float, ...],
+    values: Floats,
+    feasible: NDArray[np.bool_],
+    resolution: float,
+    confidence: float,
+) -> tuple[Pair, ...]:
+    """Best rate first, each compared with those below it."""
+    order = np.flatnonzero(feasible)
+    order = order[np.argsort(-np.nanmean(values[order], axis=1), kind="stable")] if len(order) else order
+    found = statistics.compare_pairs(values[order], resolution, confidence)
+    return tuple(
+        Pair(rates[order[first]], rates[order[second]], *map(float, numbers))
+        for first, second, *numbers in zip(*found, strict=True)
+    )
+
+
+def _count_labels(cells: pd.Series) -> dict[str, int]:
+    counts = Counter(label for cell in cells for label in str(cell).split("; "))
+    return {label: counts[label] for label in (*health.LABELS, health.TOO_SHORT) if counts[label]}
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
