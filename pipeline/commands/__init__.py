@@ -1,0 +1,1 @@
+"""What `python -m pipeline` offers beside the stages."""

@@ -1,0 +1,135 @@
+"""The connection: one place that sets MLflow up, opens the store and creates what is not there yet."""
+
+# ruff: noqa: TID251 - the package that imports MLflow
+
+import logging
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock
+
+from pipeline.errors import ToolError
+from pipeline.tracking import place
+
+_PAGE = 1000
+
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # the model's requirements are given, not guessed
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""MLflow reads these when it is imported; nothing here calls home or guesses."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Attributes:
+
+    client: `mlflow.MlflowClient`.
+    experiment_id: the experiment of the data set.
+    """
+
+    uri: str
+    client: Any
+    experiment_id: str
+
+    def find(self, key: str) -> list[Any]:
+        """All runs with the run key `key` that are not deleted."""
+        return self._search(f"tags.run_key = '{key}'")
+
+    def index(self) -> dict[str, list[Any]]:
+        """All runs of the experiment that have a run key, by key; one request per thousand runs."""
+        runs = defaultdict(list)
+        for run in self._search(""):
+            if key := run.data.tags.get("run_key"):
+                runs[key].append(run)
+        return runs
+
+    def _search(self, condition: str) -> list[Any]:
+        found: list[Any] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], condition, max_results=_PAGE, page_token=token
+            )
+            found += page
+            if not (token := page.token):
+                return found
+
+
+def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
+    """Connect, and create tables and experiment where there are none.
+
+    Args:
+        retries: how often a request to a server is repeated before it counts as failed.
+        timeout: seconds until a request to a server counts as failed.
+
+    Raises:
+        ToolError: MLflow is not installed, or the store does not answer or refuses.
+    """
+    uri = place.tracking_uri()
+    os.environ.update(_SETTINGS)
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = str(retries)
+    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout)
+    try:
+        import mlflow
+    except ImportError as error:
+        raise ToolError(
+            f"expected MLflow to be installed, got: {error}. `make repro` installs it."
+        ) from error
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    try:
+        if place.is_server(uri):
+            return _connect(mlflow, uri, dataset)
+        # Processes that create a database's tables at the same time break each other.
+        path = place.lock(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path, timeout=60):
+            return _connect(mlflow, uri, dataset)
+    except Exception as error:
+        raise ToolError(
+            f"{uri}: expected MLflow's store to answer, got: {summary(error)}. Check MLFLOW_TRACKING_URI and "
+            "the server; nothing is lost, `python -m pipeline publish` delivers later."
+        ) from error
+
+
+def summary(error: BaseException) -> str:
+    """The first line of an error's text, cut to a length that one can read."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def _connect(mlflow: Any, uri: str, dataset: str) -> Store:
+    client = mlflow.MlflowClient(uri, uri)
+    name = place.experiment(dataset)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        experiment = _create_experiment(mlflow, client, uri, name)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return Store(uri, client, experiment.experiment_id)
+
+
+def _create_experiment(mlflow: Any, client: Any, uri: str, name: str) -> Any:
+    # A store without a server keeps its files where the experiment says, for good: never the current folder,
+    # which may be a copy that DVC throws away.
+    location = None if place.is_server(uri) else place.artifacts().as_uri()
+    # Without the tag, the UI opens the experiment in its view for language models.
+    tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE}
+    try:
+        client.create_experiment(name, artifact_location=location, tags=tags)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
+            raise
+    return client.get_experiment_by_name(name)
+
+
+_NOTE = (
+    "A view of the outputs of `dvc repro`, which are the truth: `python -m pipeline publish` makes it again. "
+    "Times of metrics are not measured: a step is shown as one millisecond after the run's start."
+)
