@@ -54,6 +54,30 @@ def _report(chosen: argparse.Namespace) -> None:
     report(chosen.scaled, chosen.runs, chosen.report)
 
 
+def _repro(_: argparse.Namespace) -> int:
+    from pipeline.commands.repro import repro
+
+    return repro()
+
+
+def _demo(_: argparse.Namespace) -> None:
+    from pipeline.commands.demo import demo
+
+    demo()
+
+
+def _track(chosen: argparse.Namespace) -> None:
+    from pipeline.commands.track import track
+
+    track(chosen.learning_rate, chosen.seed, chosen.run_key)
+
+
+def _publish(chosen: argparse.Namespace) -> int:
+    from pipeline.commands.publish import publish
+
+    return publish(chosen.runs, chosen.report, dry_run=chosen.dry_run)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -72,6 +96,18 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--learning_rate", type=float, required=True)
     train.add_argument("--seed", type=int, required=True)
     command("report", _report, "stage: compare the runs, choose a rate", "scaled", "runs", "report")
+    command("repro", _repro, "`dvc repro`, then `publish`; without a network, the demo")
+    command("demo", _demo, "the whole pipeline on a bundled sample, in a scratch copy")
+    publish = command("publish", _publish, "make MLflow agree with the outputs")
+    publish.add_argument("--dry-run", action="store_true", help="say what would be done; change nothing")
+    publish.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of runs (runs)")
+    publish.add_argument("--report", type=Path, default=Path("report"), help="the report's folder (report)")
+    # The train stage starts it; it is no command for people, so the list of commands leaves it out.
+    track = commands.add_parser("track")
+    track.set_defaults(run=_track)
+    track.add_argument("--learning_rate", type=float, required=True)
+    track.add_argument("--seed", type=int, required=True)
+    track.add_argument("--run_key", required=True)
     return parser
 
 

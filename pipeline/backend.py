@@ -49,6 +49,9 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
+# Which kernels multiply is TensorFlow's choice by processor, never a forgotten variable's: bits depend on it.
+os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+
 with _quiet(), _without_companions():
     import keras  # noqa: TID251
     import tensorflow as tf  # noqa: TID251
@@ -56,8 +59,15 @@ with _quiet(), _without_companions():
 __all__ = ["configure", "describe_device", "has_bfloat16", "keras", "tf"]
 
 
-def configure() -> None:
-    """Make results repeat bit for bit, on a GPU too. To be called before anything is computed."""
+def configure(threads: int) -> None:
+    """Make results repeat bit for bit, on a GPU too. To be called before anything is computed.
+
+    Args:
+        threads: into how many parts a matrix product is split. The split decides where sums are rounded:
+            on processors without AVX-512, 1, 2 and 4 threads give different last bits. So it is fixed by
+            the study and not by the number of cores that happen to be free.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     with _quiet():  # the first look for a GPU reports an error where there is none
         for device in tf.config.list_physical_devices("GPU"):

@@ -18,7 +18,6 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor(),
         "cores": str(os.cpu_count()),
-        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", "all"),
     }
     for package in PACKAGES:
         try:

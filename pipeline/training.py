@@ -91,8 +91,8 @@ def to_levels(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
     Raises:
         DataError: another value is among them.
     """
-    levels = np.rint(pixels * 255)
-    if not (levels.astype(np.float32) / np.float32(255) == pixels).all():
+    levels = np.rint(pixels * 255).clip(0, 255)
+    if not (levels / np.float32(255) == pixels).all():
         raise DataError(
             "The scaled images: expected grey levels k / 255 with k from 0 to 255, got other values. "
             "Run `dvc repro scale` to make them again."

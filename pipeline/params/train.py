@@ -17,6 +17,8 @@ class TrainParams(Section):
     epochs: passes over the training images, at least 1.
     batch_size: images a step, at least 1 and at most the training images.
     hidden_units: width of the hidden layer, at least 1.
+    threads: threads a run computes with, at least 1; it decides where sums are rounded, so it is part of
+        what determines a run, however many cores there are.
     precision: `float32`, or `bfloat16` for Keras' mixed policy (products in bfloat16, weights in float32).
     """
 
@@ -25,6 +27,7 @@ class TrainParams(Section):
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     hidden_units: Annotated[int, Field(ge=1)]
+    threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bfloat16"]
 
     @field_validator("learning_rates", mode="before")

@@ -28,7 +28,7 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
     with watch.watching(learning_rate, seed, run_key) as watcher, interruption.deferred() as asked:
         from pipeline import backend, running, training
 
-        backend.configure()
+        backend.configure(study.train.threads)
         if study.train.precision == "bfloat16" and not backend.has_bfloat16():
             print(
                 "note: this processor has no bfloat16 arithmetic: expect no speed from it.", file=sys.stderr

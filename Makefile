@@ -1,0 +1,76 @@
+# The environment, and thin lines over what can also be called directly. `make help` lists the targets.
+# Works with GNU make 3.81 and later (macOS ships 3.81).
+
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	&& { echo $$name; break; }; done)
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export RAY_USAGE_STATS_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-services test-hard demo recipe sweep ui publish verify bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+repro: .venv/.runtime ## the whole study on a fresh machine: environment, `dvc repro`, MLflow
+	@python -m pipeline repro
+
+test: .venv/.dev ## lint, types, and all tests that need no service
+	@ruff check . && ruff format --check . && mypy && pytest
+
+test-services: .venv/.dev ## tests that need PostgreSQL and Chromium; each says what it misses
+	@pytest -m services
+
+test-hard: .venv/.dev ## faults and hostile input, about 15 minutes
+	@pytest -m hard
+
+demo: .venv/.runtime ## the whole pipeline on a bundled sample, without a network, in a scratch copy
+	@python -m pipeline demo
+
+recipe: .venv/.runtime ## the textbook protocol as a DVC experiment: 500 epochs, rates 0.01, 0.1, 0.0001
+	@dvc exp run --temp --force --name recipe -S train.epochs=500 \
+		-S 'train.learning_rates=[0.01,0.1,0.0001]' -S 'train.seeds=[0]' -S data.validation_size=0
+	@echo 'The experiment is called recipe: `dvc exp show`, `dvc exp diff`; `dvc exp apply recipe` brings it here.'
+
+sweep: .venv/.ray ## the same runs as `dvc repro`, many at a time, on this machine or a Ray cluster
+	@python -m pipeline sweep
+
+ui: .venv/.runtime ## MLflow filled up from the outputs, its UI on 127.0.0.1 at this study's comparison
+	@python -m pipeline ui
+
+publish: .venv/.runtime ## MLflow filled up from the outputs
+	@python -m pipeline publish
+
+verify: .venv/.runtime ## train again from nothing, elsewhere, and compare with dvc.lock, byte for byte
+	@python -m pipeline verify
+
+bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one run
+	@python -m benchmarks
+
+# One environment; each larger set contains the smaller ones, at the same versions.
+.venv/.runtime: requirements.lock
+.venv/.ray: requirements-ray.lock
+.venv/.dev: requirements-dev.lock
+.venv/.runtime .venv/.ray .venv/.dev:
+	@test -n '$(PYTHON)' || { echo 'error: expected Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these), got: $(shell python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo 'Installing $< into .venv (once, some minutes)' >&2
+	@if command -v uv >/dev/null; then \
+		uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
+	fi
+	@touch $@
+
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --extra train
+
+lock: ## resolve the lock files again from pyproject.toml (needs uv)
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --extra ray -c requirements.lock -o requirements-ray.lock
+	$(COMPILE) --extra ray --group dev -c requirements-ray.lock -o requirements-dev.lock
+
+clean: ## remove the environment and scratch files; results, DVC's cache and MLflow's store stay
+	rm -rf .venv .scratch

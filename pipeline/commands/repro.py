@@ -1,0 +1,34 @@
+"""`make repro`: the study, then MLflow, then where to look; without a network, the demo."""
+
+import sys
+from pathlib import Path
+
+from pipeline import params
+from pipeline.commands import demo, publish, tools
+from pipeline.errors import DownloadError, ToolError
+
+
+def repro() -> int:
+    """Run `dvc repro` and `publish`.
+
+    Returns:
+        0; or 75 if no source delivered the data set: then the demo ran in place of the study.
+
+    Raises:
+        ToolError: another stage failed; its own message stands above.
+    """
+    params.load()  # a mistake there is said at once
+    if tools.dvc("repro") != 0:
+        if Path("data/raw").exists():
+            raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")
+        print("\nThe data set could not be had (see above), so the demo runs instead.\n", file=sys.stderr)
+        demo.demo()
+        print(
+            "\nThe study was NOT run: no source delivered MNIST. What you saw is the demo on the digits sample."
+            "\nWith a network or MNIST_MIRROR=<folder or address>, run `make repro` again.",
+            file=sys.stderr,
+        )
+        return DownloadError.exit_code
+    published = publish.publish()
+    print("\nThe report:  report/index.html\nThe runs:    make ui (MLflow)\nThe numbers: dvc metrics show")
+    return published

@@ -1,0 +1,93 @@
+"""What several test modules share: small images, and a scratch project made of this checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_inherited_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test sees neither the caller's MLflow server nor a DVC stage that it might run in."""
+    for name in ("MLFLOW_TRACKING_URI", "MNIST_MIRROR", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the checkout's tracked and new files with params for seconds: digits, 2 rates, 1 seed."""
+    from pipeline.commands import tools
+    from pipeline.params import reading
+
+    place = tmp_path / "project"
+    place.mkdir()
+    names = tools.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith("report/"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, place / name)
+    (place / "dvc.lock").unlink(missing_ok=True)
+    reading.override(place / "params.yaml", SMALL)
+    for command in (["init", "-q"], ["add", "-A"], [*AUTHOR, "commit", "-qm", "scratch"]):
+        subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
+    return place
+
+
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+SMALL = {
+    "data.dataset": "digits",
+    "data.validation_size": 100,
+    "train.learning_rates": [0.01, 0.001],
+    "train.seeds": [0],
+    "train.epochs": 3,
+    "train.batch_size": 128,
+    "train.hidden_units": 16,
+}
+
+
+def run_pipeline(
+    folder: Path, *arguments: str, timeout: float = 120, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m pipeline` in a scratch project, as a person would."""
+    return _run(folder, ["pipeline", *arguments], timeout, variables)
+
+
+def run_dvc(
+    folder: Path, *arguments: str, timeout: float = 240, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run DVC in a scratch project."""
+    return _run(folder, ["dvc", *arguments], timeout, variables)
+
+
+def _run(
+    folder: Path, module: list[str], timeout: float, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        **variables,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", *module],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def random_images(count: int, seed: int = 0, *, unlit: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels (count, 784) uint8 with some pixels always 0, and one-hot labels (count, 10) float32."""
+    generator = np.random.default_rng(seed)
+    levels = generator.integers(0, 256, (count, 784), dtype=np.uint8)
+    levels *= generator.random((count, 784)) < 0.2
+    levels[:, :unlit] = 0
+    labels = np.eye(10, dtype=np.float32)[generator.integers(0, 10, count)]
+    return levels, labels
