@@ -9,9 +9,10 @@ run's start alone, and MLflow drops identical rows. So a request whose answer go
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.tracking import model
@@ -24,6 +25,7 @@ from pipeline.tracking.store import Store
 DELIVERED = "outputs"
 """The tag that a complete run has: the digest of the outputs that it shows."""
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _BATCH = 900  # MLflow takes up to 1,000 metrics a request
 
 
@@ -37,12 +39,15 @@ class Outcome(Enum):
     BUSY = "left to the process that is delivering it"
 
 
-def deliver(store: Store, entry: Entry, runs: Sequence[Any], journal: Journal | None = None) -> Outcome:
+def deliver(
+    store: Store, entry: Entry, runs: Sequence[Any], journal: Journal, labels: Mapping[str, str] = _NONE
+) -> Outcome:
     """Make MLflow agree with `entry`; one finished run shows it afterwards.
 
     Args:
         runs: what `store.find(entry.key)` gives.
-        journal: what a process noted when it trained the run.
+        journal: what the process noted that trained the run.
+        labels: tags to set on top of all others.
     """
     run = elect(store, runs)
     if run is not None and is_delivered(run, entry):
@@ -55,18 +60,30 @@ def deliver(store: Store, entry: Entry, runs: Sequence[Any], journal: Journal | 
         delete(store, run)
         run, outcome = None, Outcome.REPLACED
     if run is None:
-        run = create(store, entry.key, entry.name, entry.tags, journal.started if journal else None)
+        run = create(store, entry.key, entry.name, entry.tags, journal.started)
         missing = list(entry.rows)
     else:
         store.client.set_tag(run.info.run_id, OWNER, Owner.myself().tag())
-    tags = (journal.tags if journal else {}) | entry.tags
+    tags = journal.tags | entry.tags | dict(labels)
     send(store, run, missing or (), entry.params, tags)
     _attach(store, run, entry)
     if (winner := elect(store, store.find(entry.key))) is None or winner.info.run_id != run.info.run_id:
         return Outcome.UNCHANGED  # another process was quicker, and `elect` took this one's away
     store.client.set_tag(run.info.run_id, DELIVERED, entry.digest)
-    finish(store, run, "FINISHED", journal.ended if journal else None)
+    finish(store, run, "FINISHED", journal.ended)
     return outcome
+
+
+def foresee(entry: Entry, runs: Sequence[Any]) -> Outcome:
+    """What `deliver` would do, as far as can be seen without asking for every metric."""
+    ranked = _ranked(runs)
+    if not ranked:
+        return Outcome.CREATED
+    if is_delivered(ranked[0], entry):
+        return Outcome.UNCHANGED
+    if is_busy(ranked[0]):
+        return Outcome.BUSY
+    return Outcome.REPLACED if DELIVERED in ranked[0].data.tags else Outcome.COMPLETED
 
 
 def is_delivered(run: Any, entry: Entry) -> bool:
@@ -86,12 +103,14 @@ def elect(store: Store, runs: Iterable[Any]) -> Any | None:
     nothing but what the store says, so all who look choose the same one: a finished one before others, then
     the older one.
     """
-    ranked = sorted(
-        runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id)
-    )
+    ranked = _ranked(runs)
     for run in ranked[1:]:
         delete(store, run)
     return ranked[0] if ranked else None
+
+
+def _ranked(runs: Iterable[Any]) -> list[Any]:
+    return sorted(runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id))
 
 
 def create(store: Store, key: str, name: str, tags: dict[str, str], started: int | None = None) -> Any:
@@ -160,8 +179,12 @@ def delete(store: Store, run: Any) -> None:
 
 
 def _missing(store: Store, run: Any, entry: Entry) -> list[Row] | None:
-    """The rows that the run lacks; None if it says anything that the outputs do not, and cannot be mended."""
-    if any(entry.params.get(key) != value for key, value in run.data.params.items()):
+    """The rows that the run lacks; None if it says anything else than the outputs do: MLflow can add, but
+    neither change a param nor take back a metric or a file.
+    """
+    if DELIVERED in run.data.tags or any(
+        entry.params.get(key) != value for key, value in run.data.params.items()
+    ):
         return None
     known = known_rows(store, run)
     if len(set(known)) < len(known) or not set(known) <= set(entry.rows):

@@ -66,16 +66,14 @@ def run_name(learning_rate: float, seed: int) -> str:
 
 
 def run_params(params: Params, learning_rate: float, seed: int) -> dict[str, str]:
-    return {
-        "learning_rate": str(learning_rate),
-        "seed": str(seed),
-        "epochs": str(params.train.epochs),
-        "batch_size": str(params.train.batch_size),
-        "hidden_units": str(params.train.hidden_units),
-        "precision": params.train.precision,
-        "dataset": params.data.dataset,
-        "validation_size": str(params.data.validation_size),
-    }
+    return {"learning_rate": str(learning_rate), "seed": str(seed)} | shared_params(params)
+
+
+def shared_params(params: Params) -> dict[str, str]:
+    """What all runs of a study have in common."""
+    values = params.train.model_dump(exclude={"learning_rates", "seeds"})
+    values |= params.data.model_dump(include={"dataset", "validation_size"})
+    return {name: str(value) for name, value in values.items()}
 
 
 def identity_tags(params: Params, run_key: str) -> dict[str, str]:

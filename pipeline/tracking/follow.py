@@ -118,10 +118,14 @@ class _Tracker:
     def complete(self, runs: Path) -> None:
         """Deliver the finished run from its outputs."""
         try:
-            Journal(self._started, int(time.time() * 1000), self._tags).write(self.task.run_key)
+            before = Journal.read(self.task.run_key)
+            journal = Journal(self._started, int(time.time() * 1000), self._tags)
+            journal.write(self.task.run_key)  # first: this process may be ended while it waits for a server
             whole = entry.of_run(self.task.params, runs, self.task.learning_rate, self.task.seed)
             store = self._open()
-            delivery.deliver(store, whole, store.find(whole.key), Journal.read(whole.key))
+            outcome = delivery.deliver(store, whole, store.find(whole.key), journal)
+            if outcome is delivery.Outcome.UNCHANGED and before:
+                before.write(self.task.run_key)  # MLflow keeps telling of the first time, so the note does
         except Exception as error:
             self._warn(error)
 
@@ -178,6 +182,7 @@ class _Tracker:
             self._claim(store)
             return
         delivery.resume(store, run, self._tags)
+        self._started = run.info.start_time
         self.run = run
         self.sent = 0
         self.rows = [row for row in self.rows if row not in known]

@@ -14,12 +14,12 @@ from pipeline.storage import files
 class Journal(NamedTuple):
     """Attributes:
 
-    started, ended: milliseconds since 1970.
+    started, ended: milliseconds since 1970; None where nobody noted them.
     tags: where and by whom.
     """
 
-    started: int
-    ended: int
+    started: int | None
+    ended: int | None
     tags: dict[str, str]
 
     @classmethod

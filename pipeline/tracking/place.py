@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.storage import files
 
@@ -27,14 +28,29 @@ def artifacts() -> Path:
     return files.repository().resolve() / "mlartifacts"
 
 
+def database(uri: str) -> Path:
+    """The file of an SQLite store."""
+    return Path(uri.removeprefix("sqlite:///").split("?")[0])
+
+
 def lock(uri: str) -> Path:
     """The file that processes of this machine lock while they create a store's tables or publish to it."""
     if uri.startswith("sqlite:///"):
-        database = Path(uri.removeprefix("sqlite:///").split("?")[0])
-        return database.with_name(f"{database.name}.lock")
+        return database(uri).with_name(f"{database(uri).name}.lock")
     return files.repository().resolve() / "mlflow.db.lock"
 
 
 def experiment(dataset: str) -> str:
     """The experiment's name; it says which data set it is about, unless that is the one of the study."""
     return NAME if dataset == "mnist" else f"{NAME}-{dataset}"
+
+
+def model(dataset: str) -> str:
+    """The name in the model registry."""
+    return f"{dataset}-classifier"
+
+
+def shown(uri: str) -> str:
+    """The address without a password that it may hold."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.password else uri

@@ -2,9 +2,11 @@
 
 # ruff: noqa: TID251 - the package that imports MLflow
 
+import contextlib
 import logging
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +75,40 @@ def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
         ToolError: MLflow is not installed, or the store does not answer or refuses.
     """
     uri = place.tracking_uri()
+    mlflow = _import_mlflow(retries, timeout)
+    with _explained(uri):
+        if place.is_server(uri):
+            return _connect(mlflow, uri, dataset)
+        # Processes that create a database's tables at the same time break each other.
+        path = place.lock(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path, timeout=60):
+            return _connect(mlflow, uri, dataset)
+
+
+def find_store(dataset: str) -> Store | None:
+    """Like `open_store`, but creates nothing: None if there is no store or no experiment."""
+    uri = place.tracking_uri()
+    if uri.startswith("sqlite:///") and not place.database(uri).exists():
+        return None
+    mlflow = _import_mlflow(retries=2, timeout=30)
+    with _explained(uri):
+        client = mlflow.MlflowClient(uri, uri)
+        experiment = client.get_experiment_by_name(place.experiment(dataset))
+        return Store(uri, client, experiment.experiment_id) if experiment else None
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether MLflow says that there is no such thing."""
+    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether MLflow says that there is such a thing already: another process was quicker."""
+    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
+
+
+def _import_mlflow(retries: int, timeout: int) -> Any:
     os.environ.update(_SETTINGS)
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = str(retries)
     os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout)
@@ -83,18 +119,17 @@ def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
             f"expected MLflow to be installed, got: {error}. `make repro` installs it."
         ) from error
     logging.getLogger("alembic").setLevel(logging.ERROR)
+    return mlflow
+
+
+@contextlib.contextmanager
+def _explained(uri: str) -> Iterator[None]:
     try:
-        if place.is_server(uri):
-            return _connect(mlflow, uri, dataset)
-        # Processes that create a database's tables at the same time break each other.
-        path = place.lock(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path, timeout=60):
-            return _connect(mlflow, uri, dataset)
+        yield
     except Exception as error:
         raise ToolError(
-            f"{uri}: expected MLflow's store to answer, got: {summary(error)}. Check MLFLOW_TRACKING_URI and "
-            "the server; nothing is lost, `python -m pipeline publish` delivers later."
+            f"{place.shown(uri)}: expected MLflow's store to answer, got: {summary(error)}. "
+            "Check MLFLOW_TRACKING_URI and the server, then `python -m pipeline publish`; nothing is lost."
         ) from error
 
 
@@ -124,7 +159,7 @@ def _create_experiment(mlflow: Any, client: Any, uri: str, name: str) -> Any:
     try:
         client.create_experiment(name, artifact_location=location, tags=tags)
     except mlflow.exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was quicker
+        if not is_conflict(error):
             raise
     return client.get_experiment_by_name(name)
 
