@@ -1,4 +1,4 @@
-"""All charts of a report, each with its name, its title and what it shows in words for those who cannot see it."""
+"""All charts of a report, each with its name, its title, and in words what can be seen in it."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,11 +101,9 @@ def _describe_response(verdict: "Verdict") -> str:
         text = f"{wording.rate(rate.learning_rate)}: {wording.percent(rate.mean)}"
         if not math.isnan(rate.low):
             text += f", interval {wording.percent(max(rate.low, 0))} to {wording.percent(min(rate.high, 1))}"
-        parts.append(
-            f"{text}, {rate.standing}"
-            if rate.standing != INFEASIBLE
-            else f"{wording.rate(rate.learning_rate)}: infeasible, {rate.diverged} of {len(rate.values)} diverged"
-        )
+        if rate.standing == INFEASIBLE:
+            text += f", {rate.diverged} of {len(rate.values)} runs diverged"
+        parts.append(f"{text}, {rate.standing}")
     return "; ".join(parts) + "."
 
 
@@ -122,9 +120,9 @@ def _describe_rate(rate: "RateVerdict", runs: Sequence[pd.DataFrame], held_out: 
     }
     return (
         f"At the last epoch, median of {wording.counted(len(runs), 'run')}: training loss "
-        f"{wording.number(values['loss'])}, {held_out} loss {wording.number(values['val_loss'])}, training accuracy "
-        f"{wording.percent(values['accuracy'])}, {held_out} accuracy {wording.percent(values['val_accuracy'])}. "
-        f"The runs: {wording.listed(list(rate.labels))}."
+        f"{wording.number(values['loss'])}, {held_out} loss {wording.number(values['val_loss'])}, training "
+        f"accuracy {wording.percent(values['accuracy'])}, {held_out} accuracy "
+        f"{wording.percent(values['val_accuracy'])}. The runs: {wording.listed(list(rate.labels))}."
     )
 
 

@@ -1,0 +1,101 @@
+"""What each number and label of the report means, in a sentence, with the thresholds in force. Pure."""
+
+from pipeline import wording
+from pipeline.params.report import ReportParams
+
+_CRITERIA = {
+    "best_epoch": "A run's highest {} accuracy over all its epochs. Picking the best of many epochs flatters "
+    "every run a little, and unsteady ones more; the final accuracy beside it does not.",
+    "last_epoch": "A run's {} accuracy after its last epoch: that of the network it saved.",
+}
+
+
+def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple[str, str], ...]:
+    """Term and meaning, in the order of the page.
+
+    Args:
+        criterion: what rates are compared by, in words.
+        held_out: `validation` or `test`: what the accuracies are measured on.
+    """
+    level, out = f"{100 * params.confidence:g} %", wording.percent(params.diverged_share, 0)
+    health = params.health
+    end = f"last {wording.percent(health.window, 0)} of the epochs"
+    return (
+        (criterion.capitalize(), _CRITERIA[params.criterion].format(held_out)),
+        (
+            f"{level} interval",
+            "Student's t interval for the mean over seeds: in so many of studies like this one it holds "
+            "the mean that endless seeds would give. It says nothing about other images.",
+        ),
+        (
+            "Not told apart",
+            "A rate that may be the best: no other rate beats it in a one-sided paired t test over the "
+            f"seeds, at the {level} level corrected for the number of rates. The set of these rates holds "
+            f"the truly best one in at least {level} of studies. With few seeds it is large; that is "
+            "honest, not weak.",
+        ),
+        (
+            "p that it is best",
+            "The corrected p-value of that test; below "
+            f"{1 - params.confidence:.2g} the rate is called worse.",
+        ),
+        (
+            "Best in bootstrap",
+            "Share of studies, made of this one by drawing its seeds again, in which the rate has the "
+            "highest mean.",
+        ),
+        (
+            "Infeasible",
+            f"A rate is out if more than {out} of its runs diverged. Such a run has no accuracy, whatever "
+            "it reached before.",
+        ),
+        (
+            "Pairs",
+            "Differences on the same seeds, which share initial weights and shuffles. Intervals hold for "
+            "all pairs at once (Bonferroni); p-values are corrected by Holm's method.",
+        ),
+        (
+            "McNemar's test",
+            "Counts the test images that only one of two networks gets right, and asks whether a fair coin "
+            "could have split them so. Over seeds: twice the median p-value, which holds however much the "
+            "seeds agree. It chooses nothing.",
+        ),
+        (
+            "Roughness",
+            "How much the training loss goes up on its way down: the sum of its rises over the sum of its "
+            "falls, in log loss. 0 never rises; 1 goes nowhere.",
+        ),
+        ("Rising epochs", "Share of the epochs whose training loss lies above that of the epoch before."),
+        (
+            "Diverged",
+            f"The loss became NaN or infinite, or ended {health.diverged_growth:g} times above its first "
+            "epoch's.",
+        ),
+        (
+            "Stuck",
+            f"Over the {end} the training loss no longer falls (less than "
+            f"{wording.percent(health.flat_fall, 0)}), on a plateau above "
+            f"{wording.percent(health.stuck_loss, 0)} of the loss of blind guessing.",
+        ),
+        (
+            "Oscillating",
+            f"The training loss rises in {wording.percent(health.oscillating_share, 0)} of the epochs or "
+            f"more, typically by {wording.percent(health.oscillating_rise, 0)} or more.",
+        ),
+        (
+            "Recovered from a spike",
+            f"The training loss jumped to {health.spike_factor:g} times its lowest so far, and came back "
+            "below it.",
+        ),
+        (
+            "Overfitting",
+            f"The {held_out} loss ends {wording.percent(health.overfitting_rise, 0)} or more above its "
+            "lowest, while the training loss went on falling.",
+        ),
+        (
+            "Still improving",
+            f"Over the {end} the {held_out} loss falls by {wording.percent(health.flat_fall, 0)} or more, "
+            "too steadily for chance.",
+        ),
+        ("Converged", "None of these: the loss fell without incident and has settled."),
+    )

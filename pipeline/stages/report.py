@@ -1,0 +1,177 @@
+"""Stage `report`: compare the configured runs, choose a rate, say why, and draw it all."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline import comparison, grid, page, params, reasons, speed, summary, verdict
+from pipeline.errors import RunError
+from pipeline.figures import gallery, svg
+from pipeline.page import Content, Drawing, Origin
+from pipeline.params import Params
+from pipeline.storage import arrays, files, tables
+from pipeline.storage import runs as run_folders
+from pipeline.storage.runs import Run
+from pipeline.verdict import Setting, Verdict
+
+_ARRAYS = ("train", "validation", "test")
+
+
+def report(scaled: Path, runs: Path, report: Path) -> None:
+    """Write index.html, comparison.csv, curves.csv, verdict.json, summary.md and figures/ into `report`.
+
+    Reads exactly the runs that params.yaml configures; nothing is written before all of it is made.
+
+    Raises:
+        ParamsError: params.yaml cannot be worked with.
+        RunError: a configured run is missing, damaged or was made with other parameters.
+        DataError: the test labels are missing or damaged.
+    """
+    study = params.load()
+    labels = _labels(scaled, "test")
+    held_out = len(_labels(scaled, "validation")) or len(labels)
+    found = [
+        _check(run_folders.read(runs, rate, seed), study, len(labels))
+        for rate in sorted(study.train.learning_rates)
+        for seed in sorted(study.train.seeds)
+    ]
+    table = comparison.compare(found, study.report)
+    chosen_on = "validation" if study.data.validation_size else "test"
+    setting = Setting(study.data.dataset, study.train.epochs, chosen_on, held_out)
+    decision = verdict.decide(table, study.report, setting)
+    tested = verdict.check_on_test(decision, _right(found, labels))
+    words = reasons.explain(decision, tested)
+    advice = grid.advise(
+        study.train.learning_rates,
+        study.train.seeds,
+        study.train.epochs,
+        decision.learning_rate,
+        decision.indistinguishable,
+        improving=decision.improving,
+        coarse_ratio=study.report.coarse_ratio,
+    )
+    drawings = list(_draw(decision, found))
+    content = Content(
+        decision,
+        words,
+        advice,
+        study.report,
+        table,
+        tested,
+        _reach(table, study),
+        _winners(found, study, held_out),
+        drawings,
+        _origin(scaled, study),
+    )
+    html = page.render(content)
+    texts = {
+        "headline": [f"{words.headline} {words.detail}"],
+        "warnings": list(words.warnings),
+        "reasons": list(words.reasons),
+        "advice": [*advice.findings, *advice.lines.splitlines()],
+    }
+    markdown = summary.render(decision, words, advice)
+
+    with files.replacing_folder(report / "figures") as folder:
+        for drawing in drawings:
+            files.write_text(folder / f"{drawing.name}.svg", drawing.svg)
+    tables.write(report / "comparison.csv", table)
+    tables.write(report / "curves.csv", comparison.curves(found))
+    files.write_json(report / "verdict.json", verdict.as_metrics(decision, texts, tested))
+    files.write_text(report / "summary.md", markdown)
+    files.write_text(report / "index.html", html)
+
+
+def _labels(scaled: Path, part: str) -> NDArray[np.intp]:
+    labels: NDArray[np.intp] = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10)).argmax(
+        axis=1
+    )
+    return labels
+
+
+def _check(run: Run, study: Params, test_images: int) -> Run:
+    """Refuse a run that this params.yaml would not have made."""
+    expected = {
+        "dataset": study.data.dataset,
+        "epochs_configured": study.train.epochs,
+        "validation_data": "validation" if study.data.validation_size else "test",
+    }
+    got = {key: run.metrics.get(key) for key in expected}
+    if got != expected:
+        raise RunError(
+            f"The run with learning rate {run.learning_rate} and seed {run.seed}: expected {expected}, as "
+            f"params.yaml says, got {got}. Run `dvc repro` to train it again."
+        )
+    if len(run.predictions) != test_images:
+        raise RunError(
+            f"The run with learning rate {run.learning_rate} and seed {run.seed}: expected a prediction for "
+            f"each of {test_images} test images, got {len(run.predictions)}. Run `dvc repro` to train it "
+            "again."
+        )
+    return run
+
+
+def _right(found: list[Run], labels: NDArray[np.intp]) -> dict[float, NDArray[np.bool_]]:
+    """For each rate, shape (seeds, test images): whether the run classifies the image right."""
+    rates = sorted({run.learning_rate for run in found})
+    return {
+        rate: np.stack([run.predictions == labels for run in found if run.learning_rate == rate])
+        for rate in rates
+    }
+
+
+def _draw(decision: Verdict, found: list[Run]) -> Iterator[Drawing]:
+    histories = {
+        rate.learning_rate: [run.history for run in found if run.learning_rate == rate.learning_rate]
+        for rate in decision.rates
+    }
+    for chart in gallery.charts(decision, histories, reasons.criterion(decision)):
+        yield Drawing(chart.name, chart.group, chart.title, chart.description, svg.to_text(chart.figure))
+
+
+def _reach(table: pd.DataFrame, study: Params) -> dict[float, list[speed.Reach]]:
+    columns = [f"epochs_to_{100 * target:g}" for target in study.report.accuracy_targets]
+    found = {}
+    for rate in study.train.learning_rates:
+        own = table[table["learning_rate"] == rate]
+        found[rate] = [speed.reach(own[column].to_numpy(np.float64)) for column in columns]
+    return found
+
+
+def _winners(found: list[Run], study: Params, held_out: int) -> tuple[speed.Winner, ...]:
+    accuracies = [
+        [run.history["val_accuracy"].to_numpy(np.float64) for run in found if run.learning_rate == rate]
+        for rate in sorted(study.train.learning_rates)
+    ]
+    return speed.winners(
+        accuracies,
+        study.report.budgets,
+        best_epoch=study.report.criterion == "best_epoch",
+        resolution=1 / held_out,
+        confidence=study.report.confidence,
+    )
+
+
+def _origin(scaled: Path, study: Params) -> Origin:
+    values = study.model_dump(mode="json")
+    del values["data"]["mirrors"]  # where bytes come from does not change them
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins = [pin.partition("==") for pin in project["optional-dependencies"]["train"]]
+    names = [f"{part}_{kind}.npy" for part in _ARRAYS for kind in ("images", "labels")]
+    return Origin(
+        list(_flat(values)),
+        [(name, files.sha256(scaled / name)) for name in names],
+        [(name, version) for name, _, version in pins],
+    )
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,126 @@
+"""Studies made up for the report's tests: curves shaped like real ones, folders as the stages leave them."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+from pipeline.storage import arrays, files
+from pipeline.storage import runs as run_folders
+
+ROOT = Path(__file__).resolve().parents[1]
+TEST_IMAGES, VALIDATION_IMAGES = 400, 500
+
+Curve = Callable[[float, int, int], pd.DataFrame]
+"""From rate, seed and epochs to a history."""
+
+
+def history(loss: Sequence[float], val_loss: Sequence[float], **columns: Sequence[float]) -> pd.DataFrame:
+    """A history with these losses; accuracies follow them unless they are given."""
+    loss, val_loss = np.asarray(loss, np.float64), np.asarray(val_loss, np.float64)
+    table = {
+        "epoch": np.arange(1, len(loss) + 1),
+        "loss": loss,
+        "accuracy": np.exp(-0.6 * loss),
+        "val_loss": val_loss,
+        "val_accuracy": np.round(np.exp(-0.3 * val_loss) * VALIDATION_IMAGES) / VALIDATION_IMAGES,
+        "gradient_norm": 0.1 + loss,
+        "update_ratio_hidden": 0.01 * np.ones_like(loss),
+        "update_ratio_output": 0.02 * np.ones_like(loss),
+        "dead_units": np.linspace(0, 0.1, len(loss)),
+    }
+    return pd.DataFrame(table | columns)
+
+
+def realistic(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+    """Low rates fall smoothly and slowly, high ones stop high and go up and down; 0.3 and above diverge."""
+    noise = np.random.default_rng([seed, int(1e6 * rate)])
+    time = np.arange(1, epochs + 1)
+    floor = 0.12 * (rate / 0.1) ** 1.5
+    loss = 1.4 * np.exp(-3 * np.sqrt(time * min(rate, 0.003) / 0.001) * 0.35) + floor + 2e-4
+    unrest = min(0.3, 0.02 + 3 * rate) if rate > 0.005 else 0.004
+    loss = loss * np.exp(noise.normal(0, unrest, epochs))
+    val_loss = 0.055 + 0.9 * loss + 0.002 * np.log(time) * (rate >= 0.001)
+    val_loss = val_loss * np.exp(noise.normal(0, 0.01 + unrest / 3, epochs))
+    table = history(loss, val_loss)
+    if rate >= 0.3:
+        end = 2 + seed % 3
+        table = table.iloc[:end].copy()
+        table.loc[table.index[-1], ["loss", "val_loss"]] = np.nan
+    return table
+
+
+def write_study(
+    folder: Path,
+    rates: Sequence[float] = (0.1, 0.01, 0.001, 0.0001),
+    seeds: Sequence[int] = (0, 1, 2),
+    epochs: int = 20,
+    curve: Curve = realistic,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Path:
+    """Make a folder in which `report(Path("data/scaled"), Path("runs"), Path("report"))` can run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
+    values = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values["data"] |= {"validation_size": VALIDATION_IMAGES}
+    values["train"] |= {"learning_rates": list(rates), "seeds": list(seeds), "epochs": epochs}
+    for section, entries in (overrides or {}).items():
+        values[section] |= entries
+    files.write_text(folder / "params.yaml", _to_yaml(values))
+    held_out = values["data"]["validation_size"]
+    labels = write_arrays(folder / "data/scaled", held_out)
+    for rate in rates:
+        for seed in seeds:
+            write_run(folder / "runs", rate, seed, curve(rate, seed, epochs), labels, values)
+    return folder
+
+
+def write_arrays(scaled: Path, validation_images: int) -> np.ndarray:
+    """Small stand-ins for stage scale's files; returns the test labels."""
+    noise = np.random.default_rng(7)
+    test = np.array([])
+    for part, count in (("train", 50), ("validation", validation_images), ("test", TEST_IMAGES)):
+        test = noise.integers(0, 10, count)
+        arrays.write(scaled / f"{part}_labels.npy", np.eye(10, dtype=np.float32)[test])
+        arrays.write(scaled / f"{part}_images.npy", np.zeros((count, 784), np.float32))
+    return test
+
+
+def write_run(
+    runs: Path, rate: float, seed: int, table: pd.DataFrame, labels: np.ndarray, values: Mapping[str, Any]
+) -> None:
+    """Write a run's folder as stage train does, less the model, which the report does not read."""
+    noise = np.random.default_rng([seed, int(1e6 * rate), 1])
+    diverged = not np.isfinite(table["loss"].iloc[-1])
+    accuracy = float(table["val_accuracy"].iloc[-1])
+    wrong = noise.random(len(labels)) > accuracy
+    predictions = np.where(wrong, (labels + 1) % 10, labels).astype(np.uint8)
+    place = run_folders.folder(runs, rate, seed)
+    measures = list(table.columns[1:])
+    run_folders.write_history(place / run_folders.HISTORY, measures, table[measures].to_numpy().tolist())
+    arrays.write(place / run_folders.PREDICTIONS, np.full_like(predictions, 255) if diverged else predictions)
+    tested = {"loss": 0.1, "accuracy": float((predictions == labels).mean())}
+    metrics = {
+        "dataset": values["data"]["dataset"],
+        "learning_rate": rate,
+        "seed": seed,
+        "run_key": "0" * 64,
+        "validation_data": "validation" if values["data"]["validation_size"] else "test",
+        "epochs": len(table),
+        "epochs_configured": values["train"]["epochs"],
+        "diverged_epoch": len(table) if diverged else None,
+        "test": dict.fromkeys(tested) if diverged else tested,
+    }
+    files.write_json(place / run_folders.METRICS, metrics)
+
+
+def _to_yaml(values: Any) -> str:
+    import io
+
+    stream = io.StringIO()
+    YAML(typ="safe", pure=True).dump(values, stream)
+    return stream.getvalue()
