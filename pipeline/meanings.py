@@ -42,7 +42,7 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
         (
             "Best in bootstrap",
             "Share of studies, made of this one by drawing its seeds again, in which the rate has the "
-            "highest mean.",
+            "highest mean. With few seeds it is coarse, and too sure of itself.",
         ),
         (
             "Infeasible",
@@ -52,7 +52,8 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
         (
             "Pairs",
             "Differences on the same seeds, which share initial weights and shuffles. Intervals hold for "
-            "all pairs at once (Bonferroni); p-values are corrected by Holm's method.",
+            'all pairs at once (Bonferroni); p-values are corrected alike. That asks for more than "may '
+            'it be the best?", so that a rate can be worse although its pair is not told apart here.',
         ),
         (
             "McNemar's test",

@@ -120,19 +120,32 @@ def _reasons(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -
 
 def _against(verdict: Verdict, chosen: RateVerdict, rate: RateVerdict) -> str:
     name = wording.rate(rate.learning_rate)
-    gap = wording.points(chosen.mean - rate.mean).lstrip("+")
+    gap = _points(chosen.mean - rate.mean)
     if rate.standing == UNKNOWN:
         return f"{name} lies {gap} points lower. {_health(rate)}"
-    pair = next(
-        pair
-        for pair in verdict.pairs
-        if {pair.first, pair.second} == {chosen.learning_rate, rate.learning_rate}
+    if rate.standing == WORSE and rate.rival is not None:
+        beaten = (
+            f"by {gap} points"
+            if rate.rival == chosen.learning_rate
+            else f"by {gap} points, and {wording.rate(rate.rival)} beats it by {_points(rate.rival_gap)}"
+        )
+        return (
+            f"{name} is worse {beaten} (at least {_points(rate.rival_at_least)} at {_level(verdict)} "
+            f"confidence). {_health(rate)}"
+        )
+    return (
+        f"{name} cannot be told from it: {gap} points lower in the mean, but the seeds scatter too much to "
+        f"call it worse (p {_equal(rate.p_best)}). {_health(rate)}"
     )
-    sign = 1 if pair.first == chosen.learning_rate else -1
-    low, high = sorted((sign * pair.low, sign * pair.high))
-    bounds = f"{_level(verdict)} interval {wording.points(low)} to {wording.points(high)}"
-    told = "is worse by" if rate.standing == WORSE else "cannot be told from it: it lies lower by"
-    return f"{name} {told} {gap} points ({bounds}). {_health(rate)}"
+
+
+def _points(share: float) -> str:
+    return wording.points(share).lstrip("+")
+
+
+def _equal(p_value: float) -> str:
+    text = wording.p_value(p_value)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _infeasible(rate: RateVerdict) -> str:

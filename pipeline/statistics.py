@@ -1,9 +1,10 @@
 """Intervals, paired tests and the set of rates that may be the best: arrays in, numbers out.
 
-Every function takes `values` of shape (rates, seeds), higher is better, NaN where a run has no value. A
-column is one seed: its runs share initial weights and shuffles, so rates are compared within columns
-(paired), and every pair of rates has a variance of its own, since high rates scatter more than low ones.
-docs/report.md says in words what each number means. Knows no learning rates, no files, no thresholds.
+`values` has shape (rates, seeds), higher is better, NaN where a run has no value; intervals and tests also
+take (studies, rates, seeds), and do each study by itself. A column is one seed: its runs share initial
+weights and shuffles, so rates are compared within columns (paired), and every pair of rates has a variance
+of its own, since high rates scatter more than low ones. docs/report.md says in words what each number
+means. Knows no learning rates, no files, no thresholds.
 """
 
 from typing import NamedTuple
@@ -31,8 +32,9 @@ class Pairs(NamedTuple):
     Attributes:
         first, second: indices of the rates, shape (pairs,).
         difference: mean over the common seeds of first minus second.
-        low, high: simultaneous interval (Bonferroni): all pairs' intervals cover at once at the confidence.
-        p_value: two-sided paired t test, corrected for the number of pairs (Holm 1979).
+        low, high: simultaneous interval: all pairs' intervals cover at once at the confidence.
+        p_value: two-sided paired t test. Interval and p-value are both corrected for the number of pairs by
+            Bonferroni's inequality, so that the one excludes 0 exactly when the other is small.
     """
 
     first: NDArray[np.intp]
@@ -41,6 +43,23 @@ class Pairs(NamedTuple):
     low: Floats
     high: Floats
     p_value: Floats
+
+
+class Challenge(NamedTuple):
+    """For each rate, the rate that speaks most against its being the best; each of shape (rates,).
+
+    Attributes:
+        p_value: how compatible the values are with the rate being the best, in [0, 1]; below 1 - confidence,
+            the rival beats it. NaN for a rate with fewer than two seeds in common with any other.
+        rival: index of that other rate.
+        gap: how much the rival is above it in the mean; negative if it is below.
+        at_least: how much it is above it at the confidence; above 0 exactly when it beats it.
+    """
+
+    p_value: Floats
+    rival: NDArray[np.intp]
+    gap: Floats
+    at_least: Floats
 
 
 class Discordance(NamedTuple):
@@ -56,10 +75,15 @@ class Discordance(NamedTuple):
     p_value: float
 
 
-def mean_intervals(values: Floats, confidence: float) -> Intervals:
-    """Mean over seeds with Student's t interval, per rate."""
-    count = np.isfinite(values).sum(axis=1)
-    mean, error = _mean_and_error(values, 0.0)
+def mean_intervals(values: Floats, resolution: float, confidence: float) -> Intervals:
+    """Mean over seeds with Student's t interval, per rate.
+
+    Args:
+        resolution: the step in which a value can change (one image's share). Rounding to it is taken into
+            account, or three equal values would have an interval of no width.
+    """
+    count = np.isfinite(values).sum(axis=-1)
+    mean, error = _mean_and_error(values, resolution**2 / 12)
     half = _quantile((1 + confidence) / 2, count) * error
     return Intervals(mean, mean - half, mean + half)
 
@@ -68,41 +92,45 @@ def compare_pairs(values: Floats, resolution: float, confidence: float) -> Pairs
     """Paired t tests of every two rates on their common seeds.
 
     Args:
-        resolution: the step in which a value can change (one image's share); differences are never taken
-            to scatter less than rounding to it does, or three equal differences would prove anything.
+        resolution: as in `mean_intervals`; here for differences of two rounded values.
     """
-    first, second = np.triu_indices(len(values), k=1)
-    differences = values[first] - values[second]
-    count = np.isfinite(differences).sum(axis=1)
-    mean, error = _mean_and_error(differences, resolution)
+    first, second = np.triu_indices(values.shape[-2], k=1)
+    differences = values[..., first, :] - values[..., second, :]
+    count = np.isfinite(differences).sum(axis=-1)
+    mean, error = _mean_and_error(differences, resolution**2 / 6)
     half = _quantile(1 - (1 - confidence) / 2 / max(len(first), 1), count) * error
-    p_value = 2 * _upper_tail(np.abs(mean), error, count)
-    return Pairs(first, second, mean, mean - half, mean + half, holm(p_value))
+    p_value = np.minimum(1.0, 2 * len(first) * _upper_tail(np.abs(mean), error, count))
+    return Pairs(first, second, mean, mean - half, mean + half, p_value)
 
 
-def best_p_values(values: Floats, resolution: float) -> Floats:
-    """For each rate, how compatible the values are with its being the best of all; shape (rates,).
+def challenge(values: Floats, resolution: float, confidence: float) -> Challenge:
+    """Ask of each rate: may it be the best of all, or does one of the others beat it?
 
-    The rates with a p-value above 1 - confidence are a confidence set for the best one (subset selection,
-    Gupta 1965; multiple comparisons with the best, Hsu 1984): were rate i the best, all its rates - 1
-    one-sided paired tests against the others would be tests of a true hypothesis, and by Bonferroni's
-    inequality the chance that any one of them rejects is at most 1 - confidence. Hence the smallest of
-    these p-values, times rates - 1. The rate with the highest mean always stays in the set.
-
-    Returns:
-        In [0, 1]; NaN for a rate that has fewer than two seeds in common with every other.
+    The rates that none beats are a confidence set for the best one (subset selection, Gupta 1965; multiple
+    comparisons with the best, Hsu 1984): were rate i the best, its rates - 1 one-sided paired tests against
+    the others would all be tests of a true hypothesis, and by Bonferroni's inequality the chance that any
+    one of them rejects is at most 1 - confidence. Hence the smallest of these p-values, times rates - 1.
     """
-    rates = len(values)
-    if rates == 1:
-        return np.ones(1)
-    differences = values[None, :, :] - values[:, None, :]  # [i, j]: how much j is above i
-    count = np.isfinite(differences).sum(axis=2)
-    mean, error = _mean_and_error(differences, resolution)
-    tail = _upper_tail(mean, error, count)
-    np.fill_diagonal(tail, np.nan)
-    known = np.isfinite(tail)
-    smallest = np.where(known, tail, np.inf).min(axis=1)
-    return np.where(known.any(axis=1), np.minimum(1.0, smallest * (rates - 1)), np.nan)
+    rates = values.shape[-2]
+    differences = values[..., None, :, :] - values[..., :, None, :]  # [i, j]: how much j is above i
+    count = np.isfinite(differences).sum(axis=-1)
+    mean, error = _mean_and_error(differences, resolution**2 / 6)
+    tail = np.where(np.eye(rates, dtype=bool), np.nan, _upper_tail(mean, error, count))
+    rival = np.where(np.isfinite(tail), tail, np.inf).argmin(axis=-1)
+    others = max(rates - 1, 1)
+    bound = mean - _quantile(1 - (1 - confidence) / others, count) * error
+
+    def against_rival(table: Floats) -> Floats:
+        return np.take_along_axis(table, rival[..., None], axis=-1)[..., 0]
+
+    smallest = against_rival(tail)
+    known = np.isfinite(smallest)
+    return Challenge(
+        np.where(known, np.minimum(1.0, smallest * others), 1.0 if rates == 1 else np.nan),
+        rival,
+        np.where(known, against_rival(mean), np.nan),
+        np.where(known, against_rival(bound), np.nan),
+    )
 
 
 def candidates(values: Floats, resolution: float, confidence: float) -> tuple[int, Bools]:
@@ -116,10 +144,10 @@ def candidates(values: Floats, resolution: float, confidence: float) -> tuple[in
         told: the mask holds every rate that has values.
     """
     present = np.isfinite(values).any(axis=1)
-    mean, _ = _mean_and_error(values, resolution)
+    mean, _ = _mean_and_error(values, 0.0)
     best = int(np.argmax(np.where(present, mean, -np.inf)))
     p_values = np.full(len(values), np.nan)
-    p_values[present] = best_p_values(values[present], resolution)
+    p_values[present] = challenge(values[present], resolution, confidence).p_value
     mask = present & ~(p_values <= 1 - confidence)
     mask[best] = True
     return best, mask
@@ -177,18 +205,20 @@ def holm(p_values: Floats) -> Floats:
     return corrected
 
 
-def _mean_and_error(values: Floats, resolution: float) -> tuple[Floats, Floats]:
+def _mean_and_error(values: Floats, rounding: float) -> tuple[Floats, Floats]:
     """Mean and standard error over the last axis, NaN left out; NaN error with fewer than two values.
 
-    A difference of two values that are rounded to multiples of `resolution` carries a rounding error of
-    variance resolution**2 / 6 at least.
+    Args:
+        rounding: variance that rounding contributes: step**2 / 12 for a value, twice that for a difference.
+            It is added, though a scatter well above the step holds it already: few values can fall on one
+            step by chance, and then nothing else would be left.
     """
     known = np.isfinite(values)
     count = known.sum(axis=-1)
     mean = np.where(known, values, 0.0).sum(axis=-1) / np.where(count > 0, count, np.nan)
     squares = np.where(known, values - mean[..., None], 0.0) ** 2
     variance = squares.sum(axis=-1) / np.where(count > 1, count - 1, np.nan)
-    return mean, np.sqrt(np.maximum(variance, resolution**2 / 6) / np.maximum(count, 1))
+    return mean, np.sqrt((variance + rounding) / np.maximum(count, 1))
 
 
 def _quantile(level: float, count: NDArray[np.int_]) -> Floats:

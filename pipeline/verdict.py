@@ -44,7 +44,10 @@ class RateVerdict(NamedTuple):
         mean, low, high: of the criterion over seeds; bounds NaN with fewer than two values.
         other_mean: the mean by the other criterion.
         test_mean: mean test accuracy over seeds.
-        p_best: how compatible the values are with this rate being the best; see `statistics`.
+        p_best: how compatible the values are with this rate being the best; see `statistics.challenge`.
+        rival: the rate that speaks most against its being the best; None with one seed, or if there is none.
+        rival_gap: how much that rate is above this one, in the mean.
+        rival_at_least: and how much at the confidence; above 0 if this rate is worse.
         probability_best: share of bootstrap studies that it wins.
         diverged: number of runs that diverged.
         labels: how many runs carry which health label, in the order of `health.LABELS`.
@@ -60,6 +63,9 @@ class RateVerdict(NamedTuple):
     other_mean: float
     test_mean: float
     p_best: float
+    rival: float | None
+    rival_gap: float
+    rival_at_least: float
     probability_best: float
     diverged: int
     labels: dict[str, int]
@@ -124,12 +130,17 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
 
     chosen, mask = _choose(values, feasible, resolution, params.confidence)
     several = values.shape[1] > 1
-    p_best, probability = np.full(len(rates), np.nan), np.full(len(rates), np.nan)
+    places = np.flatnonzero(feasible)
+    challenge = (
+        statistics.challenge(values[feasible], resolution, params.confidence)
+        if several and feasible.any()
+        else None
+    )
+    probability = np.full(len(rates), np.nan)
     if chosen is not None:
-        p_best[feasible] = statistics.best_p_values(values[feasible], resolution) if several else np.nan
         probability[feasible] = statistics.probability_best(values[feasible])
     other_chosen, _ = _choose(other_values, feasible, resolution, params.confidence)
-    intervals = statistics.mean_intervals(values, params.confidence)
+    intervals = statistics.mean_intervals(values, resolution, params.confidence)
     tests = comparison.matrix(table, "test_accuracy")[1]
     verdicts = []
     for index, rate in enumerate(rates):
@@ -150,7 +161,7 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
                 float(intervals.high[index]),
                 _mean(other_values[index]),
                 _mean(tests[index]),
-                float(p_best[index]),
+                *_challenged(index, rates, places, challenge),
                 float(probability[index]),
                 int(np.isnan(values[index]).sum()),
                 _count_labels(own["health"]),
@@ -226,6 +237,7 @@ def _rate_metrics(rate: RateVerdict, tested: statistics.Discordance | None) -> d
         },
         "test_accuracy": _rounded(rate.test_mean),
         "p_best": _rounded(rate.p_best),
+        "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.standing == WORSE else None,
         "probability_best": _rounded(rate.probability_best),
         "roughness": _rounded(rate.roughness),
         "rising_share": _rounded(rate.rising_share),
@@ -246,6 +258,25 @@ def _choose(
     if not feasible.any():
         return None, feasible
     return statistics.candidates(np.where(feasible[:, None], values, np.nan), resolution, confidence)
+
+
+def _challenged(
+    index: int,
+    rates: tuple[float, ...],
+    places: NDArray[np.intp],
+    challenge: statistics.Challenge | None,
+) -> tuple[float, float | None, float, float]:
+    """p_best, rival, rival_gap and rival_at_least of the rate at `index`; `places` are the feasible ones."""
+    if challenge is None or index not in places:
+        return math.nan, None, math.nan, math.nan
+    row = int(np.flatnonzero(places == index)[0])
+    rival = rates[places[challenge.rival[row]]] if len(places) > 1 else None
+    return (
+        float(challenge.p_value[row]),
+        rival,
+        float(challenge.gap[row]),
+        float(challenge.at_least[row]),
+    )
 
 
 def _pairs(

@@ -23,8 +23,12 @@ def to_text(figure: Figure) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = re.sub(r"\n\s*<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
     text = re.sub(r"\s*<!--.*?-->", "", text, flags=re.DOTALL)
-    # Hundredths of a pixel are enough, and a third of the size.
-    return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
+    # Hundredths of a pixel are enough, and a third of the size; only inside tags, labels are numbers too.
+    return re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _shorten, tag[0]), text)
+
+
+def _shorten(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def inline(text: str, name: str, title: str, description: str, variables: Mapping[str, str]) -> str:

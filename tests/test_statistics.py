@@ -1,0 +1,213 @@
+"""The report's statistics: known values, properties, and what they promise, on 1,000 simulated studies."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from pipeline import statistics
+
+STEP = 1 / 5000
+STUDIES = 1000
+
+
+def simulate(
+    truth: list[float], seeds: int, spread: float | list[float] = 0.001, shared: float = 0.0007, seed: int = 0
+) -> np.ndarray:
+    """Studies with known true accuracies, shape (STUDIES, rates, seeds).
+
+    A seed shifts all its rates alike (initial weights, shuffles) and each on its own; accuracies are counted
+    on 5,000 images. The spread within a rate is sqrt(spread**2 + shared**2): about 0.12 points.
+    """
+    noise = np.random.default_rng(seed)
+    rates = len(truth)
+    own = noise.normal(0, 1, (STUDIES, rates, seeds)) * np.reshape(spread, (-1, 1))
+    values = np.reshape(truth, (-1, 1)) + own + noise.normal(0, shared, (STUDIES, 1, seeds))
+    return np.round(values / STEP) * STEP
+
+
+WIDE = [0.93, 0.955, 0.972, 0.9835, 0.9842, 0.984, 0.978, 0.961, 0.90]
+UNEVEN = [0.008, 0.004, 0.002, 0.001, 0.001, 0.001, 0.0008, 0.0006, 0.0005]
+TIED = [0.984] * 9
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+def test_intervals_cover_the_truth_as_often_as_they_say(seeds: int) -> None:
+    found = statistics.mean_intervals(simulate(WIDE, seeds, UNEVEN), STEP, 0.95)
+    covered = (found.low <= WIDE) & (found.high >= WIDE)
+    assert 0.93 <= covered.mean() <= 0.97
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_of_all_pairs_cover_at_once(seeds: int) -> None:
+    found = statistics.compare_pairs(simulate(WIDE, seeds, UNEVEN), STEP, 0.95)
+    true = np.array(WIDE)[found.first] - np.array(WIDE)[found.second]
+    assert ((found.low <= true) & (found.high >= true)).all(axis=-1).mean() >= 0.95
+
+
+CASES = {
+    "uneven": (WIDE, UNEVEN),
+    "even": (WIDE, 0.001),
+    "two": (WIDE[3:5], 0.001),
+    "tied": (TIED, 0.001),
+    "tied-uneven": (TIED, UNEVEN),
+    "noisy-best": ([0.984, 0.983, 0.95], [0.004, 0.001, 0.001]),
+    "quiet": (WIDE, 0.0003),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_the_set_not_told_from_the_best_holds_the_best(case: str, seeds: int) -> None:
+    truth, spread = CASES[case]
+    best = np.equal(truth, max(truth))  # of several that tie, each is one
+    p_values = statistics.challenge(simulate(truth, seeds, spread), STEP, 0.95).p_value
+    assert (p_values[:, best] > 0.05).mean() >= 0.95
+
+
+@pytest.mark.parametrize("rates", [4, 9])
+def test_rates_worse_by_a_point_are_told_from_the_best_with_five_seeds(rates: int) -> None:
+    truth = [0.984, 0.9835, *[0.974] * (rates - 2)]
+    studies = simulate(truth, 5)
+    kept = statistics.challenge(studies, STEP, 0.95).p_value > 0.05
+    np.testing.assert_array_equal(
+        kept[:50], [statistics.candidates(values, STEP, 0.95)[1] for values in studies[:50]]
+    )
+    assert (~kept[:, 2:]).mean() >= 0.9
+    assert kept[:, 0].mean() >= 0.95
+
+
+def test_the_intervals_of_paired_differences_ignore_what_a_seed_shifts_alike() -> None:
+    quiet = statistics.compare_pairs(np.array([[0.98, 0.981, 0.979], [0.97, 0.9712, 0.969]]), STEP, 0.95)
+    shift = np.array([0.1, -0.3, 0.2])
+    moved = statistics.compare_pairs(
+        np.array([[0.98, 0.981, 0.979], [0.97, 0.9712, 0.969]]) + shift, STEP, 0.95
+    )
+    np.testing.assert_allclose([quiet.low, quiet.high], [moved.low, moved.high])
+
+
+def test_two_rates_agree_with_scipys_paired_test() -> None:
+    first, second = np.array([0.981, 0.983, 0.98, 0.985]), np.array([0.98, 0.979, 0.981, 0.978])
+    expected = stats.ttest_rel(first, second)
+    found = statistics.compare_pairs(np.stack([first, second]), 0.0, 0.95)
+    interval = expected.confidence_interval(0.95)
+    assert found.p_value[0] == pytest.approx(expected.pvalue)
+    assert (found.low[0], found.high[0]) == pytest.approx((interval.low, interval.high))
+    one_sided = stats.ttest_rel(first, second, alternative="greater").pvalue
+    assert statistics.challenge(np.stack([first, second]), 0.0, 0.95).p_value == pytest.approx(
+        [1 - one_sided, one_sided]
+    )
+
+
+def test_a_mean_agrees_with_scipys_interval() -> None:
+    values = np.array([[0.981, 0.983, 0.98, 0.985]])
+    expected = stats.t.interval(0.95, 3, values.mean(), stats.sem(values[0]))
+    found = statistics.mean_intervals(values, 0.0, 0.95)
+    assert (found.low[0], found.high[0]) == pytest.approx(expected)
+
+
+def test_equal_values_prove_no_more_than_their_rounding_allows() -> None:
+    values = np.array([[0.9802] * 3, [0.98] * 3])
+    found = statistics.mean_intervals(values, STEP, 0.95)
+    assert (found.high > found.low).all()
+    assert statistics.compare_pairs(values, STEP, 0.95).p_value[0] > 0.01
+
+
+def test_one_seed_tells_nothing() -> None:
+    values = np.array([[0.98], [0.5]])
+    assert np.isnan(statistics.mean_intervals(values, STEP, 0.95).low).all()
+    assert np.isnan(statistics.compare_pairs(values, STEP, 0.95).p_value).all()
+    assert np.isnan(statistics.probability_best(values)).all()
+    best, mask = statistics.candidates(values, STEP, 0.95)
+    assert best == 0
+    assert mask.all()
+
+
+def test_a_missing_run_costs_its_seed_in_that_rates_comparisons_alone() -> None:
+    values = np.array([[0.98, 0.981, np.nan, 0.982], [0.97, 0.972, 0.971, 0.97], [0.98, 0.979, 0.981, 0.98]])
+    found = statistics.compare_pairs(values, STEP, 0.95)
+    first = statistics.compare_pairs(values[:2, [0, 1, 3]], STEP, 0.95)
+    assert found.difference[0] == pytest.approx(first.difference[0])
+    assert found.p_value[0] == pytest.approx(3 * first.p_value[0])
+    assert np.isfinite(found.p_value).all()
+
+
+@given(
+    st.integers(1, 6).flatmap(
+        lambda rates: st.lists(
+            st.lists(st.integers(4000, 5000), min_size=3, max_size=3), min_size=rates, max_size=rates
+        )
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_the_choice_has_the_highest_mean_and_none_beats_it(counts: list[list[int]]) -> None:
+    values = np.array(counts) / 5000
+    best, mask = statistics.candidates(values, STEP, 0.95)
+    assert mask[best]
+    assert values.mean(axis=1)[best] == pytest.approx(values.mean(axis=1).max())
+    challenge = statistics.challenge(values, STEP, 0.95)
+    np.testing.assert_array_equal(challenge.p_value <= 0.05, ~mask)
+    if len(values) > 1:
+        beaten = ~mask
+        assert (challenge.at_least[beaten] >= -1e-12).all()
+        assert (challenge.at_least[~beaten] <= 1e-12).all()
+
+
+def test_the_probability_of_being_best_is_shared_by_twins_and_sums_to_one() -> None:
+    values = np.array([[0.98, 0.99, 0.97], [0.98, 0.99, 0.97], [0.5, 0.6, 0.7]])
+    found = statistics.probability_best(values)
+    assert found == pytest.approx([0.5, 0.5, 0])
+    np.testing.assert_array_equal(found, statistics.probability_best(values))
+
+
+def test_the_bootstraps_means_scatter_as_means_of_so_many_seeds_do() -> None:
+    """With values +-1 the chance of a positive mean is known: 3 seeds drawn as 2, both must be positive."""
+    values = np.array([[1.0, 1.0, -1.0], [0.0, 0.0, 0.0]])
+    assert statistics.probability_best(values)[0] == pytest.approx(
+        (2 / 3) ** 2 + 0.5 * 2 * (2 / 9), abs=0.015
+    )
+
+
+def test_mcnemar_agrees_with_the_exact_binomial_test() -> None:
+    noise = np.random.default_rng(0)
+    first, second = noise.random((1, 300)) < 0.9, noise.random((1, 300)) < 0.85
+    found = statistics.mcnemar(first, second)
+    total = found.only_first + found.only_second
+    assert found.p_value == pytest.approx(stats.binomtest(found.only_first, total).pvalue)
+    assert found.only_first == (first & ~second).sum()
+
+
+def test_mcnemar_of_equal_predictions_finds_nothing() -> None:
+    same = np.random.default_rng(0).random((3, 200)) < 0.9
+    assert statistics.mcnemar(same, same) == (0, 0, 1.0)
+
+
+def test_mcnemar_over_seeds_is_valid_though_they_share_their_images() -> None:
+    """Networks equally good, seeds strongly alike: it rejects no more often than it says."""
+    noise = np.random.default_rng(0)
+    rejected = 0
+    for _ in range(400):
+        difficulty = noise.random(400)
+        tilt = noise.random((2, 400))
+        right = (difficulty + 0.3 * tilt)[:, None, :] + 0.05 * noise.random((2, 3, 400)) < 1.1
+        rejected += statistics.mcnemar(right[0], right[1]).p_value < 0.05
+    assert rejected / 400 <= 0.06
+
+
+def test_holm_matches_its_definition() -> None:
+    p_values = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
+    assert statistics.holm(p_values) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_holm_keeps_the_order_and_never_exceeds_bonferroni(p_values: list[float]) -> None:
+    corrected = statistics.holm(np.array(p_values))
+    assert (corrected <= np.minimum(1, np.array(p_values) * len(p_values)) + 1e-12).all()
+    assert (corrected >= np.array(p_values) - 1e-12).all()
+    for one, other in itertools.combinations(range(len(p_values)), 2):
+        if p_values[one] < p_values[other]:
+            assert corrected[one] <= corrected[other] + 1e-12
