@@ -23,8 +23,9 @@ SPIKE = "recovered from a spike"
 OVERFITTING = "overfitting"
 IMPROVING = "still improving"
 CONVERGED = "converged"
+UNSETTLED = "unsettled"
 TOO_SHORT = "too short to judge"
-LABELS = (DIVERGED, STUCK, OSCILLATING, SPIKE, OVERFITTING, IMPROVING, CONVERGED)
+LABELS = (DIVERGED, STUCK, OSCILLATING, SPIKE, OVERFITTING, IMPROVING, UNSETTLED, CONVERGED)
 """Worst first; the order in which labels are listed everywhere."""
 
 _CLASSES = 10
@@ -63,6 +64,8 @@ def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
     if len(loss) < _SHORTEST:
         found = (DIVERGED,) if _diverged(loss, thresholds) else (TOO_SHORT,)
         return Health(found, roughness, rising_share)
+    falls = _fall(val_loss, thresholds) >= thresholds.flat_fall
+    steadily = falls and _is_steady(val_loss, thresholds)
     verdicts = {
         DIVERGED: _diverged(loss, thresholds),
         STUCK: _stuck(loss, thresholds),
@@ -70,10 +73,12 @@ def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
         and typical_rise >= thresholds.oscillating_rise,
         SPIKE: _recovered(loss, thresholds),
         OVERFITTING: _overfits(loss, val_loss, thresholds),
-        IMPROVING: _improves(val_loss, thresholds),
+        IMPROVING: steadily,
     }
-    labels = tuple(label for label in LABELS if verdicts.get(label)) or (CONVERGED,)
-    return Health(labels if DIVERGED not in labels else (DIVERGED,), roughness, rising_share)
+    labels = tuple(label for label in LABELS if verdicts.get(label))
+    if DIVERGED in labels:
+        labels = (DIVERGED,)
+    return Health(labels or (UNSETTLED if falls else CONVERGED,), roughness, rising_share)
 
 
 def _measure(loss: Floats, thresholds: HealthParams) -> tuple[float, float, float]:
@@ -134,11 +139,9 @@ def _overfits(loss: Floats, val_loss: Floats, thresholds: HealthParams) -> bool:
     return bool(rose and float(np.median(_end(loss, thresholds))) < smooth[lowest])
 
 
-def _improves(val_loss: Floats, thresholds: HealthParams) -> bool:
-    """The validation loss falls over the end, by enough to matter and too steadily for chance."""
-    end = _end(val_loss, thresholds)
-    if _fall(val_loss, thresholds) < thresholds.flat_fall:
-        return False
+def _is_steady(loss: Floats, thresholds: HealthParams) -> bool:
+    """The loss falls over the end too steadily for chance (Kendall's rank test)."""
+    end = _end(loss, thresholds)
     trend = stats.kendalltau(np.arange(len(end)), end, alternative="less")
     return bool(trend.pvalue < _TREND_LEVEL)
 

@@ -98,5 +98,9 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
             f"Over the {end} the {held_out} loss falls by {wording.percent(health.flat_fall, 0)} or more, "
             "too steadily for chance.",
         ),
+        (
+            "Unsettled",
+            f"The {held_out} loss falls by so much as well, but too unsteadily to say that it goes on.",
+        ),
         ("Converged", "None of these: the loss fell without incident and has settled."),
     )

@@ -53,7 +53,7 @@ def response_chart(verdict: "Verdict", title: str) -> Figure:
                 color=style.BAD,
             )
     _legend(axes, {rate.standing for rate in verdict.rates})
-    style.title(axes, title)
+    style.title(axes, title, pad=29)
     return figure
 
 
@@ -64,8 +64,9 @@ def _draw_rate(axes: Axes, rate: "RateVerdict") -> None:
         bounds = style.stretched(np.clip([rate.low, rate.high], 0, 1))
         axes.plot([rate.learning_rate] * 2, bounds, color=edge, linewidth=1.6, zorder=2)
         axes.plot([rate.learning_rate] * 2, bounds, "_", color=edge, markersize=9, zorder=2)
-    axes.plot([rate.learning_rate] * len(known), style.stretched(np.array(known)), ".", color=style.INK,
-              markersize=3.5, zorder=4, alpha=0.7)  # fmt: skip
+    low, high = axes.get_xlim()
+    beside = rate.learning_rate * (high / low) ** 0.018
+    axes.plot([beside] * len(known), style.stretched(np.array(known)), ".", color=style.INK, markersize=4)
     axes.plot(
         [rate.learning_rate],
         [float(style.stretched(rate.mean))],
@@ -107,7 +108,7 @@ def _legend(axes: Axes, standings: set[str]) -> None:
     axes.plot([], [], ".", color=style.INK, markersize=5, label="a run")
     axes.legend(
         loc="lower left",
-        bbox_to_anchor=(-0.015, 0.985),
+        bbox_to_anchor=(-0.02, 1.0),
         ncols=5,
         frameon=False,
         fontsize=10,

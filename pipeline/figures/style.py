@@ -97,9 +97,9 @@ def figure(
     return drawn, axes
 
 
-def title(axes: Axes, text: str) -> None:
+def title(axes: Axes, text: str, pad: float = 9) -> None:
     """What the vertical axis shows, above it, where it need not be read sideways."""
-    axes.set_title(text, loc="left", fontsize=12, color=INK, x=0, pad=9)
+    axes.set_title(text, loc="left", fontsize=12, color=INK, x=0, pad=pad)
 
 
 def epochs_axis(axes: Axes, last: int) -> None:

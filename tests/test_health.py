@@ -1,0 +1,152 @@
+"""Health labels: each found on its own synthetic curve and on no other; and on shapes measured on MNIST."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import health, params
+from pipeline.health import CONVERGED, DIVERGED, IMPROVING, OSCILLATING, OVERFITTING, SPIKE, STUCK, UNSETTLED
+from tests.conftest import ROOT
+
+THRESHOLDS = params.load(ROOT / "params.yaml").report.health
+
+
+def curve(loss: np.ndarray, val_loss: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"loss": loss, "val_loss": val_loss})
+
+
+def settled(epochs: int) -> np.ndarray:
+    return 0.06 + 0.5 * np.exp(-np.arange(epochs) / (0.08 * epochs))
+
+
+def synthetic(label: str, epochs: int) -> pd.DataFrame:
+    """A curve that shows this label, with a little noise, as real ones have."""
+    time = np.arange(epochs)
+    noise = np.random.default_rng(3)
+    jitter = np.exp(noise.normal(0, 0.002, epochs))
+    loss, val_loss = 0.02 + 0.8 * np.exp(-time / (0.08 * epochs)), settled(epochs)
+    match label:
+        case health.DIVERGED:
+            loss = loss * np.where(time < epochs // 2, 1, np.nan)
+        case health.STUCK:
+            loss, val_loss = 0.3 + 0.5 * np.exp(-time / 1.5), 0.32 + 0.3 * np.exp(-time / 1.5)
+        case health.OSCILLATING:
+            # Drawn in pairs around the falling curve, so that neither end nor trend depends on chance.
+            loss = loss * np.where(time % 2, 1.3, 0.8)
+            val_loss = val_loss * np.where(time % 2, 1.04, 0.98)
+        case health.SPIKE:
+            loss[epochs // 2] *= 30
+            val_loss[epochs // 2] *= 4
+        case health.OVERFITTING:
+            val_loss = val_loss + 0.06 * time / epochs
+            loss = 0.4 * np.exp(-3 * time / epochs)
+        case health.IMPROVING:
+            loss, val_loss = 1.2 / np.sqrt(time + 1), 1.3 / np.sqrt(time + 1)
+        case health.UNSETTLED:
+            val_loss = 0.5 * np.exp(-1.2 * time / epochs) * np.where(time % 2, 1.12, 0.9)
+            loss = 0.5 * np.exp(-time / epochs)
+    return curve(loss * jitter, val_loss * jitter)
+
+
+# Over many epochs even a rough fall is no chance any more, so that `unsettled` is for short runs alone.
+CASES = [
+    (label, epochs)
+    for label in health.LABELS
+    for epochs in (20, 100, 500)
+    if label != UNSETTLED or epochs == 20
+]
+
+
+@pytest.mark.parametrize(("label", "epochs"), CASES)
+def test_each_label_is_found_on_its_curve_and_no_other_is(label: str, epochs: int) -> None:
+    assert health.examine(synthetic(label, epochs), THRESHOLDS).labels == (label,)
+
+
+def test_a_run_may_be_stuck_and_rough_at_once() -> None:
+    """Rate 0.1 on MNIST, 500 epochs: a training loss of 0.15 that goes up every other epoch, by 8 per cent."""
+    noise = np.random.default_rng(0)
+    loss = (0.14 + 0.3 * np.exp(-np.arange(500) / 5)) * np.exp(noise.normal(0, 0.08, 500))
+    found = health.examine(curve(loss, 1.4 * loss), THRESHOLDS)
+    assert {STUCK, OSCILLATING} <= set(found.labels)
+    assert found.roughness > 0.8
+    assert 0.4 < found.rising_share < 0.6
+
+
+def test_a_low_rate_stopped_early_is_still_improving() -> None:
+    """Rate 0.0001 on MNIST, 20 epochs, as measured."""
+    val_loss = [
+        0.809,
+        0.429,
+        0.325,
+        0.276,
+        0.245,
+        0.226,
+        0.209,
+        0.197,
+        0.186,
+        0.175,
+        0.167,
+        0.160,
+        0.154,
+        0.148,
+    ]
+    val_loss += [0.143, 0.138, 0.133, 0.129, 0.125, 0.121]
+    loss = np.array(val_loss) * 1.3
+    found = health.examine(curve(loss, np.array(val_loss)), THRESHOLDS)
+    assert found == ((IMPROVING,), 0.0, 0.0)
+
+
+def test_a_spike_from_which_the_run_does_not_come_back_is_none() -> None:
+    table = synthetic(CONVERGED, 100)
+    table.loc[60:, "loss"] *= 5
+    assert SPIKE not in health.examine(table, THRESHOLDS).labels
+
+
+def test_what_happens_below_the_floor_changes_nothing() -> None:
+    table = synthetic(CONVERGED, 100)
+    table["loss"] = np.where(np.arange(100) < 30, table["loss"], 1e-9 * 10 ** np.tile([0.0, 3.0], 50))
+    assert health.examine(table, THRESHOLDS).labels == (CONVERGED,)
+
+
+def test_a_loss_that_grows_without_nan_has_diverged_too() -> None:
+    assert health.examine(curve(3.0 * 1.5 ** np.arange(20), settled(20)), THRESHOLDS).labels == (DIVERGED,)
+
+
+def test_a_validation_loss_alone_can_be_infinite() -> None:
+    val_loss = settled(20)
+    val_loss[-1] = np.inf
+    assert health.examine(curve(settled(20), val_loss), THRESHOLDS).labels == (DIVERGED,)
+
+
+def test_rising_validation_loss_is_no_overfitting_while_the_training_loss_rises_with_it() -> None:
+    time = np.arange(50)
+    loss = 0.2 + 0.02 * np.abs(time - 20)
+    assert OVERFITTING not in health.examine(curve(loss, loss), THRESHOLDS).labels
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 4])
+def test_a_few_epochs_are_too_short_to_judge(epochs: int) -> None:
+    assert health.examine(curve(settled(epochs), settled(epochs)), THRESHOLDS).labels == (health.TOO_SHORT,)
+
+
+def test_roughness_and_rising_share_by_hand() -> None:
+    loss = np.array([8.0, 4.0, 2.0, 4.0, 1.0])
+    found = health.examine(curve(loss, loss), THRESHOLDS)
+    assert found.roughness == pytest.approx(1 / 4)  # one doubling up, four halvings down
+    assert found.rising_share == pytest.approx(1 / 4)
+
+
+def test_a_smooth_fall_has_no_roughness_and_a_constant_loss_neither() -> None:
+    smooth = 1 / np.arange(1, 21)
+    assert health.examine(curve(smooth, smooth), THRESHOLDS).roughness == 0
+    assert health.examine(curve(np.ones(10), np.ones(10)), THRESHOLDS).roughness == 0
+
+
+@given(st.lists(st.floats(0, 1e6) | st.just(float("nan")) | st.just(float("inf")), min_size=1, max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_any_history_gets_a_label(losses: list[float]) -> None:
+    found = health.examine(curve(np.array(losses), np.array(losses)), THRESHOLDS)
+    assert found.labels
+    assert set(found.labels) <= {*health.LABELS, health.TOO_SHORT}
