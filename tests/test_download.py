@@ -118,7 +118,7 @@ def chunked(handler: BaseHTTPRequestHandler) -> None:
 def endless(handler: BaseHTTPRequestHandler) -> None:
     handler.send_response(200)
     handler.end_headers()
-    while True:
+    for _ in range(1000):
         handler.wfile.write(bytes(1 << 16))
 
 
@@ -135,11 +135,11 @@ def silent(server: Server, *, after: bytes | None) -> Reply:
 
 
 def dripping(server: Server) -> Reply:
-    """A byte now and then: never silent, never done."""
+    """A byte now and then: never silent, and far from done when it stops."""
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
         body(b"", len(CONTENT))(handler)
-        for byte in CONTENT:
+        for byte in CONTENT[:500]:
             handler.wfile.write(bytes([byte]))
             if server.over.wait(0.02):
                 return
@@ -191,6 +191,20 @@ def test_the_bytes_count_and_not_how_they_are_sent(server: Server, tmp_path: Pat
     collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
 
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
+
+
+def test_a_server_is_asked_for_the_file_as_it_is_stored(server: Server, tmp_path: Path) -> None:
+    asked = []
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers["Accept-Encoding"])
+        body(CONTENT)(handler)
+
+    server.replies["a.gz"] = [reply]
+
+    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+
+    assert asked == ["identity"]
 
 
 def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
@@ -254,7 +268,7 @@ def test_a_file_that_is_another_is_refused_at_once(
 ) -> None:
     server.replies["a.gz"] = [reply]
 
-    assert reasons(server.address, folder=tmp_path, patience=STUBBORN) == [f"{server.address} a.gz: {said}"]
+    assert reasons(server.address, folder=tmp_path, patience=STUBBORN) == [f"{server.address} {said} (a.gz)"]
     assert len(server.requests) == 1
 
 
@@ -271,8 +285,8 @@ def test_other_bytes_of_the_right_size_are_refused(server: Server, tmp_path: Pat
     server.replies["a.gz"] = [body(bytes(len(CONTENT)))]
 
     assert reasons(server.address, folder=tmp_path) == [
-        f"{server.address} a.gz: expected the SHA-256 {FILE.published.sha256}, "
-        "got as many bytes with another one"
+        f"{server.address} expected the SHA-256 {FILE.published.sha256}, "
+        "got as many bytes with another one (a.gz)"
     ]
 
 
@@ -357,7 +371,7 @@ def test_a_password_in_an_address_is_used_and_not_shown(server: Server, tmp_path
 
     (said,) = reasons(server.address.replace("//", "//me:secret@"), folder=tmp_path)
 
-    assert said == f"{server.address} a.gz: expected the file, got HTTP 404 Not Found"
+    assert said == f"{server.address} expected the file, got HTTP 404 Not Found (a.gz)"
     assert seen == ["Basic bWU6c2VjcmV0"]
 
 
@@ -372,6 +386,12 @@ def test_the_environments_proxy_is_used(
     collect([FILE], [Source("http://mirror.invalid/mnist/", "test")], tmp_path, CALM)
 
     assert server.requests == ["http://mirror.invalid/mnist/a.gz"]
+
+
+def test_the_same_reason_for_several_files_is_given_once(server: Server, tmp_path: Path) -> None:
+    assert reasons(server.address, folder=tmp_path, wanted=(FILE, OTHER)) == [
+        f"{server.address} expected the file, got HTTP 404 Not Found (a.gz, b.gz)"
+    ]
 
 
 def test_each_file_is_sought_at_every_source(server: Server, tmp_path: Path) -> None:
@@ -408,12 +428,12 @@ def test_right_files_are_left_as_they_are_and_wrong_ones_replaced(server: Server
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "a.gz: no such file"),
-        (CONTENT[:-1], f"a.gz: expected {len(CONTENT):,} bytes, got {len(CONTENT) - 1:,}"),
-        (CONTENT + b"x", f"a.gz: expected {len(CONTENT):,} bytes, got {len(CONTENT) + 1:,}"),
+        (None, "no such file"),
+        (CONTENT[:-1], f"expected {len(CONTENT):,} bytes, got {len(CONTENT) - 1:,}"),
+        (CONTENT + b"x", f"expected {len(CONTENT):,} bytes, got {len(CONTENT) + 1:,}"),
         (
             bytes(len(CONTENT)),
-            f"a.gz: expected the SHA-256 {FILE.published.sha256}, got as many bytes with another one",
+            f"expected the SHA-256 {FILE.published.sha256}, got as many bytes with another one",
         ),
     ],
 )
@@ -423,7 +443,7 @@ def test_a_folder_is_trusted_no_more_than_a_server(tmp_path: Path, content: byte
     if content is not None:
         (mirror / "a.gz").write_bytes(content)
 
-    assert reasons(str(mirror), folder=tmp_path / "raw") == [f"{mirror} {said}"]
+    assert reasons(str(mirror), folder=tmp_path / "raw") == [f"{mirror} {said} (a.gz)"]
 
 
 def test_folders_are_seen_from_the_repository_also_in_dvcs_copies(

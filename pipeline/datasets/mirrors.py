@@ -6,7 +6,7 @@ can neither send more than the file's size nor keep us waiting for long.
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ def collect(
             "Move away what is there."
         ) from error
     origins = {file.name: "already there" for file in wanted if is_right(folder / file.name, file)}
-    reasons: list[str] = []
+    reasons: dict[str, list[str]] = {}  # what was said, about which files of the source; none: about it all
     for source in from_sources:
         missing = [file for file in wanted if file.name not in origins]
         for file in missing:
@@ -64,9 +64,9 @@ def collect(
                 fetch(file, source.address, folder, patience or Patience())
                 origins[file.name] = f"from {source}"
             except FileRefusedError as error:
-                reasons.append(f"{source}: {file.name}: {error}")
+                reasons.setdefault(f"{source}: {error}", []).append(file.name)
             except SourceDownError as error:
-                reasons.append(f"{source}: {error}")
+                reasons[f"{source}: {error}"] = []
                 break
     if lacking := [file.name for file in wanted if file.name not in origins]:
         raise DownloadError(_explain(lacking, reasons))
@@ -88,11 +88,12 @@ def shown(address: str) -> str:
     return re.sub(r"(?<=://)[^/]*@", "", address)
 
 
-def _explain(missing: Sequence[str], reasons: Sequence[str]) -> str:
+def _explain(missing: Sequence[str], reasons: Mapping[str, Sequence[str]]) -> str:
+    lines = [f"{said} ({', '.join(names)})" if names else said for said, names in reasons.items()]
     return "\n".join(
         [
             f"expected MNIST's files, could not get {', '.join(missing)}:",
-            *(f"  {reason}" for reason in reasons or [f"no source: {VARIABLE} and data.mirrors are empty"]),
+            *(f"  {line}" for line in lines or [f"no source: {VARIABLE} and data.mirrors are empty"]),
             "Two ways out:",
             f"  {VARIABLE}=<folder or address> dvc repro   takes the four files from there",
             "  make demo   runs the whole pipeline on a small sample that needs no network",
