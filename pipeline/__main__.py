@@ -5,14 +5,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.errors import EX_IOERR, PipelineError, explain_machine
 
 Run = Callable[[argparse.Namespace], int | None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, call, and turn an error that a person can mend into its message and exit code."""
-    chosen = _parser().parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     run: Run = chosen.run
     try:
         return run(chosen) or 0
@@ -24,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
         sys.stderr.close()
         return 141
+    except OSError as error:
+        if not (said := explain_machine(error)):
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return EX_IOERR
 
 
 # The modules are imported by the function that needs them: TensorFlow, MLflow and Ray take seconds, and
@@ -48,10 +53,22 @@ def _train(chosen: argparse.Namespace) -> None:
     train(chosen.scaled, chosen.runs, chosen.learning_rate, chosen.seed)
 
 
+def _range_test(chosen: argparse.Namespace) -> None:
+    from pipeline.stages.range_test import range_test
+
+    range_test(chosen.scaled, chosen.range_test)
+
+
 def _report(chosen: argparse.Namespace) -> None:
     from pipeline.stages.report import report
 
-    report(chosen.scaled, chosen.runs, chosen.report)
+    report(chosen.scaled, chosen.runs, chosen.report, chosen.range_test)
+
+
+def _summary(chosen: argparse.Namespace) -> None:
+    from pipeline.commands.summary import summary
+
+    summary(chosen.report, chosen.against)
 
 
 def _repro(_: argparse.Namespace) -> int:
@@ -66,6 +83,12 @@ def _demo(_: argparse.Namespace) -> None:
     demo()
 
 
+def _verify(chosen: argparse.Namespace) -> int:
+    from pipeline.commands.verify import verify
+
+    return verify(chosen.runs, everything=chosen.all, within=chosen.tolerance)
+
+
 def _track(chosen: argparse.Namespace) -> None:
     from pipeline.commands.track import track
 
@@ -78,9 +101,24 @@ def _publish(chosen: argparse.Namespace) -> int:
     return publish(chosen.runs, chosen.report, dry_run=chosen.dry_run)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="command")
+def _ui(chosen: argparse.Namespace) -> None:
+    from pipeline.commands.ui import ui
+
+    ui(port=chosen.port, browser=not chosen.no_browser)
+
+
+def _sweep(chosen: argparse.Namespace) -> int:
+    from pipeline.commands.sweep.command import sweep
+    from pipeline.commands.sweep.engine import Options
+
+    options = Options(chosen.address, chosen.cpus_per_run, chosen.gpus_per_run, chosen.max_concurrent)
+    return sweep(options, dry_run=chosen.dry_run)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the commands take; also reads the commands that dvc.yaml holds."""
+    root = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
+    commands = root.add_subparsers(required=True, metavar="command")
 
     def command(name: str, run: Run, text: str, *paths: str) -> argparse.ArgumentParser:
         one = commands.add_parser(name, help=text, description=text)
@@ -95,20 +133,70 @@ def _parser() -> argparse.ArgumentParser:
     # Spelled as DVC spells the matrix's item in the command.
     train.add_argument("--learning_rate", type=float, required=True)
     train.add_argument("--seed", type=int, required=True)
-    command("report", _report, "stage: compare the runs, choose a rate", "scaled", "runs", "report")
+    command("range_test", _range_test, "stage: raise the rate while training", "scaled", "range_test")
+    report = command("report", _report, "stage: compare the runs, choose a rate", "scaled", "runs", "report")
+    report.add_argument(
+        "--range-test", type=Path, help="the range test's folder, to hold it against the study"
+    )
+    summary = command("summary", _summary, "the verdict in Markdown, and what changed since a git revision")
+    summary.add_argument("--against", metavar="REVISION", help="compare with the verdict of this revision")
+    summary.add_argument("--report", type=Path, default=Path("report"), help="the report's folder (report)")
     command("repro", _repro, "`dvc repro`, then `publish`; without a network, the demo")
     command("demo", _demo, "the whole pipeline on a bundled sample, in a scratch copy")
     publish = command("publish", _publish, "make MLflow agree with the outputs")
     publish.add_argument("--dry-run", action="store_true", help="say what would be done; change nothing")
     publish.add_argument("--runs", type=Path, default=Path("runs"), help="the folder of runs (runs)")
     publish.add_argument("--report", type=Path, default=Path("report"), help="the report's folder (report)")
+    verify = command("verify", _verify, "train again from nothing, elsewhere, and compare with dvc.lock")
+    verify.add_argument("--runs", type=int, default=2, metavar="K", help="how many runs to train (2)")
+    verify.add_argument("--all", action="store_true", help="train all runs, and make the report")
+    verify.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="for another kind of processor: accuracies may differ by T (0.01 is one point)",
+    )
+    ui = command("ui", _ui, "`publish`, then MLflow's pages at the comparison of this study's runs")
+    ui.add_argument("--port", type=int, default=5000, help="if it is taken, any free one (5000)")
+    ui.add_argument("--no-browser", action="store_true", help="only say where the page is")
+    sweep = command(
+        "sweep", _sweep, "the runs of `dvc repro`, many at a time, on this machine or a Ray cluster"
+    )
+    sweep.add_argument(
+        "--address", help="a Ray cluster: auto, ray://host:port, host:port (this machine alone)"
+    )
+    sweep.add_argument("--cpus-per-run", type=_above_zero, help="cores set aside for a run (train.threads)")
+    sweep.add_argument(
+        "--gpus-per-run", type=_share, default=0.0, help="share of a GPU for a run, as 0.25 (0)"
+    )
+    sweep.add_argument("--max-concurrent", type=_count, help="runs at a time at most (as many as fit)")
+    sweep.add_argument("--dry-run", action="store_true", help="say what would be done; change nothing")
     # The train stage starts it; it is no command for people, so the list of commands leaves it out.
     track = commands.add_parser("track")
     track.set_defaults(run=_track)
     track.add_argument("--learning_rate", type=float, required=True)
     track.add_argument("--seed", type=int, required=True)
     track.add_argument("--run_key", required=True)
-    return parser
+    return root
+
+
+def _above_zero(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not (0 <= value <= 1 or value.is_integer()) or value < 0:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, or a whole number, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+    return value
 
 
 if __name__ == "__main__":

@@ -4,18 +4,34 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from pipeline import params
-from pipeline.errors import ToolError
+from pipeline.errors import PipelineError, ToolError
 from pipeline.tracking import place, publishing
-from pipeline.tracking.store import find_store, open_store, summary
+from pipeline.tracking.store import Store, find_store, open_store, summary
+
+RUNS, REPORT = Path("runs"), Path("report")
 
 _PATIENCE = 600  # seconds that a second `publish` on the machine waits for the first
 
 
-def publish(runs: Path = Path("runs"), report: Path = Path("report"), *, dry_run: bool = False) -> int:
+class Published(NamedTuple):
+    """Attributes:
+
+    store: None in a dry run, where there is none yet.
+    study: stands for the set of runs; see `tracking.study.study_id`. None if there are no runs.
+    problems: how many outputs are missing, damaged or out of date.
+    """
+
+    store: Store | None
+    study: str | None
+    problems: int
+
+
+def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> int:
     """Create what is missing in MLflow, complete what is partial, bury what is dead; print what was done.
 
     Returns:
@@ -26,15 +42,21 @@ def publish(runs: Path = Path("runs"), report: Path = Path("report"), *, dry_run
         ParamsError: params.yaml cannot be worked with.
         ToolError: MLflow is not there, or its store does not answer.
     """
-    study = publishing.Study(params.load(), runs, report)
-    dataset = study.params.data.dataset
+    return 1 if bring(runs, report, dry_run=dry_run).problems else 0
+
+
+def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> Published:
+    """What `publish` does; tells what came of it."""
+    study = params.load()
     uri = place.tracking_uri()
+    dataset = study.data.dataset
     store = find_store(dataset) if dry_run else open_store(dataset)
     print(f"MLflow at {place.shown(uri)}, experiment {place.experiment(dataset)}")
+    outputs = publishing.gather(study, runs, report)
     changes = problems = unchanged = 0
     try:
         with _alone(uri) if not dry_run else contextlib.nullcontext():
-            for step in publishing.publish(study, store, dry_run=dry_run):
+            for step in publishing.publish(outputs, store, dry_run=dry_run):
                 changes += step.change
                 problems += step.problem
                 unchanged += not (step.change or step.problem)
@@ -42,13 +64,15 @@ def publish(runs: Path = Path("runs"), report: Path = Path("report"), *, dry_run
                     print(f"  {step.what}: not published. {step.outcome}", file=sys.stderr)
                 elif step.change:
                     print(f"  {step.what}: {'would be ' if dry_run else ''}{step.outcome}")
+    except PipelineError:
+        raise
     except Exception as error:
         raise ToolError(
             f"{place.shown(uri)}: expected MLflow to take what is missing, got: {summary(error)}. "
             "What it took is kept; the same command goes on from there."
         ) from error
     print(f"publish: {changes} changed, {unchanged} right already, {problems} not published")
-    return 1 if problems else 0
+    return Published(store, outputs.name if outputs.entries else None, problems)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pipeline import identity
 from pipeline.errors import DataError, PipelineError, RunError
 from pipeline.params import Params
-from pipeline.tracking import champion, delivery, entry, facts, place, study
+from pipeline.tracking import champion, delivery, entry, facts, place, study, view
 from pipeline.tracking.delivery import Outcome
 from pipeline.tracking.entry import Entry
 from pipeline.tracking.journal import Journal
@@ -32,15 +32,38 @@ class Step(NamedTuple):
 
 
 class Study(NamedTuple):
-    """Where the study's outputs are, and what they should be.
+    """The study's outputs as far as they are there.
 
     Attributes:
-        runs, report: the folders of the outputs.
+        report: the folder of the report.
+        entries: by learning rate and seed; only runs that are as params.yaml, code and data want them.
+        problems: one for each of the other runs.
+        commit: tags that name the checkout's commit, if it is known to be what the runs were made from.
     """
 
     params: Params
-    runs: Path
     report: Path
+    entries: dict[tuple[float, int], Entry]
+    problems: list[Step]
+    commit: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return study.study_id(one.key for one in self.entries.values())
+
+
+def gather(params: Params, runs: Path, report: Path) -> Study:
+    """Read the configured runs; never a run that merely lies there."""
+    entries: dict[tuple[float, int], Entry] = {}
+    problems = []
+    inputs = _inputs(params)
+    for rate in params.train.learning_rates:
+        for seed in params.train.seeds:
+            try:
+                entries[rate, seed] = _entry(params, runs, rate, seed, inputs)
+            except RunError as error:
+                problems.append(Step(entry.run_name(rate, seed), str(error), problem=True))
+    return Study(params, report, entries, problems, facts.commit() if inputs else {})
 
 
 def publish(outputs: Study, store: Store | None, *, dry_run: bool = False) -> Iterator[Step]:
@@ -49,25 +72,17 @@ def publish(outputs: Study, store: Store | None, *, dry_run: bool = False) -> It
     Args:
         store: None is a store that does not exist yet, in a dry run.
     """
+    yield from outputs.problems
     index = store.index() if store else {}
-    entries: dict[tuple[float, int], Entry] = {}
-    inputs = _inputs(outputs.params)
-    for rate in outputs.params.train.learning_rates:
-        for seed in outputs.params.train.seeds:
-            try:
-                entries[rate, seed] = _entry(outputs, rate, seed, inputs)
-            except RunError as error:
-                yield Step(entry.run_name(rate, seed), str(error), problem=True)
-    name = study.study_id(one.key for one in entries.values())
-    commit = facts.commit() if inputs else {}
-    complete = len(entries) == len(outputs.params.train.learning_rates) * len(outputs.params.train.seeds)
-    for one in entries.values():
-        yield _publish_run(store, one, index.get(one.key, []), name, commit, dry_run=dry_run)
+    for one in outputs.entries.values():
+        yield _publish_run(store, one, index.get(one.key, []), outputs, dry_run=dry_run)
     if store:
-        keys = {one.key for one in entries.values()}
-        yield from _bury(store, index, keys, dry_run=dry_run)
-    if complete:
-        yield from _publish_report(outputs, store, entries, index, name, dry_run=dry_run)
+        yield from _bury(store, index, {one.key for one in outputs.entries.values()}, dry_run=dry_run)
+        if outputs.entries:
+            fresh = view.share(store, outputs.name, dry_run=dry_run)
+            yield Step("comparison page", "prepared" if fresh else Outcome.UNCHANGED.value, fresh)
+    if not outputs.problems:
+        yield from _publish_report(outputs, store, index, dry_run=dry_run)
 
 
 def _inputs(params: Params) -> dict[str, Any] | None:
@@ -78,8 +93,8 @@ def _inputs(params: Params) -> dict[str, Any] | None:
         return None
 
 
-def _entry(outputs: Study, rate: float, seed: int, inputs: dict[str, Any] | None) -> Entry:
-    one = entry.of_run(outputs.params, outputs.runs, rate, seed)
+def _entry(params: Params, runs: Path, rate: float, seed: int, inputs: dict[str, Any] | None) -> Entry:
+    one = entry.of_run(params, runs, rate, seed)
     if inputs and one.key != identity.digest(inputs | {"learning_rate": rate, "seed": seed}):
         raise RunError(
             f"the run with learning rate {rate} and seed {seed} was trained from other parameters, data or "
@@ -88,27 +103,19 @@ def _entry(outputs: Study, rate: float, seed: int, inputs: dict[str, Any] | None
     return one
 
 
-def _publish_run(
-    store: Store | None,
-    one: Entry,
-    known: list[Any],
-    study_name: str,
-    commit: Mapping[str, str],
-    *,
-    dry_run: bool,
-) -> Step:
-    tag = study.membership(study_name)
+def _publish_run(store: Store | None, one: Entry, known: list[Any], outputs: Study, *, dry_run: bool) -> Step:
+    tag = study.membership(outputs.name)
     if store is None or dry_run:
         outcome = delivery.foresee(one, known)
     else:
-        journal = Journal.read(one.key) or Journal(None, None, dict(commit))
+        journal = Journal.read(one.key) or Journal(None, None, outputs.commit)
         outcome = delivery.deliver(store, one, known, journal, {tag: "yes"})
-    listed = outcome is Outcome.UNCHANGED and not any(tag in run.data.tags for run in known)
-    if listed and store and not dry_run:
+    newly_listed = outcome is Outcome.UNCHANGED and not any(tag in run.data.tags for run in known)
+    if newly_listed and store and not dry_run:
         for run in known:
             store.client.set_tag(run.info.run_id, tag, "yes")
-    change = listed or outcome not in (Outcome.UNCHANGED, Outcome.BUSY)
-    return Step(one.name, "listed in this study" if listed else outcome.value, change)
+    change = newly_listed or outcome not in (Outcome.UNCHANGED, Outcome.BUSY)
+    return Step(one.name, "listed in this study" if newly_listed else outcome.value, change)
 
 
 def _bury(store: Store, index: Mapping[str, list[Any]], keys: set[str], *, dry_run: bool) -> Iterator[Step]:
@@ -124,16 +131,10 @@ def _bury(store: Store, index: Mapping[str, list[Any]], keys: set[str], *, dry_r
 
 
 def _publish_report(
-    outputs: Study,
-    store: Store | None,
-    entries: Mapping[tuple[float, int], Entry],
-    index: Mapping[str, list[Any]],
-    study_name: str,
-    *,
-    dry_run: bool,
+    outputs: Study, store: Store | None, index: Mapping[str, list[Any]], *, dry_run: bool
 ) -> Iterator[Step]:
     try:
-        whole = study.of_report(outputs.params, study_name, outputs.report)
+        whole = study.of_report(outputs.params, outputs.name, outputs.report)
         verdict = study.read_verdict(outputs.report)
     except (RunError, DataError) as error:
         yield Step("report", str(error), problem=True)
@@ -142,23 +143,22 @@ def _publish_report(
     if store is None or dry_run:
         outcome = delivery.foresee(whole, known)
     else:
-        outcome = delivery.deliver(store, whole, known, Journal(None, None, facts.commit()))
-    yield Step("report", outcome.value, outcome is not Outcome.UNCHANGED)
+        outcome = delivery.deliver(store, whole, known, Journal(None, None, outputs.commit))
+    yield Step("report", outcome.value, outcome not in (Outcome.UNCHANGED, Outcome.BUSY))
+    yield _crown(outputs, verdict, store, dry_run=dry_run)
 
-    candidate = champion.choose(verdict, entries)
+
+def _crown(outputs: Study, verdict: Mapping[str, Any], store: Store | None, *, dry_run: bool) -> Step:
+    candidate = champion.choose(verdict, outputs.entries)
     if candidate is None:
-        yield Step("champion", "as it was: the verdict chooses none of these runs")
-        return
+        return Step("champion", "as it was: the verdict chooses none of these runs")
     name = place.model(outputs.params.data.dataset)
     if store and champion.is_current(store, name, candidate):
-        yield Step("champion", Outcome.UNCHANGED.value)
-        return
+        return Step("champion", Outcome.UNCHANGED.value)
     if store is None or dry_run:
-        yield Step("champion", f"moved to {candidate.entry.name}", change=True)
-        return
-    runs = store.find(candidate.entry.key)
-    if not runs or runs[0].info.status != "FINISHED":
-        yield Step("champion", f"as it was: another process is delivering {candidate.entry.name}")
-        return
+        return Step("champion", f"moved to {candidate.entry.name}", change=True)
+    runs = [run for run in store.find(candidate.entry.key) if delivery.is_delivered(run, candidate.entry)]
+    if not runs:
+        return Step("champion", f"as it was: another process is delivering {candidate.entry.name}")
     version = champion.crown(store, name, candidate, store.client.get_run(runs[0].info.run_id))
-    yield Step("champion", f"moved to {candidate.entry.name}, version {version} of {name}", change=True)
+    return Step("champion", f"moved to {candidate.entry.name}, version {version} of {name}", change=True)

@@ -1,0 +1,120 @@
+"""Command `ui`: MLflow's pages, filled up from the outputs, opened where this study's runs are compared."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from pipeline.commands import publish
+from pipeline.errors import ToolError
+from pipeline.storage import files
+from pipeline.tracking import place, view
+
+HOST = "127.0.0.1"
+_START = 180.0  # seconds; a small machine under load takes its time to import MLflow's server
+_END = 10.0
+
+
+def ui(*, port: int = 5000, browser: bool = True) -> None:
+    """Publish, serve, open the comparison of this study's runs; end with Ctrl-C.
+
+    Where `MLFLOW_TRACKING_URI` is a server, open its page and leave.
+
+    Args:
+        port: where to serve; if it is taken, on any free one.
+
+    Raises:
+        ToolError: the store does not answer, or the server does not start.
+    """
+    published = publish.bring()
+    if published.store is None:
+        raise ToolError("expected a store after publishing, found none. Run `python -m pipeline publish`.")
+    uri = place.tracking_uri()
+    if place.is_server(uri):
+        _show(view.address(place.shown(uri), published.store, published.study), browser=browser)
+        return
+    free = _free_port(port)
+    with _serving(uri, free):
+        _show(view.address(f"http://{HOST}:{free}", published.store, published.study), browser=browser)
+        print("Ctrl-C ends it.", flush=True)
+        _wait_for_the_end()
+
+
+def _show(address: str, *, browser: bool) -> None:
+    print(f"\nThe comparison: {address}", flush=True)
+    if browser:
+        webbrowser.open(address)
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise ToolError(f"{HOST}: expected a free port, found none.")
+
+
+@contextlib.contextmanager
+def _serving(uri: str, port: int) -> Iterator[None]:
+    """Run MLflow's server, ready when the block begins, gone when it has ended."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--default-artifact-root", place.artifacts().as_uri(), "--workers", "1"]
+    command += ["--host", HOST, "--port", str(port)]
+    # Its job workers serve language models; without them it starts sooner.
+    settings = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    log = files.repository() / ".scratch" / "mlflow-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command, env=settings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            _wait_until_ready(server, f"http://{HOST}:{port}/health", log)
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            try:
+                server.wait(_END)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
+
+
+def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    until = time.monotonic() + _START
+    while time.monotonic() < until and server.poll() is None:
+        with contextlib.suppress(OSError), direct.open(address, timeout=5):
+            return
+        time.sleep(0.1)
+    last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+    raise ToolError(
+        f"MLflow's server: expected it to answer at {address}, got: {''.join(last) or 'nothing'}. "
+        f"{log} tells the rest."
+    )
+
+
+def _wait_for_the_end() -> None:
+    """Return on Ctrl-C or SIGTERM."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        signal.signal(signal.SIGTERM, before)
