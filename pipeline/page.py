@@ -19,6 +19,7 @@ from pipeline import meanings, reasons, wording
 from pipeline.figures import gallery, svg
 from pipeline.grid import Advice
 from pipeline.params.report import ReportParams
+from pipeline.ramp_words import RampWords
 from pipeline.reasons import Words
 from pipeline.speed import Reach, Winner
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, UNKNOWN, WORSE
@@ -48,14 +49,6 @@ class Origin(NamedTuple):
     versions: Sequence[tuple[str, str]]
 
 
-class RangeTest(NamedTuple):
-    """What the page says about the range test; its chart is among the drawings."""
-
-    intro: str
-    sentences: Sequence[str]
-    rows: Sequence[tuple[str, str]]
-
-
 class Content(NamedTuple):
     """All that the page shows.
 
@@ -75,7 +68,7 @@ class Content(NamedTuple):
     winners: Sequence[Winner]
     drawings: Sequence[Drawing]
     origin: Origin
-    range_test: RangeTest | None = None
+    range_test: RampWords | None = None
 
 
 def render(content: Content) -> str:

@@ -205,7 +205,7 @@ def check_on_test(
     }
 
 
-def as_metrics(verdict: Verdict, words: Mapping[str, Any], tested: Mapping[float, Any]) -> dict[str, Any]:
+def as_metrics(verdict: Verdict, extra: Mapping[str, Any], tested: Mapping[float, Any]) -> dict[str, Any]:
     """The content of verdict.json: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
 
     Rounded to 6 decimals, far below any difference that matters, so that a diff shows changes and not noise.
@@ -218,7 +218,7 @@ def as_metrics(verdict: Verdict, words: Mapping[str, Any], tested: Mapping[float
         "seeds": len(verdict.seeds),
         "learning_rate": verdict.learning_rate,
         "indistinguishable": None if verdict.indistinguishable is None else list(verdict.indistinguishable),
-        **words,
+        **extra,
         "rates": {
             f"lr-{rate.learning_rate}": _rate_metrics(rate, tested.get(rate.learning_rate))
             for rate in verdict.rates

@@ -65,7 +65,7 @@ def test_each_label_is_found_on_its_curve_and_no_other_is(label: str, epochs: in
 
 
 def test_a_run_may_be_stuck_and_rough_at_once() -> None:
-    """Rate 0.1 on MNIST, 500 epochs: a training loss of 0.15 that goes up every other epoch, by 8 per cent."""
+    """Rate 0.1 on MNIST, 500 epochs: a training loss near 0.15 that rises every other epoch, by 8 %."""
     noise = np.random.default_rng(0)
     loss = (0.14 + 0.3 * np.exp(-np.arange(500) / 5)) * np.exp(noise.normal(0, 0.08, 500))
     found = health.examine(curve(loss, 1.4 * loss), THRESHOLDS)

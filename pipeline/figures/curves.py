@@ -27,9 +27,10 @@ def diagnostic_chart(histories: Histories, column: str, title: str, *, log: bool
 
 
 def _chart(histories: Histories, column: str, title: str, *, stretch: bool, log: bool) -> Figure:
-    figure, (axes,) = style.figure(right=64)
+    figure, (axes,) = style.figure(margins=style.Margins(right=64))
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
+    last = max(len(run) for runs in histories.values() for run in runs)
     for index, (rate, runs) in enumerate(sorted(histories.items())):
         values = _by_epoch([run[column].to_numpy(np.float64) for run in runs])
         if log and not stretch:
@@ -50,9 +51,11 @@ def _chart(histories: Histories, column: str, title: str, *, stretch: bool, log:
         )
         if dashes := style.rate_dashes(index):
             line.set_dashes(dashes)
+        if epochs[-1] < last:  # it diverged there
+            axes.plot(epochs[-1:], middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
         ends.append((float(middle[-1]), wording.rate(rate), colour))
     style.title(axes, title)
-    style.epochs_axis(axes, max(len(run) for runs in histories.values() for run in runs))
+    style.epochs_axis(axes, last)
     if stretch and np.isfinite(low):
         style.accuracy_axis(axes, max(0.0, low - 0.1 * (1 - low)), min(0.9999, high + 0.15 * (1 - high)))
     elif log and np.isfinite(low):

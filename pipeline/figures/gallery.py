@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pipeline import wording
 from pipeline.figures import style
 from pipeline.figures.curves import diagnostic_chart, overlay_chart
+from pipeline.figures.range_test import range_chart
 from pipeline.figures.recipe import recipe_chart
 from pipeline.figures.response import response_chart
 from pipeline.standing import INFEASIBLE
@@ -88,6 +89,23 @@ def charts(
                 f"Median over seeds at the last epoch: {_describe_ends(histories, column)}.",
                 diagnostic_chart(histories, column, title, log=log),
             )
+
+
+def range_charts(
+    rates: np.ndarray, losses: np.ndarray, suggestions: Mapping[str, float], chosen: float | None
+) -> Iterator[Chart]:
+    """The range test's chart; its arguments are those of `range_test.range_chart`."""
+    marks = wording.listed([f"{rule} at {rate:.2g}" for rule, rate in suggestions.items()]) or "none"
+    yield Chart(
+        "range_test",
+        "range_test",
+        "Range test: training loss while the rate rises",
+        f"Smoothed loss over the rate, which rises from {rates[0]:.2g} to {rates[-1]:.2g}; the lowest "
+        "median over the seeds is "
+        f"{np.nanmin(np.nanmedian(losses[:, np.isfinite(losses).any(axis=0)], axis=0)):.3g}. Suggestions: "
+        f"{marks}.",
+        range_chart(rates, losses, suggestions, chosen),
+    )
 
 
 def variables(rates: int) -> dict[str, style.Colour]:

@@ -24,7 +24,7 @@ def range_chart(
         suggestions: rate by rule; each is marked.
         chosen: the study's choice, marked too.
     """
-    figure, (axes,) = style.figure(height=330, right=16)
+    figure, (axes,) = style.figure(height=330, margins=style.Margins(right=20))
     known = np.isfinite(losses).any(axis=0)
     rates, losses = rates[known], losses[:, known]
     lowest, middle, highest = (reduce(losses, axis=0) for reduce in (np.nanmin, np.nanmedian, np.nanmax))

@@ -21,9 +21,8 @@ def run_chart(history: pd.DataFrame, title: str) -> Figure:
     Args:
         history: columns `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`.
     """
-    figure, axes = style.figure(width=900, height=360, columns=2, right=84)
-    figure.subplots_adjust(top=0.82, wspace=0.42)
-    figure.suptitle(title, x=0.06, ha="left", fontsize=13, color=style.INK)
+    figure, axes = style.figure(width=900, height=360, columns=2, margins=style.Margins(right=78, top=66))
+    figure.suptitle(title, x=0.06, y=0.965, ha="left", fontsize=13, color=style.INK)
     _draw(axes, [history], "validation")
     return figure
 
@@ -34,7 +33,7 @@ def recipe_chart(histories: Sequence[pd.DataFrame], held_out: str = "validation"
     Args:
         held_out: what the validation data are: `validation` or `test`.
     """
-    figure, axes = style.figure(height=430, rows=2, right=78)
+    figure, axes = style.figure(height=430, rows=2, margins=style.Margins(right=78))
     _draw(axes, histories, held_out)
     axes[0].set_xlabel("")
     return figure

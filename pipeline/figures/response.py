@@ -23,10 +23,15 @@ _MARKS = {
 }
 
 
+_CROWDED = 6
+"""More rates than this need their labels turned."""
+
+
 def response_chart(verdict: "Verdict", title: str) -> Figure:
     """Criterion over rate (logarithmic), with intervals; every run a dot; infeasible rates at the bottom."""
-    figure, (axes,) = style.figure(height=330, right=16)
-    figure.subplots_adjust(top=1 - 62 / 330, bottom=48 / 330)
+    crowded = len(verdict.rates) > _CROWDED
+    margins = style.Margins(top=56, bottom=62 if crowded else 42, right=22)
+    figure, (axes,) = style.figure(height=340, margins=margins)
     feasible = [rate for rate in verdict.rates if rate.standing != INFEASIBLE]
     _limits(axes, verdict, feasible)
     bottom, top = axes.get_ylim()
@@ -86,7 +91,7 @@ def _limits(axes: Axes, verdict: "Verdict", feasible: "list[RateVerdict]") -> No
     margin = (max(rates) / min(rates)) ** 0.07 if len(rates) > 1 else 3.0
     axes.set_xlim(min(rates) / margin, max(rates) * margin)
     axes.set_xticks(rates, [wording.rate(rate) for rate in rates])
-    if len(rates) > 6:
+    if len(rates) > _CROWDED:
         axes.tick_params(axis="x", labelrotation=28, labelsize=9.5)
     axes.set_xlabel("learning rate", fontsize=11, color=style.MUTED)
     known = [value for rate in feasible for value in rate.values if not math.isnan(value)] or [0.1, 0.9]

@@ -66,24 +66,33 @@ def rate_dashes(index: int) -> tuple[float, ...]:
     return _DASHES[index % len(_DASHES)]
 
 
-def figure(
-    width: int = WIDTH, height: int = HEIGHT, rows: int = 1, columns: int = 1, right: int = 14, left: int = 54
-) -> tuple[Figure, list[Axes]]:
-    """A figure of this size in CSS pixels with axes one above the other, or side by side; fixed margins.
+class Margins(NamedTuple):
+    """Pixels around the axes: for the ticks' labels, the title, and labels at the ends of lines."""
 
-    Args:
-        right, left: pixels beside the axes, for labels at the ends of lines, and for the ticks'.
+    left: int = 54
+    right: int = 14
+    top: int = 30
+    bottom: int = 42
+
+
+def figure(
+    width: int = WIDTH, height: int = HEIGHT, rows: int = 1, columns: int = 1, margins: Margins | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of this size in CSS pixels with axes one above the other, or side by side.
+
+    The margins are fixed: fitting them to the text would take most of the time, and depend on the fonts.
     """
+    around = margins or Margins()
     drawn = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=PAPER)
     grid = drawn.add_gridspec(
         rows,
         columns,
-        left=left / width,
-        right=1 - right / width,
-        bottom=42 / height,
-        top=1 - 30 / height,
+        left=around.left / width,
+        right=1 - around.right / width,
+        bottom=around.bottom / height,
+        top=1 - around.top / height,
         hspace=0.42,
-        wspace=0.26,
+        wspace=0.42,
     )
     axes = [drawn.add_subplot(grid[row, column]) for row in range(rows) for column in range(columns)]
     for one in axes:

@@ -47,6 +47,7 @@ def inline(text: str, name: str, title: str, description: str, variables: Mappin
     for colour, variable in variables.items():
         drawing = drawing.replace(colour, f"var(--{variable})")
     drawing = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", drawing)
+    drawing = re.sub(r" ?font-family: [^;\"]*;?", "", drawing)
     return (
         f'<svg {box[0] if box else ""} role="img" aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{html.escape(title)}</title>'

@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.datasets.facts import CLASSES, DATASETS
 from pipeline.errors import ParamsError
 from pipeline.params.data import DataParams
+from pipeline.params.range_test import RangeTestParams
 from pipeline.params.report import ReportParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
@@ -23,6 +24,7 @@ class Params(Section):
 
     data: DataParams
     train: TrainParams
+    range_test: RangeTestParams
     report: ReportParams
 
     @model_validator(mode="after")

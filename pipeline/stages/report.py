@@ -1,30 +1,45 @@
 """Stage `report`: compare the configured runs, choose a rate, say why, and draw it all."""
 
+import itertools
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import comparison, grid, page, params, reasons, speed, summary, verdict
+from pipeline import comparison, grid, page, params, ramp_words, reasons, speed, summary, verdict
 from pipeline.errors import RunError
 from pipeline.figures import gallery, svg
 from pipeline.page import Content, Drawing, Origin
 from pipeline.params import Params
+from pipeline.range_test import Suggestion
 from pipeline.storage import arrays, files, tables
 from pipeline.storage import runs as run_folders
 from pipeline.storage.runs import Run
 from pipeline.verdict import Setting, Verdict
 
+
+class Ramp(NamedTuple):
+    """Stage `range_test`'s outputs: rates (steps,), smoothed losses (seeds, steps), suggestions by rule."""
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    suggestions: dict[str, Suggestion]
+
+
 _ARRAYS = ("train", "validation", "test")
 
 
-def report(scaled: Path, runs: Path, report: Path) -> None:
+def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = None) -> None:
     """Write index.html, comparison.csv, curves.csv, verdict.json, summary.md and figures/ into `report`.
 
     Reads exactly the runs that params.yaml configures; nothing is written before all of it is made.
+
+    Args:
+        range_test: the folder that stage `range_test` wrote, to be held against the study.
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
@@ -54,7 +69,8 @@ def report(scaled: Path, runs: Path, report: Path) -> None:
         improving=decision.improving,
         coarse_ratio=study.report.coarse_ratio,
     )
-    drawings = list(_draw(decision, found))
+    ramp = _read_ramp(range_test) if range_test else None
+    drawings = list(_draw(decision, found, ramp))
     content = Content(
         decision,
         words,
@@ -66,14 +82,24 @@ def report(scaled: Path, runs: Path, report: Path) -> None:
         _winners(found, study, held_out),
         drawings,
         _origin(scaled, study),
+        ramp_words.explain(ramp.suggestions, decision) if ramp else None,
     )
     html = page.render(content)
-    texts = {
-        "headline": [f"{words.headline} {words.detail}"],
+    texts: dict[str, Any] = {
+        "headline": words.headline,
+        "detail": [words.detail],
         "warnings": list(words.warnings),
         "reasons": list(words.reasons),
         "advice": [*advice.findings, *advice.lines.splitlines()],
     }
+    if ramp and content.range_test:
+        texts["range_test"] = {
+            rule: {
+                "suggests": float(f"{one.median:.3g}"),
+                "agrees": content.range_test.agreements[rule].agrees,
+            }
+            for rule, one in ramp.suggestions.items()
+        }
     markdown = summary.render(decision, words, advice)
 
     with files.replacing_folder(report / "figures") as folder:
@@ -115,6 +141,14 @@ def _check(run: Run, study: Params, test_images: int) -> Run:
     return run
 
 
+def _read_ramp(folder: Path) -> Ramp:
+    table = tables.read(folder / "range_test.csv", ("seed", "step", "learning_rate", "smoothed"))
+    wide = table.pivot_table(index="seed", columns="learning_rate", values="smoothed", dropna=False)
+    found = files.read_json(folder / "suggestions.json")
+    suggestions = {rule: Suggestion(**numbers) for rule, numbers in found.items()}
+    return Ramp(wide.columns.to_numpy(np.float64), wide.to_numpy(np.float64), suggestions)
+
+
 def _right(found: list[Run], labels: NDArray[np.intp]) -> dict[float, NDArray[np.bool_]]:
     """For each rate, shape (seeds, test images): whether the run classifies the image right."""
     rates = sorted({run.learning_rate for run in found})
@@ -124,12 +158,16 @@ def _right(found: list[Run], labels: NDArray[np.intp]) -> dict[float, NDArray[np
     }
 
 
-def _draw(decision: Verdict, found: list[Run]) -> Iterator[Drawing]:
+def _draw(decision: Verdict, found: list[Run], ramp: Ramp | None) -> Iterator[Drawing]:
     histories = {
         rate.learning_rate: [run.history for run in found if run.learning_rate == rate.learning_rate]
         for rate in decision.rates
     }
-    for chart in gallery.charts(decision, histories, reasons.criterion(decision)):
+    charts = [gallery.charts(decision, histories, reasons.criterion(decision))]
+    if ramp:
+        medians = {rule: one.median for rule, one in ramp.suggestions.items()}
+        charts.append(gallery.range_charts(ramp.rates, ramp.losses, medians, decision.learning_rate))
+    for chart in itertools.chain(*charts):
         yield Drawing(chart.name, chart.group, chart.title, chart.description, svg.to_text(chart.figure))
 
 

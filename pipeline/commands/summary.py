@@ -1,0 +1,62 @@
+"""`python -m pipeline summary`: the verdict in Markdown, for a pull request or a CI job's summary."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline import summary as wording
+from pipeline.commands import tools
+from pipeline.errors import DataError, ToolError
+from pipeline.storage import files
+
+
+def summary(report: Path, against: str | None) -> None:
+    """Print summary.md, and with `against` what changed since the verdict of that git revision.
+
+    Raises:
+        DataError: there is no report yet.
+        ToolError: git does not know the revision.
+    """
+    text = _read(report / "summary.md")
+    after = files.read_json(report / "verdict.json")
+    if against is None:
+        print(text, end="")
+        return
+    before = _verdict_at(against, report / "verdict.json")
+    headline, _, rest = text.partition("\n")
+    if before is None:
+        changes = f"### Changed against {wording.escape(against)}\n\nThat revision has no verdict yet.\n"
+    else:
+        changes = wording.compare(before, after, against)
+    print(f"{headline}\n\n{changes}{rest}", end="")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected the report's summary, got: {error.strerror}. Run `dvc repro`."
+        ) from error
+
+
+def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:
+    """The verdict.json of a revision; None if that revision has none.
+
+    Raises:
+        ToolError: git does not know the revision, or what it holds there is no verdict.
+    """
+    commit = tools.git(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    ).strip()
+    if not tools.git("ls-tree", "--name-only", commit, "--", path.as_posix()).strip():
+        return None
+    try:
+        found = json.loads(tools.git("show", f"{commit}:./{path.as_posix()}"))
+    except ValueError as error:
+        raise ToolError(
+            f"{revision}:{path}: expected JSON, got: {error}. Choose another revision."
+        ) from error
+    if not isinstance(found, dict):
+        raise ToolError(f"{revision}:{path}: expected a verdict, got {found!r}. Choose another revision.")
+    return found
