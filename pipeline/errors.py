@@ -1,8 +1,15 @@
 """What can go wrong through input, and how it is said: what was expected, what came, what to do.
 
-`python -m pipeline` prints these errors as they are and leaves with `exit_code`; every other exception is
-a defect of the program and keeps its traceback.
+`python -m pipeline` prints these errors as they are and leaves with `exit_code`; what the machine refuses (a
+full disk, a missing permission) is said in one line, too. Every other exception is a defect of the program
+and keeps its traceback.
 """
+
+import errno
+import os
+
+EX_IOERR = 74
+"""Exit code of sysexits.h for what the machine refuses."""
 
 
 class PipelineError(Exception):
@@ -40,3 +47,29 @@ class Interrupted(PipelineError):
         super().__init__(message)
         self.signal = signal
         self.exit_code = 128 + signal
+
+
+_REMEDIES = {
+    errno.ENOSPC: "Make room, then run the same command again; what was finished is kept.",
+    errno.EDQUOT: "Make room in the quota, then run the same command again; what was finished is kept.",
+    errno.EROFS: "Mount it so that it can be written, or work in a copy elsewhere.",
+    errno.EACCES: "Give this user the permission, or work in a copy elsewhere.",
+    errno.EPERM: "Give this user the permission, or work in a copy elsewhere.",
+    errno.EIO: "The disk failed: check it before anything else.",
+    errno.EMFILE: "Allow more open files (`ulimit -n 4096`).",
+    errno.ENAMETOOLONG: "Work in a folder with a shorter path.",
+}
+
+
+def explain_machine(error: OSError) -> str:
+    """What the machine refused, where, and what to do; empty if the error is none of the machine's kind.
+
+    Such an error can come from any file operation, so it is put into words in one place and not in each.
+    """
+    number = error.errno
+    if number is None:  # HDF5 has it in its text
+        number = next((code for code in _REMEDIES if f"errno = {code}," in str(error)), None)
+    if number not in _REMEDIES:
+        return ""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{os.strerror(number)}. {_REMEDIES[number]}"

@@ -1,0 +1,121 @@
+"""A clean copy of a commit in a temporary folder: its files, and nothing that was computed before."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline import params
+from pipeline.commands import tools
+from pipeline.datasets.mirrors import VARIABLE
+from pipeline.errors import ToolError
+from pipeline.verification import locks
+from pipeline.verification.locks import Stage
+
+_OURS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
+"""Git sets these for its hooks, where `verify` may be called; in the copy they would name the original."""
+
+
+class Copy:
+    """A clone of one commit, with a DVC cache of its own that is empty.
+
+    Args:
+        commit: full hash.
+        folder: where to; it must not exist.
+
+    Raises:
+        ToolError: git or DVC refuses.
+    """
+
+    def __init__(self, root: Path, commit: str, folder: Path) -> None:
+        self.folder = folder
+        self._variables = tools.environment(**dict.fromkeys((*_OURS, *_GIT)))
+        mirror = _local_mirror(root)
+        if mirror and not self._variables.get(VARIABLE):
+            self._variables[VARIABLE] = mirror  # relative mirrors are seen from the repository's root
+        self._git("clone", "--quiet", "--no-checkout", "--no-hardlinks", str(root.resolve()), str(folder))
+        self._git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+        # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
+        (folder / ".dvc" / "config.local").write_text(
+            "[cache]\n    dir = cache\n[core]\n    autostage = false\n", encoding="utf-8"
+        )
+
+    def lock(self) -> dict[str, Stage]:
+        """The dvc.lock that lies in the copy.
+
+        Raises:
+            ToolError: there is none.
+            DataError: it is damaged.
+        """
+        path = self.folder / "dvc.lock"
+        if not path.is_file():
+            raise ToolError(
+                "dvc.lock: expected it in the commit, found none. Run `dvc repro`, then commit it."
+            )
+        return locks.parse(path.read_text(encoding="utf-8"))
+
+    def status(self) -> tuple[list[str], dict[str, Any]]:
+        """The stages that dvc.yaml and params.yaml ask for, and what `dvc status` says of each.
+
+        Raises:
+            ToolError: DVC cannot work with the files.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            # From inside, since DVC names stages and files as seen from the current folder.
+            with contextlib.chdir(self.folder), Repo() as repo:
+                return [stage.addressing for stage in repo.index.stages], repo.status()
+        except DvcException as error:
+            raise ToolError(
+                f"dvc status in a clean copy of the commit: {error}. Mend dvc.yaml or params.yaml."
+            ) from error
+
+    def rerun(self, stages: list[str]) -> None:
+        """Run stages and what they rest on, all from nothing; afterwards dvc.lock knows these alone.
+
+        Raises:
+            ToolError: a stage fails; its own message stands above.
+        """
+        (self.folder / "dvc.lock").unlink(missing_ok=True)
+        code = tools.dvc("repro", "--no-run-cache", *stages, folder=self.folder, variables=self._variables)
+        if code != 0:
+            raise ToolError(
+                "The stages of the commit do not run to their end in a clean copy: the reason stands above."
+            )
+
+    def _git(self, *arguments: str) -> None:
+        command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
+        try:
+            subprocess.run(command, env=self._variables, capture_output=True, text=True, check=True)
+        except subprocess.CalledProcessError as error:
+            raise ToolError(f"git {arguments[0]}: {error.stderr.strip()}") from None
+
+
+def temporary() -> Path:
+    return Path(tempfile.mkdtemp(prefix="verify-"))
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def cache(root: Path) -> Path:
+    """Where DVC keeps the outputs of the repository at `root`."""
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    done = subprocess.run(
+        command, cwd=root, env=tools.environment(), capture_output=True, text=True, check=False
+    )
+    return Path(done.stdout.strip()) if done.returncode == 0 else root / ".dvc" / "cache"
+
+
+def _local_mirror(root: Path) -> str | None:
+    folders = [
+        root / mirror for mirror in params.load(root / "params.yaml").data.mirrors if "://" not in mirror
+    ]
+    return next((str(folder.resolve()) for folder in folders if folder.is_dir()), None)

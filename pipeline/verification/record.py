@@ -1,0 +1,102 @@
+"""environment.json: on what each output was made, committed beside dvc.lock.
+
+No output may tell the machine it was made on, or two machines could not agree on dvc.lock. So this file is
+no output of DVC: `make repro` and `make sweep` write it when they are done, and `verify` compares it with
+where it runs.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import environment
+from pipeline.errors import DataError
+from pipeline.storage import files
+from pipeline.verification import locks
+from pipeline.verification.locks import Lock
+
+FILE = "environment.json"
+
+
+def update(root: Path = Path()) -> bool:
+    """Note for every output of dvc.lock that is new or changed that it was made here and now.
+
+    Outputs that the file knows with the same hash keep what it says about them: whoever pulls them from a
+    remote did not make them.
+
+    Returns:
+        Whether the file changed.
+
+    Raises:
+        DataError: there is no dvc.lock, or either file cannot be read.
+    """
+    lock = root / "dvc.lock"
+    if not lock.is_file():
+        raise DataError(f"{lock}: expected the study's dvc.lock, found none. Run `dvc repro` to make it.")
+    before = read(root / FILE)
+    after = advance(before, locks.parse(lock.read_text(encoding="utf-8"), str(lock)), environment.describe())
+    if after == before:
+        return False
+    files.write_json(root / FILE, after)
+    return True
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record; empty where there is none yet.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    if not path.is_file():
+        return {"environments": {}, "outputs": {}}
+    content: Any = files.read_json(path)
+    shape = isinstance(content, dict) and all(
+        isinstance(content.get(key), dict) for key in ("environments", "outputs")
+    )
+    if not shape or not all(
+        isinstance(entry, dict) and entry.get("environment") in content["environments"]
+        for entry in content["outputs"].values()
+    ):
+        raise DataError(
+            f"{path}: expected `environments` and `outputs` as `make repro` writes them, got something else. "
+            "Bring it back with git, or remove it: `make repro` writes it again."
+        )
+    return dict(content)
+
+
+def advance(before: Mapping[str, Any], lock: Lock, here: Mapping[str, str]) -> dict[str, Any]:
+    """The record of `lock`'s outputs: known ones stay as they were, the others were made `here`. Pure."""
+    name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:12]
+    environments = dict(before["environments"]) | {name: dict(here)}
+    outputs = {}
+    for stage in lock.values():
+        for path, md5 in stage.outs.items():
+            known = before["outputs"].get(path)
+            outputs[path] = known if known and known.get("md5") == md5 else {"md5": md5, "environment": name}
+    used = {entry["environment"] for entry in outputs.values()}
+    return {
+        "environments": {key: environments[key] for key in sorted(used)},
+        "outputs": dict(sorted(outputs.items())),
+    }
+
+
+def recorded(record: Mapping[str, Any], outputs: Mapping[str, str]) -> list[dict[str, str]]:
+    """On what these outputs (path and MD5) were made; none where the record does not know them."""
+    names = {
+        entry["environment"]
+        for path, md5 in outputs.items()
+        if (entry := record["outputs"].get(path)) and entry.get("md5") == md5
+    }
+    return [record["environments"][name] for name in sorted(names)]
+
+
+def compare(before: Iterable[Mapping[str, str]], here: Mapping[str, str]) -> list[str]:
+    """A line for each fact that was another when the outputs were made."""
+    lines: dict[str, None] = {}
+    for facts in before:
+        for key in sorted({*facts, *here}):
+            if facts.get(key) != here.get(key):
+                lines[f"{key}: {facts.get(key, 'none')} then, {here.get(key, 'none')} now"] = None
+    return list(lines)

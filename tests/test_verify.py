@@ -1,0 +1,488 @@
+"""`verify`: what does not follow from the commit is found, and said in words that help."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import environment
+from pipeline.commands.verify import verify
+from pipeline.errors import DataError, ParamsError, ToolError
+from pipeline.verification import hashes, locks, originals, record, staleness, tolerance
+from pipeline.verification.locks import Stage
+from tests.conftest import ROOT, run_dvc, run_pipeline
+from tests.verify_fixtures import commit, make, replace
+
+RUN = Path("runs/lr-0.01/seed-0")
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("verify") / "made")
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the miniature study, which is the current folder; temporary files go beside it."""
+    folder = tmp_path / "study"
+    shutil.copytree(made, folder, symlinks=True)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def recorded(path: str) -> str:
+    """The MD5 that dvc.lock has for an output."""
+    return next(
+        entry.outs[path] for entry in locks.parse(Path("dvc.lock").read_text()).values() if path in entry.outs
+    )
+
+
+def left_over(study: Path) -> list[str]:
+    return [path.name for path in (study.parent / "temporary").iterdir()]
+
+
+# --- the whole command on a study in miniature
+
+
+def test_a_genuine_commit_is_equal_with_its_environment(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert verify(1, everything=True) == 0
+
+    said = capfd.readouterr().out
+    assert "trains 4 of 4 runs again: train@0.01-0, train@0.01-1, train@0.001-0, train@0.001-1" in said
+    assert "9 outputs of 7 stages are those of dvc.lock, byte for byte" in said
+    assert f"processor {environment.processor()}" in said
+    assert "another environment" not in said
+    assert "everything compared is equal" in said
+    assert left_over(study) == []
+
+
+def test_a_committed_hash_edited_by_hand_is_told_from_a_wrong_output(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    md5 = recorded(str(RUN))
+    replace(Path("dvc.lock"), md5, f"{'0' * 32}.dir")
+    commit(study, "a hash that nothing has")
+
+    assert verify(0) == 1
+
+    said = capfd.readouterr()
+    assert "trains 1 of 4 runs again: train@0.01-0" in said.out  # what lies here contradicts dvc.lock
+    assert f"{RUN}: dvc.lock says {'0' * 32}.dir, the rerun made {md5}." in said.err
+    assert "What lies here is what the rerun made: it is dvc.lock that is wrong." in said.err
+
+
+@pytest.mark.hard
+def test_an_output_changed_and_committed_is_found_down_to_the_epoch(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    history = (RUN / "history.csv").read_text().splitlines()
+    value = float(history[2].split(",")[1])
+    (RUN / "history.csv").write_text("\n".join([*history[:2], f"2,{value + 0.125}", history[3], ""]))
+    assert run_dvc(study, "commit", "-f", "train@0.01-0").returncode == 0
+    commit(study, "a better number")
+
+    assert verify(everything=True, count=0) == 1
+
+    said = capfd.readouterr()
+    assert (
+        f"    history.csv: differs from epoch 2 on: val_accuracy {value + 0.125} before, "
+        f"{value} in the rerun (-0.125)" in said.err
+    )
+    assert "report/comparison.csv" not in said.err  # made from metrics.json, which is untouched
+    (kept,) = left_over(study)
+    assert f"The copy is kept: {study.parent}/temporary/{kept}/study" in said.err
+
+
+@pytest.mark.usefixtures("study")
+def test_a_tampered_output_is_found_and_its_run_is_trained_first(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    replace(RUN / "metrics.json", '"learning_rate": 0.01', '"learning_rate": 0.02')
+
+    assert verify(0) == 1
+
+    said = capfd.readouterr()
+    assert "trains 1 of 4 runs again: train@0.01-0" in said.out
+    assert f"{RUN} here is not what dvc.lock says: expected the MD5 {recorded(str(RUN))}, got " in said.err
+    assert f"`dvc checkout {RUN}` brings the recorded one back" in said.err
+    assert "the rerun made" not in said.err  # dvc.lock itself is right
+
+
+@pytest.mark.hard
+def test_training_that_does_not_repeat_is_found(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    Path("train.py").write_text(
+        "import os\n\n\ndef train(rate, seed):\n    return int.from_bytes(os.urandom(4)) / 2**32\n"
+    )
+    assert run_dvc(study, "repro").returncode == 0
+    commit(study, "chance")
+
+    assert verify(1) == 1
+
+    said = capfd.readouterr().err
+    assert "history.csv: differs from epoch 1 on: val_accuracy 0." in said
+    assert "metrics.json: best.val_accuracy 0." in said
+
+
+@pytest.mark.hard
+def test_another_processor_is_named_and_a_tolerance_compares_results(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    content = json.loads(Path(record.FILE).read_text())
+    (name,) = content["environments"]
+    content["environments"][name]["processor"] = "another kind"
+    Path(record.FILE).write_text(json.dumps(content))
+    replace(Path("train.py"), "0.9 + rate", "0.904 + rate")
+    lock, code = Path("dvc.lock").read_text(), hashes.of_file(Path("train.py"))
+    before = next(e.deps["train.py"] for e in locks.parse(lock).values() if "train.py" in e.deps)
+    Path("dvc.lock").write_text(lock.replace(before, code))
+    commit(study, "as if the same code had made other bits elsewhere")
+
+    assert verify(1) == 1
+    said = capfd.readouterr()
+    assert f"another environment: processor: another kind then, {environment.processor()} now" in said.out
+    assert "--tolerance" in said.err
+    assert verify(0, everything=True, within=0.01) == 0
+    said = capfd.readouterr().out
+    assert "runs/lr-0.01/seed-0: other bits, accuracies within 0.004" in said
+    assert "report/verdict.json" not in said  # the same choice in the same bytes
+    assert verify(0, everything=True, within=0.001) == 1
+    assert "best_val_accuracy: 0.9100 before, 0.9140 in the rerun" in capfd.readouterr().err
+
+
+def _append(path: str, text: str) -> Callable[[], None]:
+    def change() -> None:
+        Path(path).write_text(Path(path).read_text(encoding="utf-8") + text, encoding="utf-8")
+
+    return change
+
+
+def _edit(path: str, old: str, new: str) -> Callable[[], None]:
+    return lambda: replace(Path(path), old, new)
+
+
+def _edit_lock() -> None:
+    text = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(text.replace(recorded("data/scaled"), "1" * 32 + ".dir", 1))
+
+
+COMMITTED = [
+    (
+        _append("train.py", "# a line\n"),
+        "train.py changed (modified) since train@0.01-0, train@0.01-1 and 2 more ran: dvc.lock does not",
+    ),
+    (
+        _edit("params.yaml", "epochs: 3", "epochs: 4"),
+        "params.yaml, key train.epochs, changed (modified) since train@0.01-0, train@0.01-1 and 2 more ran",
+    ),
+    (
+        _edit("params.yaml", "  - 0.001\n", "  - 0.002\n"),
+        "dvc.lock does not know train@0.002-0, train@0.002-1, which params.yaml asks for.",
+    ),
+    (
+        _edit("dvc.yaml", "python stage.py scale", "python  stage.py scale"),
+        "The command in dvc.yaml changed since scale ran",
+    ),
+    (
+        _append("report/verdict.json", " "),
+        "report/verdict.json, which git holds, changed (modified) since report ran",
+    ),
+    (
+        lambda: Path("report/comparison.csv").unlink(),
+        "report/comparison.csv, which git holds, changed (deleted)",
+    ),
+    (
+        _edit_lock,
+        f"but scale made it with {'1' * 32}.dir.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), COMMITTED, ids=["code", "param", "rate", "command", "result", "missing", "lock"]
+)
+def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+    change: Callable[[], None],
+    said: str,
+) -> None:
+    change()
+    commit(study, "changed without a rerun")
+
+    assert verify(1) == 1
+
+    output = capfd.readouterr()
+    assert said in output.err
+    assert "Not trained again before these are mended: `dvc repro`, then commit." in output.err
+    assert "trains" not in output.out
+    assert left_over(study) == []
+
+
+UNCOMMITTED = [
+    (
+        _append("train.py", "# a line\n"),
+        "train.py here is not what train@0.01-0, train@0.01-1 and 2 more ran with: `dvc repro`, or `git ",
+    ),
+    (_edit_lock, "dvc.lock here is not the committed one (different: scale)."),
+    (_append("dvc.lock", "\n"), "dvc.lock here is not the committed one (different: its form alone)."),
+    (
+        _append("report/verdict.json", " "),
+        "report/verdict.json here is not the committed one, which report made: `git checkout report/v",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), UNCOMMITTED, ids=["code", "lock", "form", "result"])
+@pytest.mark.usefixtures("study")
+def test_what_is_not_committed_is_told_where_it_matters(
+    capfd: pytest.CaptureFixture[str],
+    change: Callable[[], None],
+    said: str,
+) -> None:
+    _append("stage.py", "# matters to nobody\n")()
+    change()
+
+    assert verify(1) == 1
+
+    output = capfd.readouterr()
+    assert said in output.err
+    assert "not committed, so not looked at: stage.py" in output.out
+
+
+def test_without_a_lock_in_the_commit_it_says_what_to_do(study: Path) -> None:
+    Path("dvc.lock").unlink()
+    commit(study, "none")
+
+    with pytest.raises(
+        ToolError, match=r"dvc\.lock: expected it in the commit, found none\. Run `dvc repro`"
+    ):
+        verify(1)
+    assert left_over(study) == []
+
+
+def test_a_damaged_lock_is_told(study: Path) -> None:
+    Path("dvc.lock").write_text("stages: [1]\n")
+    commit(study, "damaged")
+
+    with pytest.raises(DataError, match=r"dvc\.lock: expected what DVC writes, got something else"):
+        verify(1)
+
+
+def test_a_stage_that_does_not_run_is_told(study: Path) -> None:
+    replace(
+        Path("stage.py"),
+        'if stage == "download":',
+        'if stage == "scale":\n    sys.exit(3)\nif stage == "download":',
+    )
+    commit(study, "fails")
+
+    with pytest.raises(ToolError, match="do not run to their end in a clean copy: the reason stands above"):
+        verify(1)
+
+
+@pytest.mark.parametrize(("count", "within"), [(-1, None), (1, -0.1), (1, 2.0), (1, float("nan"))])
+def test_arguments_are_checked(count: int, within: float | None) -> None:
+    with pytest.raises(ParamsError, match="expected 0 or more runs, and a tolerance from 0 to 1"):
+        verify(count, within=within)
+
+
+def test_outside_of_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    done = run_pipeline(tmp_path, "verify", PYTHONPATH=str(ROOT))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: git rev-parse: fatal: not a git repository")
+
+
+# --- its parts
+
+
+def test_hashes_are_those_of_dvc(made: Path) -> None:
+    lock = locks.parse((made / "dvc.lock").read_text())
+    found = {path: hashes.md5(made / path) for stage in lock.values() for path in stage.outs}
+
+    assert found == {path: md5 for stage in lock.values() for path, md5 in stage.outs.items()}
+    assert hashes.md5(made / "train.py") == lock["train@0.01-0"].deps["train.py"]
+
+
+def test_the_draw_depends_on_the_commit_alone() -> None:
+    names = [f"train@{rate}-{seed}" for rate in (0.1, 0.01) for seed in range(5)]
+    drawn = [tuple(locks.choose(f"{number:040x}", names, 2)) for number in range(400)]
+
+    assert drawn == [tuple(locks.choose(f"{number:040x}", reversed(names), 2)[::-1]) for number in range(400)]
+    assert all(list(pair) == [name for name in names if name in pair] for pair in drawn)
+    counts = {name: sum(name in pair for pair in drawn) for name in names}
+    assert min(counts.values()) > 50  # of 80 expected: every run comes up
+    assert locks.choose("a", names, 99) == names
+    assert locks.choose("a", names, 0) == []
+
+
+def test_contradictions_name_both_sides() -> None:
+    lock = {
+        "scale": Stage({}, {"data/scaled": "a.dir"}),
+        "one": Stage({"data/scaled": "b.dir", "code.py": "c"}, {}),
+        "two": Stage({"data/scaled": "b.dir"}, {}),
+        "three": Stage({"data/scaled": "b.dir"}, {}),
+        "right": Stage({"data/scaled": "a.dir"}, {}),
+    }
+
+    assert locks.contradictions(lock) == [
+        "dvc.lock contradicts itself: one, two and 1 more used data/scaled with the MD5 b.dir, "
+        "but scale made it with a.dir."
+    ]
+
+
+def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
+    lock = {"scale": Stage({}, {"data/scaled": "a"})}
+    status = {"scale": ["changed checksum", {"changed deps": {"gone.py": "deleted"}}]}
+
+    assert staleness.find(["scale"], status, lock) == [
+        "The checksum in dvc.yaml changed since scale ran: dvc.lock does not follow from it.",
+        "gone.py changed (deleted) since scale ran: dvc.lock does not follow from it.",
+    ]
+
+
+HISTORY = "epoch,loss\n1,0.5\n2,0.25\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (
+            "epoch,loss\n1,0.5\n2,0.26\n",
+            "differs from epoch 2 on: loss 0.25 before, 0.26 in the rerun (+0.01)",
+        ),
+        ("epoch,loss\n1,nan\n2,0.25\n", "differs from epoch 1 on: loss 0.5 before, nan in the rerun (+nan)"),
+        ("epoch,loss\n1,0.5\n", "the same up to epoch 1, 2 epochs before and 1 in the rerun"),
+        ("epoch,loss,more\n1,0.5,1\n2,0.25,1\n", "the columns differ"),
+    ],
+)
+def test_the_first_epoch_that_differs_and_by_how_much(after: str, said: str) -> None:
+    assert originals.first_difference(HISTORY, after) == said
+
+
+def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
+    for side, model, extra in (("before", b"12", "gone"), ("after", b"345", "new")):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "model.keras").write_bytes(model)
+        (tmp_path / side / "same").write_text("same")
+        (tmp_path / side / extra).write_text("")
+        (tmp_path / side / "broken.json").write_text("{}" if side == "before" else "{")
+        (tmp_path / side / "form.json").write_text("{}" if side == "before" else "{ }")
+        numbers = dict.fromkeys("abcdef", 1 if side == "before" else 2)
+        (tmp_path / side / "many.json").write_text(json.dumps({"in": numbers}))
+
+    assert originals.explain(originals.files(tmp_path / "before"), originals.files(tmp_path / "after")) == [
+        "broken.json: differs, and one of the two is no JSON",
+        "form.json: differs in its form",
+        "gone: missing in the rerun",
+        "many.json: "
+        + ", ".join(f"in.{key} 1 before, 2 in the rerun (+1)" for key in "abcd")
+        + " and 2 more",
+        "model.keras: differs (2 bytes before, 3 in the rerun)",
+        "new: new in the rerun",
+    ]
+
+
+def test_originals_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: Path) -> None:
+    md5 = hashes.md5(made / RUN)
+    cache = made / ".dvc" / "cache"
+    from_folder = originals.find(made / RUN, md5, tmp_path)
+    from_cache = originals.find(tmp_path / "gone", md5, cache)
+
+    assert from_folder == {name: made / RUN / name for name in ("history.csv", "metrics.json")}
+    assert from_cache is not None
+    assert {name: path.read_bytes() for name, path in from_cache.items()} == {
+        name: path.read_bytes() for name, path in from_folder.items()
+    }
+    page = made / "report" / "index.html"
+    assert originals.find(tmp_path / "index.html", hashes.md5(page), cache) is not None
+    assert originals.find(tmp_path / "gone", "f" * 32, cache) is None
+    assert originals.find(tmp_path / "gone", f"{'f' * 32}.dir", cache) is None
+
+
+def test_accuracies_are_compared_and_divergence_counts() -> None:
+    row = dict.fromkeys(tolerance.MEASURES, "0.9") | {"diverged_epoch": ""}
+    metrics = {section: {key: 0.905} for section, key in tolerance.MEASURES.values()}
+    metrics["best"]["val_accuracy"] = 0.9
+    metrics["final"]["val_accuracy"] = 0.905
+
+    assert tolerance.compare(row, metrics, 0.01) == (pytest.approx(0.005), [])
+    assert tolerance.compare(row, metrics, 0.001)[1] == [
+        "final_val_accuracy: 0.9000 before, 0.9050 in the rerun",
+        "test_accuracy: 0.9000 before, 0.9050 in the rerun",
+    ]
+    assert tolerance.compare(None, metrics, 1)[1] == ["report/comparison.csv of the commit has no row for it"]
+    assert tolerance.compare(row | {"diverged_epoch": "3"}, metrics, 1)[1] == [
+        "it diverged in one of the two trainings and not in the other"
+    ]
+    diverged = dict.fromkeys(tolerance.MEASURES, "") | {"diverged_epoch": "3"}
+    assert tolerance.compare(diverged, {"diverged_epoch": 2}, 0.01) == (0, [])
+    assert tolerance.compare(row, metrics | {"test": {"accuracy": None}}, 1)[1] == [
+        "test_accuracy: 0.9000 before, nan in the rerun"
+    ]
+
+
+def test_the_same_choice_or_one_that_could_not_be_told_from_it() -> None:
+    before = {"learning_rate": 0.001, "indistinguishable": [0.001, 0.0001]}
+
+    assert tolerance.compare_choices(before, {"learning_rate": 0.0001}) == []
+    assert tolerance.compare_choices(before, {"learning_rate": 0.01}) == [
+        "learning_rate: 0.001 before, 0.01 in the rerun, which could be told from it"
+    ]
+
+
+# --- environment.json
+
+
+def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
+    here, there = {"processor": "one"}, {"processor": "other"}
+    nothing = {"environments": {}, "outputs": {}}
+    first = record.advance(nothing, {"a": Stage({}, {"a": "1", "b": "2"})}, here)
+    second = record.advance(first, {"a": Stage({}, {"a": "1", "b": "3", "c": "4"})}, there)
+    third = record.advance(second, {"a": Stage({}, {"b": "3"})}, here)
+
+    assert record.recorded(second, {"a": "1"}) == [here]
+    assert record.recorded(second, {"b": "3", "c": "4"}) == [there]
+    assert record.recorded(second, {"a": "another hash", "gone": "1"}) == []
+    assert list(third["environments"].values()) == [there]
+    assert list(third["outputs"]) == ["b"]
+    assert record.compare([here, there], {"processor": "one", "cores": "2"}) == [
+        "cores: none then, 2 now",
+        "processor: other then, one now",
+    ]
+
+
+def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_bytes((made / "dvc.lock").read_bytes())
+
+    assert record.update(tmp_path)
+    before = (tmp_path / record.FILE).read_bytes()
+    assert before == (made / record.FILE).read_bytes()
+    assert not record.update(tmp_path)
+    (tmp_path / "dvc.lock").unlink()
+    with pytest.raises(DataError, match=r"expected the study's dvc\.lock, found none"):
+        record.update(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"environments": {}, "outputs": {"a": {"environment": "x"}}}', "{"]
+)
+def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / record.FILE).write_text(content)
+
+    with pytest.raises(DataError, match=r"environment\.json: expected "):
+        record.read(tmp_path / record.FILE)
