@@ -1,0 +1,149 @@
+"""Studies without training: run folders as the train stage writes them, and what MLflow says about them."""
+
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import identity, params
+from pipeline.storage import arrays, files, runs
+from pipeline.tracking.store import Store
+
+ROOT = Path(__file__).resolve().parents[1]
+RATES, SEEDS, EPOCHS = (0.01, 0.001), (0, 1), 3
+COLUMNS = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units")
+VOLATILE = {"tracker"}
+
+
+def make_study(place: Path) -> None:
+    """A project whose train stage depends on one file: params, definition, packages, no data."""
+    from pipeline.params import reading
+
+    place.mkdir(parents=True, exist_ok=True)
+    for name in ("params.yaml", "pyproject.toml"):
+        shutil.copyfile(ROOT / name, place / name)
+    changes = {
+        "data.dataset": "digits",
+        "data.validation_size": 100,
+        "train.learning_rates": list(RATES),
+        "train.seeds": list(SEEDS),
+        "train.epochs": EPOCHS,
+        "train.batch_size": 128,
+        "train.hidden_units": 16,
+    }
+    reading.override(place / "params.yaml", changes)
+    (place / "loop.py").write_text("code that can change a run\n", encoding="utf-8")
+    definition = {"stages": {"train": {"deps": ["loop.py"], "params": ["train.epochs", "train.batch_size"]}}}
+    (place / "dvc.yaml").write_text(json.dumps(definition), encoding="utf-8")
+
+
+def key(learning_rate: float, seed: int, place: Path = Path()) -> str:
+    return identity.run_key(params.load(place / "params.yaml"), learning_rate, seed, place)
+
+
+def measures(learning_rate: float, seed: int, epoch: int) -> dict[str, float]:
+    """What a training tells of an epoch; floats that need all their digits."""
+    return {"epoch": epoch} | {
+        column: (1 + seed) / (epoch + number + 3) + learning_rate for number, column in enumerate(COLUMNS)
+    }
+
+
+def write_run(
+    place: Path, learning_rate: float, seed: int, *, epochs: int = EPOCHS, diverged: bool = False
+) -> Path:
+    """Write a run's folder under `place`/runs."""
+    rows = [
+        [measures(learning_rate, seed, epoch)[column] for column in COLUMNS] for epoch in range(1, epochs + 1)
+    ]
+    if diverged:
+        rows[-1] = [math.nan] * len(COLUMNS)
+    folder = runs.folder(place / "runs", learning_rate, seed)
+    final = dict(zip(runs.CURVES, rows[-1], strict=False))
+    with files.replacing_folder(folder) as temporary:
+        runs.write_history(temporary / runs.HISTORY, COLUMNS, rows)
+        arrays.write(temporary / runs.PREDICTIONS, np.full(297, 255 if diverged else seed, np.uint8))
+        (temporary / runs.MODEL).write_bytes(f"network of {learning_rate} and {seed}".encode())
+        metrics = {
+            "dataset": "digits",
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "run_key": key(learning_rate, seed, place),
+            "validation_data": "validation",
+            "epochs": epochs,
+            "epochs_configured": epochs,
+            "diverged_epoch": epochs if diverged else None,
+            "final": final,
+            "best": {"val_accuracy": 0.5, "val_accuracy_epoch": 1, "val_loss": 0.25, "val_loss_epoch": 2},
+            "test": dict.fromkeys(("loss", "accuracy"), None if diverged else 0.75),
+        }
+        files.write_json(temporary / runs.METRICS, metrics)
+    return folder
+
+
+def write_report(place: Path, learning_rate: float | None = 0.01, **more: Any) -> None:
+    verdict = {
+        "learning_rate": learning_rate,
+        "headline": f"Use learning rate {learning_rate}.",
+        "detail": "It reaches 97 %.",
+        "reasons": ["Its interval lies above the others."],
+        "warnings": [],
+        "rates": {"lr-0.01": {"test_accuracy": 0.75, "validation_accuracy": {"mean": 0.5}}},
+    }
+    files.write_json(place / "report" / "verdict.json", verdict | more)
+    files.write_text(place / "report" / "index.html", "<p>The page.\n")
+
+
+def write_study(place: Path) -> None:
+    """All configured runs and the report."""
+    for rate in RATES:
+        for seed in SEEDS:
+            write_run(place, rate, seed)
+    write_report(place)
+
+
+def snapshot(store: Store) -> dict[str, Any]:
+    """All that MLflow's pages show of the study's runs, by run key; ids left out."""
+    shown = {}
+    for run_key, found in store.index().items():
+        (run,) = found
+        shown[run_key] = {
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "params": run.data.params,
+            "tags": {name: value for name, value in run.data.tags.items() if name not in VOLATILE},
+            "metrics": {name: history(store, run, name) for name in run.data.metrics},
+            "artifacts": artifacts(store, run),
+            "datasets": [one.dataset.digest for one in run.inputs.dataset_inputs],
+            "models": [model(store, one.model_id) for one in run.outputs.model_outputs],
+        }
+    return shown
+
+
+def history(store: Store, run: Any, name: str) -> list[tuple[int, float]]:
+    """Every row that MLflow has of a metric, by step."""
+    rows = store.client.get_metric_history(run.info.run_id, name)
+    return sorted((row.step, row.value) for row in rows)
+
+
+def artifacts(store: Store, run: Any) -> dict[str, str]:
+    folder = Path(store.client.download_artifacts(run.info.run_id, ""))
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def model(store: Store, model_id: str) -> tuple[str, str, str | None]:
+    found = store.client.get_logged_model(model_id)
+    return found.name, str(found.status), found.tags.get("outputs")
+
+
+def champion(store: Store) -> tuple[str, str]:
+    """Version and run key of the champion."""
+    version = store.client.get_model_version_by_alias("digits-classifier", "champion")
+    return str(version.version), version.tags["run_key"]
