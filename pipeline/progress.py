@@ -34,11 +34,13 @@ class Progress:
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update()
         now = time.monotonic()
-        if not self._terminal and (now - self._shown >= _EVERY or epoch == self._epochs):
-            left = (now - self._shown) / (epoch - self._shown_epoch) * (self._epochs - epoch)
-            self._shown, self._shown_epoch = now, epoch
-            line = f"{self._name}: epoch {epoch}/{self._epochs}, {text}, {left:.0f} s left"
+        if not self._terminal and (epoch in {1, self._epochs} or now - self._shown >= _EVERY):
+            line = f"{self._name}: epoch {epoch}/{self._epochs}, {text}"
+            if 1 < epoch < self._epochs:  # the first epoch's time holds TensorFlow's preparation
+                left = (now - self._shown) / (epoch - self._shown_epoch) * (self._epochs - epoch)
+                line += f", {left:.0f} s left"
             print(line, file=sys.stderr, flush=True)
+            self._shown, self._shown_epoch = now, epoch
 
     def __enter__(self) -> Self:
         return self

@@ -21,11 +21,15 @@ def _no_inherited_context(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the checkout's tracked and new files with params for seconds: digits, 2 rates, 1 seed."""
+    """A scratch project of its own; see `make_project`."""
+    return make_project(tmp_path / "project")
+
+
+def make_project(place: Path) -> Path:
+    """Copy the checkout's tracked and new files, with params for seconds: digits, 2 rates, 1 seed."""
     from pipeline.commands import tools
     from pipeline.params import reading
 
-    place = tmp_path / "project"
     place.mkdir()
     names = tools.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
     for name in filter(None, names.split("\0")):

@@ -67,7 +67,7 @@ def read(runs: Path, learning_rate: float, seed: int) -> Run:
     try:
         metrics = files.read_json(place / METRICS)
         predictions = arrays.read(place / PREDICTIONS, np.uint8, (None,))
-        history = pd.read_csv(place / HISTORY, float_precision="round_trip")
+        history = pd.read_csv(place / HISTORY)
     except (DataError, OSError, ValueError) as error:
         raise RunError(
             f"{place}: expected {name}, got: {error} `dvc repro -f` on its stage trains it again."

@@ -1,0 +1,1 @@
+"""What training costs, each figure beside what it is measured against, in one run."""

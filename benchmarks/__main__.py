@@ -1,0 +1,194 @@
+"""`make bench`: an epoch, a stage and growth, measured in one run; tables here and in docs/benchmarks.md."""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from benchmarks import contenders
+from pipeline import backend, environment, params, running
+from pipeline.commands import tools
+from pipeline.storage import files
+from pipeline.training import Images, Trainer
+
+Row = dict[str, str | float]
+HIDDEN = 1000
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds in which the contenders take turns")
+    rounds = parser.parse_args().rounds
+    scaled = ROOT / "data/scaled"
+    if not (scaled / "train_images.npy").exists():
+        print("error: expected data/scaled, found none. Run `dvc repro scale` first.", file=sys.stderr)
+        return 1
+    backend.configure(params.load(ROOT / "params.yaml").train.threads)
+    train, validation = (running.read_images(scaled, part) for part in ("train", "validation"))
+    if not len(validation.labels):
+        validation = running.read_images(scaled, "test")
+    tables = {
+        "An epoch": epoch(train, validation, rounds),
+        "A train stage as a whole process": process(),
+        "Growth": growth(train, validation),
+    }
+    machine = environment.describe() | {
+        "images": f"{len(train.labels)} training, {len(validation.labels)} validation"
+    }
+    files.write_json(ROOT / "docs/benchmarks.json", {"machine": machine, "tables": tables})
+    text = page(machine, tables, rounds)
+    files.write_text(ROOT / "docs/benchmarks.md", text)
+    print(text)
+    return 0
+
+
+def epoch(train: Images, validation: Images, rounds: int) -> list[Row]:
+    """Each contender once a round, in turn; the machine's product rate in each round too."""
+    epochs: dict[str, contenders.Epoch] = {
+        "model.fit, stock Keras": contenders.stock_fit(train, validation, HIDDEN),
+        "this loop, float32": contenders.this_loop(train, validation, HIDDEN, "float32"),
+        "this loop, bfloat16": contenders.this_loop(train, validation, HIDDEN, "bfloat16"),
+    }
+    if contenders.installed("torch"):
+        epochs["PyTorch, plain loop"] = contenders.torch_loop(train, validation, HIDDEN)
+    if contenders.installed("jax"):
+        epochs["JAX, plain loop"] = contenders.jax_loop(train, validation, HIDDEN)
+    multiply = contenders.products(HIDDEN)
+    work = contenders.operations(len(train.labels), len(validation.labels), HIDDEN)
+    seconds: dict[str, list[float]] = {name: [] for name in epochs}
+    rates, shares = [], []
+    for number in range(rounds + 1):  # the first round compiles and does not count
+        took = {name: timed(run)[0] for name, run in epochs.items()}
+        once, done = timed(multiply)
+        if number:
+            for name in epochs:
+                seconds[name].append(took[name])
+            rates.append(done / once / 1e9)
+            shares.append(work / took["this loop, float32"] / 1e9 / rates[-1])
+    stock = seconds["model.fit, stock Keras"]
+    rows: list[Row] = [
+        {
+            "what": name,
+            "median": f"{statistics.median(each):.2f} s",
+            "least": f"{min(each):.2f} s",
+            "times as fast as model.fit": round(
+                statistics.median(a / b for a, b in zip(stock, each, strict=True)), 2
+            ),
+        }
+        for name, each in seconds.items()
+    ]
+    rows += [
+        {"what": "matrix products alone", "median": f"{statistics.median(rates):.0f} GFLOP/s"},
+        {"what": "an epoch's products", "median": f"{work / 1e9:.0f} GFLOP"},
+        {"what": "share of that rate, float32 loop", "median": f"{statistics.median(shares):.0%}"},
+    ]
+    return rows
+
+
+def process() -> list[Row]:
+    """Two train stages that differ in their epochs alone: the slope is an epoch, the rest is outside."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "study"
+        copy.mkdir()
+        tools.copy_checkout(copy)
+        shutil.copytree(ROOT / "data/scaled", copy / "data/scaled", copy_function=os.link)
+        text = (copy / "params.yaml").read_text(encoding="utf-8")
+        points = []
+        for epochs in (2, 8, 2, 8):
+            files.write_text(copy / "params.yaml", text.replace("epochs: 20", f"epochs: {epochs}"))
+            points.append((epochs, *stage(copy)))
+    few, many = ([point for point in points if point[0] == count] for count in (2, 8))
+    seconds = [statistics.median(point[1] for point in group) for group in (few, many)]
+    an_epoch = (seconds[1] - seconds[0]) / 6
+    return [
+        {
+            "what": "outside the epochs: start, load, log, save",
+            "median": f"{seconds[0] - 2 * an_epoch:.1f} s",
+        },
+        {"what": "inside, an epoch", "median": f"{an_epoch:.2f} s"},
+        {"what": "peak memory of the process", "median": f"{max(point[2] for point in points):.0f} MB"},
+    ]
+
+
+def stage(folder: Path) -> tuple[float, float]:
+    """Run one train stage; return its seconds and its peak memory in MB."""
+    command = [sys.executable, "-m", "pipeline", "train", "--learning_rate", "0.001", "--seed", "0"]
+    start = time.perf_counter()
+    child = subprocess.Popen(
+        [*command, "data/scaled", "runs"],
+        cwd=folder,
+        env=tools.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None),
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"the train stage left with {child.returncode}")
+    unit = 1e6 if platform.system() == "Darwin" else 1e3
+    return time.perf_counter() - start, usage.ru_maxrss / unit
+
+
+def growth(train: Images, validation: Images) -> list[Row]:
+    """1, 2, 4, 8 times the epochs, the images, the hidden units: seconds, and memory held afterwards."""
+    eighth = len(train.labels) // 8
+    rows: list[Row] = []
+
+    def measure(what: str, factors: Callable[[int], tuple[int, int, int]]) -> None:
+        row: Row = {"what": what}
+        points = []
+        for factor in (1, 2, 4, 8):
+            epochs, size, units = factors(factor)
+            trainer = Trainer(Images(*(part[:size] for part in train)), validation, contenders.BATCH, units)
+            run = trainer.train(contenders.RATE, 0, epochs + 1)
+            next(run)  # compiles
+            seconds = timed(lambda run=run: [None for _ in run])[0]
+            points.append((factor, seconds))
+            row[f"x {factor}"] = f"{seconds:.2f} s"
+        slope = np.polyfit(*np.log(np.array(points)).T, 1)[0]
+        row["exponent"] = round(float(slope), 2)
+        row["memory"] = f"{psutil.Process().memory_info().rss / 1e6:.0f} MB"
+        rows.append(row)
+
+    measure(f"epochs, from 1 ({eighth} images)", lambda k: (k, eighth, HIDDEN))
+    measure(f"images, from {eighth} (2 epochs)", lambda k: (2, eighth * k, HIDDEN))
+    measure(f"hidden units, from 250 ({eighth} images, 4 epochs)", lambda k: (4, eighth, 250 * k))
+    return rows
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def page(machine: dict[str, str], tables: dict[str, list[Row]], rounds: int) -> str:
+    """The tables as Markdown."""
+    parts = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench`: contenders take turns in one run; medians of {rounds} rounds, ratios by"
+        " round. Absolute times are one machine's; `docs/benchmarks.json` holds the same figures.",
+        "",
+        *(f"- {name}: {value}" for name, value in machine.items()),
+    ]
+    for title, rows in tables.items():
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        parts += ["", f"## {title}", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+        parts += [f"| {' | '.join(str(row.get(column, '')) for column in columns)} |" for row in rows]
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""One epoch of the study's network, by this project and by what others would write."""
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pipeline import network
+from pipeline.backend import keras, tf
+from pipeline.training import Images, Trainer, order
+
+Epoch = Callable[[], object]
+RATE, BATCH = 0.001, 1024
+
+
+def this_loop(train: Images, validation: Images, hidden_units: int, precision: str) -> Epoch:
+    """The project's own epoch, diagnostics included."""
+    trainer = Trainer(train, validation, BATCH, hidden_units, precision)
+    epochs = trainer.train(RATE, 0, 10**9)
+    return lambda: next(epochs)
+
+
+def stock_fit(train: Images, validation: Images, hidden_units: int) -> Epoch:
+    """The recipe's own listing: a compiled Keras model and `model.fit`."""
+    model = network.build(hidden_units, 0)
+    model.compile(keras.optimizers.Adam(RATE), "categorical_crossentropy", metrics=["accuracy"])
+    pixels, held_out = scaled(train), (scaled(validation), validation.labels)
+    return lambda: model.fit(pixels, train.labels, BATCH, 1, validation_data=held_out, verbose=0)
+
+
+def torch_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
+    """A plain PyTorch loop over tensors in memory."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(784, hidden_units), nn.ReLU(), nn.Linear(hidden_units, 10))
+    optimizer, loss_of = torch.optim.Adam(model.parameters(), RATE, eps=1e-7), nn.CrossEntropyLoss()
+    pixels, classes = torch.from_numpy(scaled(train)), torch.from_numpy(train.labels.argmax(1))
+    held_out = torch.from_numpy(scaled(validation)), torch.from_numpy(validation.labels.argmax(1))
+
+    def epoch() -> tuple[float, float]:
+        hits, total = 0.0, 0.0
+        for chosen in torch.randperm(len(classes)).split(BATCH):
+            optimizer.zero_grad()
+            logits = model(pixels[chosen])
+            loss = loss_of(logits, classes[chosen])
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(chosen)
+            hits += (logits.argmax(1) == classes[chosen]).sum().item()
+        with torch.no_grad():
+            return loss_of(model(held_out[0]), held_out[1]).item(), total / len(classes)
+
+    return epoch
+
+
+def jax_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
+    """A plain JAX loop: a compiled step, Adam written out."""
+    import jax
+    import jax.numpy as jnp
+
+    weights: list[Any] = [jnp.asarray(weight) for weight in network.build(hidden_units, 0).get_weights()]
+    moments = [[jnp.zeros_like(weight) for weight in weights] for _ in range(2)]
+    pixels, labels = jnp.asarray(scaled(train)), jnp.asarray(train.labels)
+    held_out = jnp.asarray(scaled(validation)), jnp.asarray(validation.labels)
+
+    def loss_of(weights: list[Any], pixels: Any, labels: Any) -> Any:
+        hidden = jax.nn.relu(pixels @ weights[0] + weights[1])
+        return -(labels * jax.nn.log_softmax(hidden @ weights[2] + weights[3])).sum(1).mean()
+
+    @jax.jit
+    def step(weights: Any, first: Any, second: Any, count: Any, chosen: Any) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(weights, pixels[chosen], labels[chosen])
+        first = [0.9 * m + 0.1 * g for m, g in zip(first, gradients, strict=True)]
+        second = [0.999 * v + 0.001 * g * g for v, g in zip(second, gradients, strict=True)]
+        rate = RATE * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
+        moved = zip(weights, first, second, strict=True)
+        return [w - rate * m / (jnp.sqrt(v) + 1e-7) for w, m, v in moved], first, second, loss
+
+    validate = jax.jit(loss_of)
+    state: dict[str, Any] = {"weights": weights, "moments": moments, "count": 0, "epoch": 0}
+
+    def epoch() -> float:
+        state["epoch"] += 1
+        shuffled = order(0, state["epoch"], len(labels))
+        for start in range(0, len(shuffled), BATCH):
+            state["count"] += 1
+            chosen = shuffled[start : start + BATCH]
+            arguments = state["weights"], *state["moments"], float(state["count"]), chosen
+            state["weights"], *state["moments"], _ = step(*arguments)
+        return float(validate(state["weights"], *held_out))
+
+    return epoch
+
+
+def installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def scaled(images: Images) -> np.ndarray:
+    return images.levels / np.float32(255)
+
+
+def products(hidden_units: int) -> Callable[[], float]:
+    """The matrix products of one step and nothing else: returns their floating-point operations."""
+    pixels, kernel = tf.random.normal((BATCH, 784)), tf.random.normal((784, hidden_units))
+    gradient = tf.random.normal((BATCH, hidden_units))
+    repeats = 16
+
+    @tf.function
+    def multiply() -> Any:
+        # Each product's input depends on the last one's output, so that none is computed once and reused.
+        total = tf.zeros([])
+        for _ in tf.range(repeats):
+            total += tf.matmul(pixels + total * 0, kernel)[0, 0]
+            total += tf.matmul(pixels, gradient + total * 0, transpose_a=True)[0, 0]
+        return total
+
+    def run() -> float:
+        float(multiply())
+        return repeats * 2 * 2 * BATCH * 784 * hidden_units
+
+    return run
+
+
+def operations(train: int, validation: int, hidden_units: int, pixels: int = 784) -> float:
+    """Floating-point operations of an epoch's matrix products.
+
+    Three products for the output layer; two for the hidden one, whose input needs no gradient; one of each
+    for validation.
+    """
+    hidden, output = 2 * pixels * hidden_units, 2 * hidden_units * network.CLASSES
+    return train * (2 * hidden + 3 * output) + validation * (2 * 784 * hidden_units + output)

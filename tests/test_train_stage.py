@@ -1,0 +1,168 @@
+"""The train stage as a process: same bytes again, exact resume after every kind of end, clear errors."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.storage import files, runs
+from tests.conftest import run_pipeline
+
+RUN = ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "runs")
+FOLDER = Path("runs/lr-0.01/seed-0")
+LONG = 300
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with scaled digits and one finished run, for all tests of this module to copy."""
+    from tests.conftest import make_project
+
+    place = make_project(tmp_path_factory.mktemp("study") / "project")
+    assert run_pipeline(place, "download", "data/raw").returncode == 0
+    assert run_pipeline(place, "scale", "data/raw", "data/scaled").returncode == 0
+    done = run_pipeline(place, *RUN)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture
+def copy(study: Path, tmp_path: Path) -> Path:
+    place = tmp_path / "copy"
+    shutil.copytree(study, place)
+    return place
+
+
+def start(folder: Path, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *RUN],
+        cwd=folder,
+        env=os.environ | variables,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lengthen(folder: Path, epochs: int) -> None:
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("epochs: 3", f"epochs: {epochs}"))
+
+
+def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(study: Path) -> None:
+    run = runs.read(study / "runs", 0.01, 0)
+    assert sorted(path.name for path in (study / FOLDER).iterdir()) == [
+        "history.csv",
+        "metrics.json",
+        "model.keras",
+        "predictions.npy",
+    ]
+    assert list(run.history["epoch"]) == [1, 2, 3]
+    assert run.metrics["final"]["val_loss"] == run.history["val_loss"].iloc[-1]
+    assert run.metrics["best"]["val_accuracy"] == run.history["val_accuracy"].max()
+    labels = np.load(study / "data/scaled/test_labels.npy").argmax(axis=1)
+    assert run.metrics["test"]["accuracy"] == pytest.approx((run.predictions == labels).mean())
+
+
+def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(study: Path) -> None:
+    import keras
+
+    model = keras.models.load_model(study / FOLDER / "model.keras")
+    images = np.load(study / "data/scaled/test_images.npy")
+    stored = np.load(study / FOLDER / "predictions.npy")
+    assert np.array_equal(model.predict(images, verbose=0).argmax(axis=1), stored)
+
+
+def test_a_second_run_gives_the_same_bytes(copy: Path) -> None:
+    before = files.sha256(copy / FOLDER)
+    shutil.rmtree(copy / FOLDER)
+    assert run_pipeline(copy, *RUN).returncode == 0
+    assert files.sha256(copy / FOLDER) == before
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A longer run that nothing interrupted."""
+    place = tmp_path_factory.mktemp("uninterrupted") / "project"
+    shutil.copytree(study, place)
+    lengthen(place, LONG)
+    assert run_pipeline(place, *RUN).returncode == 0
+    return place
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT], ids=lambda end: end.name)
+def test_a_stopped_run_leaves_a_checkpoint_and_goes_on_to_the_same_bytes(
+    copy: Path, uninterrupted: Path, end: signal.Signals
+) -> None:
+    lengthen(copy, LONG)
+    with start(copy) as process:
+        wait_for_epochs(process)
+        process.send_signal(end)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + end
+    assert len(list((copy / ".scratch/checkpoints").glob("*.npz"))) == 1
+    again = run_pipeline(copy, *RUN)
+    assert again.returncode == 0, again.stderr
+    assert files.sha256(copy / FOLDER) == files.sha256(uninterrupted / FOLDER)
+    assert not list((copy / ".scratch/checkpoints").glob("*.npz"))
+
+
+def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
+    lengthen(copy, 1_000_000)
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-m', 'pipeline', *{RUN!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=copy,
+        env=os.environ | {"DVC_STAGE": "train@0.01-0", "DVC_ROOT": str(copy)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        wait_for_epochs(parent)
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while not list((copy / ".scratch/checkpoints").glob("*.npz")):  # the last thing that the run does
+        assert time.monotonic() < deadline, "the training goes on without its parent"
+        time.sleep(0.2)
+
+
+def test_a_diverging_rate_is_a_result(copy: Path) -> None:
+    text = (copy / "params.yaml").read_text()
+    (copy / "params.yaml").write_text(text.replace("- 0.001", "- 1.0e+30"))
+    done = run_pipeline(copy, "train", "--learning_rate", "1e+30", "--seed", "0", "data/scaled", "runs")
+    assert done.returncode == 0, done.stderr
+    run = runs.read(copy / "runs", 1e30, 0)
+    assert run.metrics["diverged_epoch"] == len(run.history) < 3
+    assert run.metrics["test"] == {"loss": None, "accuracy": None}
+    assert set(run.predictions) == {255}
+    json.loads((runs.folder(copy / "runs", 1e30, 0) / "metrics.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--learning_rate", "0.5", "--seed", "0"), "learning rate 0.5: expected one of params.yaml's"),
+        (("--learning_rate", "0.01", "--seed", "7"), "seed 7: expected one of params.yaml's"),
+    ],
+)
+def test_a_run_that_params_do_not_configure_is_refused(
+    study: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = run_pipeline(study, "train", *arguments, "data/scaled", "runs")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def wait_for_epochs(process: subprocess.Popen[str]) -> None:
+    """Until the first line of progress: the training is under way."""
+    assert process.stderr
+    for line in process.stderr:
+        if "epoch" in line:
+            return
+    pytest.fail("the process ended before its first line of progress")
