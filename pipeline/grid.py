@@ -10,6 +10,8 @@ from typing import NamedTuple
 from pipeline import wording
 
 _ENOUGH_SEEDS = 5
+_TOO_FEW_SEEDS = 2
+"""With so few, rates far apart are not told apart either: that one lies at the edge would mean nothing."""
 _WIDEST_STEP, _NARROWEST_STEP = 10.0, 2.0
 
 
@@ -52,7 +54,7 @@ def advise(
         more += [_rounded(grid[0] / 10, grid), _rounded(grid[0] / 100, grid)]
     else:
         for lines, new in (
-            _at_the_edge(grid, chosen, others or ()),
+            _at_the_edge(grid, chosen, others or () if len(seeds) > _TOO_FEW_SEEDS else ()),
             _too_coarse(grid, chosen, others, coarse_ratio),
         ):
             findings += lines
@@ -119,7 +121,7 @@ def _too_coarse(
     steps = wording.listed([wording.rate(neighbour) for neighbour in gaps])
     finding = (
         f"From {wording.rate(chosen)} to {steps} the rate changes by a factor of "
-        f"{wording.listed([f'{_apart(chosen, gap):.2g}' for gap in gaps])}: the best may lie between."
+        f"{wording.listed([f'{round(_apart(chosen, gap), 1):g}' for gap in gaps])}: the best may lie between."
     )
     return [finding], [_rounded(math.sqrt(chosen * gap), grid) for gap in gaps]
 

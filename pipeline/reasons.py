@@ -80,6 +80,11 @@ def _warnings(verdict: Verdict) -> tuple[str, ...]:
             "One seed only: no interval can be given, and no rate can be told from another. List more under "
             "train.seeds in params.yaml: seeds: [0, 1, 2]."
         )
+    if len(verdict.seeds) == 2:
+        warnings.append(
+            "Two seeds only: an interval from two runs is so wide that rates far apart may not be told. "
+            "List more under train.seeds in params.yaml: three at least, five to see small differences."
+        )
     if verdict.setting.dataset == "digits":
         warnings.append(
             "The data set is digits, the small sample that scikit-learn ships: this says nothing about MNIST."

@@ -46,9 +46,13 @@ def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:
     Raises:
         ToolError: git does not know the revision, or what it holds there is no verdict.
     """
-    commit = tools.git(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-    ).strip()
+    try:
+        commit = tools.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    except ToolError as error:
+        raise ToolError(
+            f"--against: expected a revision that git knows (a branch, a tag, a commit), got {revision!r}: "
+            f"{error}"
+        ) from error
     if not tools.git("ls-tree", "--name-only", commit, "--", path.as_posix()).strip():
         return None
     try:

@@ -94,7 +94,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     }
     if ramp and content.range_test:
         texts["range_test"] = {
-            rule: {
+            rule.replace(" / ", "_"): {
                 "suggests": float(f"{one.median:.3g}"),
                 "agrees": content.range_test.agreements[rule].agrees,
             }
