@@ -22,8 +22,9 @@ from pipeline.tracking import place
 _PATIENCE_REMOTE = 1.0
 """Seconds that the end of a training waits for a server, at most: it may be down."""
 
-_PATIENCE_LOCAL = 20.0
-"""Seconds that it waits for a database file, which other trainings may be writing to at the moment."""
+_PATIENCE_LOCAL = 60.0
+"""Seconds that it waits where there is no server that can be down, only work to be done: a second or two,
+unless other trainings keep the processors or the database file busy."""
 
 _WARNING = "warning: "
 _REMEDY = "`python -m pipeline publish` delivers what is missing."

@@ -40,12 +40,12 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path)
     return place
 
 
-def make_database(empty: Path, place: Path) -> None:
+def make_database(empty: Path, place: Path, name: str = "mlflow.db") -> None:
     """Have a store at `place` whose experiment keeps its files there."""
     import sqlite3
 
-    shutil.copyfile(empty, place / "mlflow.db")
-    connection = sqlite3.connect(place / "mlflow.db")
+    shutil.copyfile(empty, place / name)
+    connection = sqlite3.connect(place / name)
     with connection:
         connection.execute(
             "UPDATE experiments SET artifact_location = ? WHERE name = 'learning-rate-study-digits'",

@@ -1,13 +1,10 @@
 """Command `track`: the process beside a training; the train stage starts it, nobody calls it by hand."""
 
-import os
 import signal
 import sys
 
 from pipeline import params
 from pipeline.tracking import follow
-
-_NICENESS = 10  # the training comes first
 
 
 def track(learning_rate: float, seed: int, run_key: str) -> None:
@@ -15,6 +12,5 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # the training says how it ended; this process must outlive it
-    os.nice(_NICENESS)
     task = follow.Task(params.load(), learning_rate, seed, run_key)
     follow.follow(task, sys.stdin, lambda text: print(text, flush=True))
