@@ -1,0 +1,1 @@
+"""Faults and hostile input: what a study must survive. `make test-hard`."""

@@ -1,0 +1,196 @@
+"""A full disk, a file system that cannot be written, a permission that is missing: one clear line each.
+
+Nothing half-written keeps its name, and the same command ends as ever once the disk is in order again.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.verification import hashes
+from tests.conftest import run_pipeline
+from tests.hard.conftest import one_line, says
+
+pytestmark = pytest.mark.hard
+
+needs_mount = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mount") is None, reason="only root can mount a small disk"
+)
+RUN = "runs/lr-0.01/seed-0"
+
+
+@pytest.fixture
+def disk() -> Iterator[Callable[..., Path]]:
+    """A function that mounts a small disk on a folder, or changes one that it mounted."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, **options: str) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        chosen = ",".join(f"{key}={value}" if value else key for key, value in options.items())
+        if folder in mounted:
+            command = ["mount", "-o", f"remount,{chosen}", str(folder)]
+        else:
+            command = ["mount", "-t", "tmpfs", "-o", chosen, "none", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
+        if folder not in mounted:
+            mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in reversed(mounted):
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+STAGES = [
+    ("download", ("{disk}/raw",), {"raw": "data/raw"}, "64k"),
+    ("scale", ("data/raw", "{disk}/scaled"), {"scaled": "data/scaled"}, "1m"),
+    (
+        "train",
+        ("--learning_rate", "0.01", "--seed", "0", "data/scaled", "{disk}/runs"),
+        {"runs/lr-0.01/seed-0": RUN},
+        "32k",
+    ),
+    ("range_test", ("data/scaled", "{disk}/range_test"), {"range_test": "range_test"}, "4k"),
+    (
+        "report",
+        ("data/scaled", "runs", "{disk}/report", "--range-test", "range_test"),
+        {f"report/{name}": f"report/{name}" for name in ("index.html", "figures", "verdict.json")},
+        "64k",
+    ),
+]
+
+
+@needs_mount
+@pytest.mark.parametrize(("stage", "arguments", "made", "size"), STAGES, ids=[stage[0] for stage in STAGES])
+def test_a_full_disk_is_said_and_mended(
+    study: Path,
+    tmp_path: Path,
+    disk: Callable[..., Path],
+    stage: str,
+    arguments: tuple[str, ...],
+    made: dict[str, str],
+    size: str,
+) -> None:
+    place = disk(tmp_path / "disk", size=size)
+    command = [stage, *(word.format(disk=place) for word in arguments)]
+
+    full = run_pipeline(study, *command)
+
+    assert full.returncode == 74, full.stderr
+    assert "No space left on device. Make room, then run the same command again" in one_line(full.stderr)
+    for name, path in made.items():
+        if (place / name).exists():  # the report has several outputs: those that are there are whole
+            assert hashes.md5(place / name) == says(study)[path]
+    disk(place, size="100m")
+    again = run_pipeline(study, *command)
+    assert again.returncode == 0, again.stderr
+    assert {path: hashes.md5(place / name) for name, path in made.items()} == {
+        path: says(study)[path] for path in made.values()
+    }
+    assert not [path for path in place.rglob(".*") if path.name != ".gitignore"]  # no temporary files
+
+
+@needs_mount
+def test_a_full_disk_under_mlflow_costs_the_training_nothing(
+    study: Path, tmp_path: Path, disk: Callable[..., Path]
+) -> None:
+    place = disk(tmp_path / "disk", size="64k")
+    uri = f"sqlite:///{place}/mlflow.db"
+    train = ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", str(tmp_path / "runs"))
+
+    trained = run_pipeline(study, *train, MLFLOW_TRACKING_URI=uri)
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stderr.count("warning: ") == 1
+    assert "Traceback" not in trained.stderr
+    assert hashes.md5(tmp_path / RUN) == says(study)[RUN]
+
+    published = run_pipeline(study, "publish", MLFLOW_TRACKING_URI=uri)
+    assert published.returncode != 0
+    one_line(published.stderr)
+    disk(place, size="100m")
+    published = run_pipeline(study, "publish", MLFLOW_TRACKING_URI=uri)
+    assert published.returncode == 0, published.stderr
+
+
+@needs_mount
+def test_a_disk_that_cannot_be_written_is_said(
+    study: Path, tmp_path: Path, disk: Callable[..., Path]
+) -> None:
+    place = disk(tmp_path / "disk", size="10m")
+    disk(place, ro="")
+
+    done = run_pipeline(study, "scale", "data/raw", str(place / "scaled"))
+
+    assert done.returncode == 74
+    line = one_line(done.stderr)
+    assert str(place) in line
+    assert "Read-only file system. Mount it so that it can be written, or work in a copy elsewhere." in line
+    assert not list(place.iterdir())
+
+
+PERMISSIONS = [
+    ("the folder for the outputs", ".", 0o555, ("scale", "data/raw", "scaled"), 74),
+    ("a raw file", "data/raw/train-images-idx3-ubyte.gz", 0o000, ("scale", "data/raw", "data/again"), 1),
+    (
+        "an array",
+        "data/scaled/train_images.npy",
+        0o000,
+        ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "again"),
+        1,
+    ),
+    ("a run", f"{RUN}/metrics.json", 0o000, ("report", "data/scaled", "runs", "again"), 1),
+    ("params.yaml", "params.yaml", 0o000, ("scale", "data/raw", "data/again"), 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "command", "code"),
+    [case[1:] for case in PERMISSIONS],
+    ids=[case[0] for case in PERMISSIONS],
+)
+def test_a_missing_permission_is_said(
+    study: Path, path: str, mode: int, command: tuple[str, ...], code: int
+) -> None:
+    (study / path).chmod(mode)
+    try:
+        done = subprocess.run(
+            [*_without_privileges(), sys.executable, "-m", "pipeline", *command],
+            cwd=study,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        (study / path).chmod(0o755)
+
+    assert done.returncode == code, done.stderr
+    assert "Permission denied" in one_line(done.stderr)
+    assert not (study / command[-1]).exists()
+
+
+def test_a_read_only_output_is_replaced(study: Path) -> None:
+    """DVC links outputs to its cache read-only where it is told to; writing beside and renaming copes."""
+    for path in (study / "data/scaled").iterdir():
+        path.chmod(0o444)
+    before = hashes.md5(study / "data/scaled")
+
+    done = run_pipeline(study, "scale", "data/raw", "data/scaled")
+
+    assert done.returncode == 0, done.stderr
+    assert hashes.md5(study / "data/scaled") == before
+
+
+def _without_privileges() -> list[str]:
+    """Root reads and writes whatever the permissions say, unless these capabilities are taken away."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root without setpriv ignores permissions")
+    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]

@@ -1,0 +1,369 @@
+"""Files and parameters that are broken or meant to do harm: a clear error or a right result, nothing else."""
+
+import gzip
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from pipeline import params
+from pipeline.datasets import mirrors, parts
+from pipeline.datasets.facts import DIGITS
+from pipeline.datasets.mirrors import Source
+from pipeline.datasets.transfer import Patience
+from pipeline.errors import DataError, DownloadError, ParamsError
+from tests.conftest import ROOT, run_dvc, run_pipeline
+from tests.data_fixtures import published
+from tests.hard.conftest import one_line, outputs, says
+
+pytestmark = pytest.mark.hard
+
+TWO_HUNDRED = settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+RUN = "runs/lr-0.01/seed-0"
+
+
+# --- 200 mutated IDX files, 200 mutated params.yaml
+
+
+def mutate(draw: st.DrawFn, content: bytes) -> bytes:
+    """One to three things that happen to files: a bit flips, a part is lost, added or overwritten."""
+    changed = bytearray(content)
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.one_of(st.integers(0, 19), st.integers(0, max(0, len(changed) - 1))))
+        match draw(st.sampled_from(["flip", "cut", "insert", "drop", "number"])):
+            case "flip" if place < len(changed):
+                changed[place] ^= 1 << draw(st.integers(0, 7))
+            case "cut":
+                del changed[place:]
+            case "insert":
+                changed[place:place] = draw(st.binary(min_size=1, max_size=40))
+            case "drop":
+                del changed[place : place + draw(st.integers(1, 40))]
+            case _:
+                changed[place : place + 4] = struct.pack(
+                    ">I", draw(st.sampled_from([0, 1, 297, 2**31 - 1, 2**32 - 1]))
+                )
+    return bytes(changed)
+
+
+@TWO_HUNDRED
+@given(data=st.data())
+def test_a_mutated_idx_file_is_an_error_or_the_same_data(
+    data: st.DataObject, finished: Path, tmp_path: Path
+) -> None:
+    raw = finished / "data" / "raw"
+    images, labels = parts.read(raw, DIGITS.test)
+    name = data.draw(st.sampled_from([DIGITS.test.images.name, DIGITS.test.labels.name]))
+    for file in (DIGITS.test.images.name, DIGITS.test.labels.name):
+        shutil.copyfile(raw / file, tmp_path / file)
+    content = (raw / name).read_bytes()
+    if data.draw(st.booleans(), label="inside the compression"):
+        mutated = data.draw(st.composite(mutate)(gzip.decompress(content)))
+        (tmp_path / name).write_bytes(gzip.compress(mutated, 1))
+    else:
+        (tmp_path / name).write_bytes(data.draw(st.composite(mutate)(content)))
+
+    try:
+        found_images, found_labels = parts.read(tmp_path, DIGITS.test)
+    except DataError as error:
+        assert "expected" in str(error)  # noqa: PT017  (an error is allowed, not required)
+    else:
+        np.testing.assert_array_equal(found_images, images)
+        np.testing.assert_array_equal(found_labels, labels)
+
+
+PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
+TOKENS = [
+    "nan", ".nan", ".inf", "-.inf", "-1", "0", "0.0", "1e400", "1e-400", "0x10", "0o17", "1_000", "1e3", "01",
+    "true", "yes", "~", "''", '"', "[", "]", "{", "}", "*a", "&a 1", "!!float x", "!!python/name:os.system",
+    "!!python/object/apply:os.system [\"touch pwned\"]", "|", ">", "- ", "%", "@", "`", "\t", "\0", "\x85",
+    "🙂", "9" * 400, "[[[[[[", "? ", ": ", "<<: *a", "2001-01-01", "12:30:45", "!!binary aaaa",
+]  # fmt: skip
+
+
+@st.composite
+def mutated_params(draw: st.DrawFn) -> str:
+    lines = PARAMS.splitlines()
+    for _ in range(draw(st.integers(1, 3))):
+        number = draw(st.integers(0, len(lines) - 1))
+        line = lines[number]
+        match draw(st.sampled_from(["value", "delete", "double", "indent", "flip", "item"])):
+            case "value" if ":" in line:
+                lines[number] = f"{line.partition(':')[0]}: {draw(st.sampled_from(TOKENS))}"
+            case "item" if "[" in line:
+                inside = line.partition("[")[2].partition("]")[0].split(",")
+                inside[draw(st.integers(0, len(inside) - 1))] = draw(st.sampled_from(TOKENS))
+                lines[number] = f"{line.partition('[')[0]}[{','.join(inside)}]"
+            case "delete" if len(lines) > 1:
+                del lines[number]
+            case "double":
+                lines.insert(number, line)
+            case "indent":
+                lines[number] = draw(st.sampled_from(["", " ", "    "])) + line.lstrip()
+            case _ if line:
+                place = draw(st.integers(0, len(line) - 1))
+                lines[number] = line[:place] + draw(st.sampled_from("-.:,0 #'[]x")) + line[place + 1 :]
+    return "\n".join(lines) + "\n"
+
+
+@TWO_HUNDRED
+@given(text=mutated_params())
+def test_a_mutated_params_yaml_is_an_error_or_says_what_it_says(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text.encode("utf-8", errors="surrogatepass"))
+
+    try:
+        study = params.load(path)
+    except ParamsError as error:
+        said = str(error)
+        assert str(path) in said  # noqa: PT017
+        assert "expected" in said or "missing" in said or "unknown key" in said  # noqa: PT017
+        return
+
+    train = study.train
+    assert all(0 < rate < float("inf") for rate in train.learning_rates)
+    assert len(set(train.learning_rates)) == len(train.learning_rates) >= 1
+    assert min(train.epochs, train.batch_size, train.hidden_units, train.threads) >= 1
+    written = YAML(typ="safe", pure=True).load(text)
+    assert _plain(study.model_dump()) == _plain(written)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+# --- what is meant to do harm
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '!!python/object/apply:os.system ["touch pwned"]',
+        "!!python/name:os.system",
+        '!!python/object/new:subprocess.Popen [["touch", "pwned"]]',
+    ],
+)
+def test_a_yaml_tag_runs_nothing(study: Path, tag: str) -> None:
+    text = (study / "params.yaml").read_text()
+    (study / "params.yaml").write_text(text.replace("epochs: 3", f"epochs: {tag}"))
+
+    ours = run_pipeline(study, "scale", "data/raw", "data/scaled")
+    dvcs = run_dvc(study, "repro")
+
+    assert ours.returncode == 1
+    assert "params.yaml: expected YAML, got: could not determine a constructor for the tag" in one_line(
+        ours.stderr
+    )
+    assert dvcs.returncode != 0
+    assert not (study / "pwned").exists()
+    assert outputs(study) == says(study)
+
+
+@pytest.mark.parametrize("rate", ["0.1; touch pwned", "$(touch pwned)", "`touch pwned`", "0.1 | touch pwned"])
+def test_a_shell_metacharacter_in_a_rate_runs_nothing(study: Path, rate: str) -> None:
+    (study / ".dvc" / "config.local").write_text("[core]\n    autostage = false\n")
+
+    done = run_dvc(study, "exp", "run", "-S", f"train.learning_rates=['{rate}']")
+
+    assert done.returncode != 0
+    assert "train.learning_rates.0: expected a decimal number" in done.stderr
+    assert not list(study.rglob("pwned"))
+
+
+class Trap:
+    """Leaves a mark when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("pwned",)
+
+
+TRAPS = [
+    (f"{RUN}/predictions.npy", ("report", "data/scaled", "runs", "again")),
+    (
+        "data/scaled/train_images.npy",
+        ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "again"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "command"), TRAPS, ids=["predictions", "images"])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "in a .npy"])
+def test_a_pickle_where_an_array_should_be_is_not_read(
+    study: Path, path: str, command: tuple[str, ...], wrapped: bool
+) -> None:
+    if wrapped:
+        np.save(study / path, np.array([Trap()], dtype=object), allow_pickle=True)
+    else:
+        (study / path).write_bytes(pickle.dumps(Trap()))
+
+    done = run_pipeline(study, *command)
+
+    assert done.returncode == 1
+    assert "expected a .npy array, got: " in one_line(done.stderr)
+    assert not (study / "pwned").exists()
+    assert not (study / "again").exists()
+
+
+def test_a_checkpoint_that_is_a_pickle_is_not_read(study: Path) -> None:
+    import json
+
+    key = json.loads((study / RUN / "metrics.json").read_text())["run_key"]
+    folder = study / ".scratch" / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / f"{key}.npz", owner=np.array([Trap()], dtype=object), rows=np.zeros((1, 8)))
+
+    done = run_pipeline(study, "train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "again")
+
+    assert done.returncode == 0, done.stderr
+    assert not (study / "pwned").exists()
+    assert (study / "again/lr-0.01/seed-0/history.csv").read_bytes() == (
+        study / RUN / "history.csv"
+    ).read_bytes()
+
+
+def test_a_keras_file_with_a_lambda_layer_is_not_run(study: Path) -> None:
+    """Served models are loaded in Keras' safe mode, which builds no Python code from a file."""
+    program = (
+        "import sys, numpy\n"
+        "from pipeline.backend import keras\n"
+        "layer = keras.layers.Lambda(lambda x: (__import__('os').mkdir('pwned'), x)[1], output_shape=(10,))\n"
+        "model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10), layer])\n"
+        "model.save(sys.argv[1])\n"
+    )
+    serve = (
+        "import sys\nsys.path.insert(0, 'pipeline/tracking/served')\n"
+        "import numpy, learning_rate_study_model as served\n"
+        "network = served._load_pyfunc(sys.argv[1])\n"
+        "print(network.predict(numpy.zeros((1, 28, 28))))\n"
+    )
+    path = study / RUN / "model.keras"
+    assert _python(study, serve, str(path)).returncode == 0  # the real one is served
+    path.unlink()
+    made = _python(study, program, str(path))
+    assert made.returncode == 0, made.stderr
+    shutil.rmtree(study / "pwned", ignore_errors=True)  # saving called the layer once
+    assert b"Lambda" in zipfile.ZipFile(path).read("config.json")
+
+    served = _python(study, serve, str(path))
+
+    assert served.returncode != 0
+    assert "safe" in served.stderr
+    assert not (study / "pwned").exists()
+    assert RUN in run_dvc(study, "status").stdout  # and DVC sees that it is not the run's model
+
+
+def _python(folder: Path, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+# --- downloads that break off, lie, or unfold to more than there is memory
+
+
+class Faulty(ThreadingHTTPServer):
+    """Announces all of the content and sends a part of it."""
+
+    def __init__(self, content: bytes, sent: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Part)
+        self.content, self.sent = content, sent
+
+
+class _Part(BaseHTTPRequestHandler):
+    server: Faulty
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+        self.wfile.write(self.server.content[: self.server.sent])
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Faulty]:
+    content = np.random.default_rng(0).bytes(2_000_000)
+    server = Faulty(content, len(content))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_download_cut_at_every_tenth_leaves_nothing_and_then_comes_whole(
+    server: Faulty, tmp_path: Path
+) -> None:
+    file = published("a.gz", server.content)
+    source = Source(f"http://127.0.0.1:{server.server_port}/", "test")
+    patience = Patience(wait=5, retries=0)
+    for tenth in range(10):
+        server.sent = len(server.content) * tenth // 10
+        with pytest.raises(DownloadError) as caught:
+            mirrors.collect([file], [source], tmp_path / "raw", patience)
+        assert "expected 2,000,000 bytes" in str(caught.value) or "IncompleteRead" in str(caught.value)
+        assert list((tmp_path / "raw").iterdir()) == []
+
+    server.sent = len(server.content)
+    mirrors.collect([file], [source], tmp_path / "raw", patience)
+    assert (tmp_path / "raw" / "a.gz").read_bytes() == server.content
+
+
+def bomb(path: Path) -> None:
+    """A gigabyte of zeros in a megabyte."""
+    packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
+    with path.open("wb") as stream:
+        for _ in range(1024):
+            stream.write(packer.compress(bytes(1 << 20)))
+        stream.write(packer.flush())
+
+
+def lie(path: Path) -> None:
+    """A header that promises two thousand million images, and one image."""
+    path.write_bytes(gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31 - 1, 28, 28) + bytes(784)))
+
+
+@pytest.mark.parametrize("harm", [bomb, lie])
+def test_memory_stays_bounded_whatever_a_file_claims(study: Path, harm: object) -> None:
+    harm(study / "data/raw/train-images-idx3-ubyte.gz")  # type: ignore[operator]
+    before = outputs(study)["data/scaled"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "scale", "data/raw", "data/scaled"],
+        cwd=study,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+
+    assert process.returncode == 1
+    assert "expected" in one_line(said)
+    assert usage.ru_maxrss < 300_000  # kB; numpy, pandas and the small data set are some 150,000
+    assert outputs(study)["data/scaled"] == before
