@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,8 @@ def closure(module: str) -> set[str]:
 def test_a_stage_depends_on_every_module_that_can_change_its_outputs(stage: str) -> None:
     named = {dep for dep in DVC[stage]["deps"] if dep.endswith(".py")}
     sections = {dep for dep in named if dep.startswith("pipeline/params/")}
-    folders = {f"{dep}/" for dep in DVC[stage]["deps"] if dep.startswith("pipeline") and (ROOT / dep).is_dir()}
+    own = [dep for dep in DVC[stage]["deps"] if dep.startswith("pipeline/")]
+    folders = {f"{dep}/" for dep in own if (ROOT / dep).is_dir()}
     needed = {str(file_of(module)) for module in closure(f"pipeline.stages.{stage}")}
     assert named - sections == {file for file in needed if not file.startswith(tuple(folders))}
     assert all(any(file.startswith(folder) for file in needed) for folder in folders)
@@ -97,7 +99,7 @@ def test_rates_and_seeds_reach_training_through_the_matrix_alone() -> None:
 def test_params_yaml_is_what_its_models_expect_with_a_comment_on_every_key() -> None:
     params.load(ROOT / "params.yaml")
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if re.match(r"  \w+:", line):
             assert before.lstrip().startswith("#"), f"params.yaml: no comment above {line.strip()!r}"
 

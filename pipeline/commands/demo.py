@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on the sample that scikit-learn ships, in a scratch copy, without a network."""
+"""`make demo`: the whole pipeline on scikit-learn's sample, in a scratch copy, without a network."""
 
 import shutil
 import sys
@@ -34,4 +34,5 @@ def demo(folder: Path = _FOLDER) -> None:
     if tools.dvc("repro", folder=folder, variables=variables) != 0:
         raise ToolError("The demo stopped: the reason stands above.")
     tools.pipeline("publish", folder=folder, variables=variables)
-    print(f"\nThe demo's report: {folder / 'report/index.html'}\nIts runs in MLflow: cd {folder} && {sys.executable} -m pipeline ui")
+    print(f"\nThe demo's report: {folder / 'report/index.html'}")
+    print(f"Its runs in MLflow: cd {folder} && {sys.executable} -m pipeline ui")

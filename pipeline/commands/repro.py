@@ -4,8 +4,11 @@ import sys
 from pathlib import Path
 
 from pipeline import params
-from pipeline.commands import demo, publish, tools
+from pipeline.commands import tools
+from pipeline.commands.demo import demo
+from pipeline.commands.publish import publish
 from pipeline.errors import DownloadError, ToolError
+from pipeline.verification import record
 
 
 def repro() -> int:
@@ -22,13 +25,14 @@ def repro() -> int:
         if Path("data/raw").exists():
             raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")
         print("\nThe data set could not be had (see above), so the demo runs instead.\n", file=sys.stderr)
-        demo.demo()
+        demo()
         print(
-            "\nThe study was NOT run: no source delivered MNIST. What you saw is the demo on the digits sample."
-            "\nWith a network or MNIST_MIRROR=<folder or address>, run `make repro` again.",
+            "\nThe study was NOT run: no source delivered MNIST. This was the demo on the digits sample.\n"
+            "With a network or MNIST_MIRROR=<folder or address>, run `make repro` again.",
             file=sys.stderr,
         )
         return DownloadError.exit_code
-    published = publish.publish()
-    print("\nThe report:  report/index.html\nThe runs:    make ui (MLflow)\nThe numbers: dvc metrics show")
+    record.update()
+    published = publish()
+    print("\nThe report:  report/index.html\nThe runs:    make ui\nThe numbers: dvc metrics show")
     return published
