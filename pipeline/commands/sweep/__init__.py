@@ -1,0 +1,9 @@
+"""Command `sweep`: the runs of `dvc repro`, many at a time, on this machine or on a Ray cluster.
+
+command   the order of things: what is stale, train it, record it, the rest
+books     DVC: what is stale, what its run cache can restore, how a finished run is recorded
+engine    Ray: the cluster, the tasks, what they report; the only importer of Ray
+worker    what happens inside a task; knows no Ray
+telling   MLflow while the runs go on
+display   the one line that a person sees
+"""

@@ -1,0 +1,113 @@
+"""Command `sweep`: the order of things."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from filelock import FileLock, Timeout
+
+from pipeline import interruption, params
+from pipeline.commands import tools
+from pipeline.commands.sweep import driving, engine
+from pipeline.commands.sweep.books import Books, Plan
+from pipeline.commands.sweep.driving import SCRATCH, Failed
+from pipeline.commands.sweep.engine import Options
+from pipeline.errors import Interrupted, ToolError
+from pipeline.interruption import Interruption
+from pipeline.params import Params
+
+
+def sweep(options: Options, *, dry_run: bool = False) -> int:
+    """Train every run that `dvc repro` would train, and leave everything as it would.
+
+    Returns:
+        0; or 1 if a run failed: the others are done and recorded, the report is as it was.
+
+    Raises:
+        ParamsError: params.yaml cannot be worked with.
+        ToolError: Ray is not installed, no cluster answers, or another process is at work on these runs.
+        Interrupted: a signal came; what is done is recorded, and the same command does the rest.
+    """
+    study = params.load()
+    engine.require()
+    os.environ.update(tools.environment())
+    with Books() as books:
+        if dry_run:
+            return _foresee(books)
+        with _alone(), interruption.deferred() as asked:
+            books.reproduce_before()
+            plan = books.plan()
+            print(_described(plan), file=sys.stderr)
+            try:
+                failures = _execute(study, books, plan, options, asked)
+                if not failures and not asked.signal:
+                    books.reproduce_after()
+            finally:
+                books.write_lock()
+            if failures:
+                _report(failures)
+            if asked.signal:
+                raise Interrupted(
+                    f"Stopped by signal {asked.signal}. Finished runs are recorded, the others keep their "
+                    "checkpoints; the same command goes on from there.",
+                    asked.signal,
+                )
+            return 1 if failures else 0
+
+
+def _foresee(books: Books) -> int:
+    if books.before_is_stale():
+        print("The data is not up to date: it would be made first, and only then show which runs are stale.")
+        return 0
+    plan = books.plan()
+    print(_described(plan))
+    for verb, entries in (("restore", plan.restorable), ("train", plan.stale)):
+        for entry in entries:
+            print(f"  would {verb} {entry.name}")
+    return 0
+
+
+def _described(plan: Plan) -> str:
+    return (
+        f"sweep: {len(plan.current)} runs up to date, {len(plan.restorable)} in DVC's run cache, "
+        f"{len(plan.stale)} to train"
+    )
+
+
+def _execute(study: Params, books: Books, plan: Plan, options: Options, asked: Interruption) -> list[Failed]:
+    if not (plan.restorable or plan.stale):
+        return []
+    with contextlib.ExitStack() as stack:
+        for folder in {entry.folder.parents[1] for entry in (*plan.restorable, *plan.stale)}:
+            stack.enter_context(books.reserving(folder))
+        books.restore(plan.restorable)
+        if not plan.stale or asked.signal:
+            return []
+        return driving.train(study, books, plan.stale, options, asked)
+
+
+def _report(failures: list[Failed]) -> None:
+    print(f"sweep: {len(failures)} runs failed; the others are done and recorded.", file=sys.stderr)
+    for failed in failures:
+        print(f"  {failed.entry.name}: {failed.reason}", file=sys.stderr)
+    print(
+        "The report needs every run. Mend the reason, then start the sweep again: it trains only these.",
+        file=sys.stderr,
+    )
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    owner = SCRATCH / "owner"
+    try:
+        with FileLock(SCRATCH / "lock", timeout=0):
+            owner.write_text(str(os.getpid()), encoding="utf-8")
+            yield
+    except Timeout:
+        who = owner.read_text(encoding="utf-8") if owner.exists() else "unknown"
+        raise ToolError(
+            f"expected to be the only sweep in this repository, got another one at work (process {who}). "
+            "Wait for it, or end it with Ctrl-C; then start this one again."
+        ) from None

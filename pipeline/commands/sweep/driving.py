@@ -1,0 +1,226 @@
+"""The driver's side of the runs: sends them out, writes and records what comes back, tells what happens."""
+
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline import identity
+from pipeline.commands.sweep import engine
+from pipeline.commands.sweep.books import Books, Entry
+from pipeline.commands.sweep.display import Display
+from pipeline.commands.sweep.engine import Engine, Failure, Options, Stopped
+from pipeline.commands.sweep.telling import PATIENCE, Teller
+from pipeline.commands.sweep.worker import Arrays, Finished, Run, Study
+from pipeline.errors import DataError, ToolError
+from pipeline.interruption import Interruption
+from pipeline.params import Params
+from pipeline.storage import arrays, files
+from pipeline.storage import runs as run_folders
+from pipeline.tracking import place
+
+SCRATCH = Path(".scratch/sweep")
+
+
+class Failed(NamedTuple):
+    """A run that failed for a reason of its own, which starting it again would not mend."""
+
+    entry: Entry
+    reason: str
+
+
+def train(
+    study: Params, books: Books, entries: Sequence[Entry], options: Options, asked: Interruption
+) -> list[Failed]:
+    """Train `entries`; each one is written and in DVC's run cache as soon as it arrives.
+
+    Args:
+        asked: once a signal is noted there, what runs saves its checkpoint and nothing new starts.
+
+    Returns:
+        Those that failed.
+    """
+    inputs = identity.inputs(study)
+    content = _read(entries[0].scaled)
+    size = sum(array.nbytes for part in content.values() for array in part)
+    uri = place.tracking_uri()
+    server = uri if place.is_server(uri) else None
+    shared = Study(study, inputs, str(Path.cwd()), server, options.gpus_per_run)
+    runs = [
+        Run(number, entry.learning_rate, entry.seed, _run_key(inputs, entry))
+        for number, entry in enumerate(entries)
+    ]
+    failures: list[Failed] = []
+    telling = None if server else Teller()  # first: it imports MLflow while Ray starts
+    try:
+        with engine.connected(options, size) as ray, Display(len(runs), study.train.epochs) as display:
+            chosen = _sized(ray, study, options)
+            print(_announced(ray, chosen), file=sys.stderr)
+            follower = _Follower(runs, telling, display)
+            events = ray.train(
+                shared, content, runs, chosen, lambda: asked.signal is not None, follower.is_waiting
+            )
+            for event in events:
+                if isinstance(event, Mapping):
+                    follower.take(event)
+                    continue
+                run, outcome = event
+                entry = entries[run.number]
+                match outcome:
+                    case Finished():
+                        try:
+                            write(entry.folder, run.run_key, outcome.files)
+                            books.record([entry])
+                        except (OSError, ToolError) as error:
+                            failures.append(Failed(entry, f"it could not be written: {error}"))
+                            follower.ended(run, "FAILED")
+                        else:
+                            follower.finished(run, entry.folder)
+                    case Failure(reason):
+                        failures.append(Failed(entry, reason))
+                        follower.ended(run, "FAILED")
+                    case Stopped():
+                        follower.ended(run, "KILLED")
+            follower.close()
+    finally:
+        trouble = telling.close() if telling else ""
+        if trouble:
+            warn(trouble)
+    return failures
+
+
+def warn(trouble: str) -> None:
+    print(
+        f"warning: MLflow did not get everything ({trouble}). The outputs are complete; "
+        "`python -m pipeline publish` delivers what is missing.",
+        file=sys.stderr,
+    )
+
+
+class _Follower:
+    """Passes on what the workers tell: to the display, and to MLflow where they do not do so themselves."""
+
+    def __init__(self, runs: Sequence[Run], telling: Teller | None, display: Display) -> None:
+        self._runs, self._telling, self._display = runs, telling, display
+        self._begun: set[int] = set()
+        self._finished: set[str] = set()
+        self._delivered: set[str] = set()
+        self._trouble = ""
+        self._heard = time.monotonic()
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        self._heard = time.monotonic()
+        match message:
+            case {"run": number, "started": _}:
+                self._begun.add(number)
+                self._display.started(number)
+                self._tell(number, {})
+            case {"run": number, "epochs": rows}:
+                for row in rows:
+                    self._tell(number, row)
+                self._display.epoch(number, int(rows[-1]["epoch"]))
+            case {"mlflow": key, "trouble": None}:
+                self._delivered.add(key)
+            case {"mlflow": _, "trouble": trouble}:
+                self._trouble = self._trouble or trouble
+
+    def finished(self, run: Run, folder: Path) -> None:
+        self._finished.add(run.run_key)
+        self._tell(run.number, {"finished": str(folder.parents[1].resolve())})
+        self._display.finished(run.number, files.read_json(folder / run_folders.METRICS))
+
+    def ended(self, run: Run, status: str) -> None:
+        if run.number in self._begun:  # MLflow has not heard of the others
+            self._tell(run.number, {"ended": status})
+        if status == "FAILED":
+            self._display.finished(run.number, None)
+        else:
+            self._display.stopped(run.number)
+
+    def is_waiting(self) -> bool:
+        """Whether workers have not delivered all to MLflow yet, and still may."""
+        return not self._telling and bool(self._missing()) and time.monotonic() - self._heard < PATIENCE
+
+    def close(self) -> None:
+        if not self._telling and (self._trouble or self._missing()):
+            warn(self._trouble or f"{len(self._missing())} runs were not delivered in time")
+
+    def _missing(self) -> set[str]:
+        return self._finished - self._delivered
+
+    def _tell(self, number: int, message: Mapping[str, Any]) -> None:
+        if self._telling:
+            run = self._runs[number]
+            self._telling.tell(run.learning_rate, run.seed, run.run_key, message)
+
+
+def _read(scaled: Path) -> Arrays:
+    """The images as `running.read_images` gives them, without TensorFlow, which the driver does not need.
+
+    Raises:
+        DataError: a file is missing, or is not what stage `scale` writes.
+    """
+    content = {}
+    for part in ("train", "validation", "test"):
+        path, start = scaled / f"{part}_images.npy", 0
+        labels = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
+        levels = np.empty((len(labels), 784), np.uint8)
+        for chunk in arrays.read_chunks(path, np.float32, (len(labels), 784)):
+            rounded = np.rint(chunk * 255).clip(0, 255).astype(np.uint8)
+            if not (rounded / np.float32(255) == chunk).all():
+                raise DataError(
+                    f"{path}: expected grey levels k / 255 with k from 0 to 255, got other values. "
+                    "Run `dvc repro scale` to make them again."
+                )
+            levels[start : start + len(chunk)] = rounded
+            start += len(chunk)
+        content[part] = (levels, labels)
+    return content
+
+
+def _run_key(inputs: Mapping[str, Any], entry: Entry) -> str:
+    return identity.digest({**inputs, "learning_rate": entry.learning_rate, "seed": entry.seed})
+
+
+def _sized(ray: Engine, study: Params, options: Options) -> Options:
+    """Fill in the cores of a run.
+
+    Raises:
+        ToolError: this machine can never run one.
+    """
+    if options.cpus_per_run is None:
+        threads = float(study.train.threads)
+        return options._replace(cpus_per_run=min(threads, ray.largest) if ray.local else threads)
+    if ray.local and options.cpus_per_run > ray.largest:
+        raise ToolError(
+            f"--cpus-per-run {options.cpus_per_run:g}: expected at most the {ray.largest:g} cores there are."
+        )
+    return options
+
+
+def _announced(ray: Engine, options: Options) -> str:
+    text = f"sweep: {ray.cpus:g} cores on {ray.nodes} machine(s), {options.cpus_per_run:g} for each run"
+    if ray.gpus:
+        text += f"; {ray.gpus:g} GPU(s), {options.gpus_per_run:g} for each run (--gpus-per-run)"
+    return f"{text}; dashboard at {ray.dashboard}" if ray.dashboard else text
+
+
+def write(folder: Path, run_key: str, content: Mapping[str, bytes]) -> None:
+    """Make the run's folder, complete at once.
+
+    It is prepared in the scratch folder: what a killed process leaves beside the runs would count as an
+    output of the study.
+    """
+    prepared = SCRATCH / run_key
+    shutil.rmtree(prepared, ignore_errors=True)
+    prepared.mkdir(parents=True)
+    for name, data in content.items():
+        files.write_bytes(prepared / name, data)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    prepared.replace(folder)

@@ -1,0 +1,241 @@
+"""Ray: a cluster of this machine's cores or one that is there already, and the runs as its tasks.
+
+Ray places the tasks, hands them their data (once to each node, through its object store), retries those whose
+worker or node died on another, and keeps processes alive between tasks. A task is a run.
+"""
+
+# ruff: noqa: TID251 - the only importer of Ray
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.commands.sweep import worker
+from pipeline.commands.sweep.worker import Arrays, Finished, Run, Study
+from pipeline.errors import ToolError
+
+RETRIES = 10
+"""How often a run starts again whose worker or node died; a run that fails by itself does not."""
+
+_POLL = 0.5  # seconds between two looks at what the workers report
+_GRACE = 30.0  # seconds that interrupted runs have to save their checkpoints
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a run without a share of a GPU sees none
+    "RAY_DEDUP_LOGS": "1",
+}
+
+
+class Options(NamedTuple):
+    """Attributes:
+
+    address: `auto`, `ray://...` or `host:port` of a cluster; None starts one on this machine alone.
+    cpus_per_run: cores that Ray sets aside for a run; None is the study's `train.threads`, at most what the
+        largest machine has.
+    gpus_per_run: share of a GPU.
+    max_concurrent: runs at a time at most.
+    """
+
+    address: str | None = None
+    cpus_per_run: float | None = None
+    gpus_per_run: float = 0.0
+    max_concurrent: int | None = None
+
+
+class Failure(NamedTuple):
+    """Why a run has no outputs."""
+
+    reason: str
+
+
+class Stopped(NamedTuple):
+    """The run was cancelled; if it had begun, its checkpoint holds what was done."""
+
+
+Outcome = Finished | Failure | Stopped
+Message = Mapping[str, Any]
+Event = tuple[Run, Outcome] | Message
+Ask = Callable[[], bool]
+
+
+def require() -> None:
+    """Raises:
+    ToolError: Ray is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ToolError(
+            "expected Ray to be installed, found none. `make sweep` installs it; by hand: "
+            "`pip install --require-hashes -r requirements-ray.lock`. `dvc repro` needs no Ray."
+        )
+
+
+class Engine:
+    """A connection to a Ray cluster. Use `connected`."""
+
+    def __init__(self, ray: Any, dashboard: str, local: bool) -> None:
+        self._ray, self.dashboard, self.local = ray, dashboard, local
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self.cpus, self.gpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU"))
+        self.largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+        self.nodes = len(nodes)
+
+    def train(
+        self,
+        study: Study,
+        arrays: Arrays,
+        runs: Sequence[Run],
+        options: Options,
+        stop: Ask,
+        linger: Ask,
+    ) -> Iterator[Event]:
+        """Train; yield each run's outcome as it arrives, and the workers' messages in between.
+
+        Args:
+            stop: looked at twice a second; once it is set, nothing new starts, and what runs saves a
+                checkpoint.
+            linger: whether messages are still awaited when all runs are done.
+        """
+        ray = self._ray
+        board = ray.remote(_Board).options(num_cpus=0, max_restarts=-1, max_concurrency=1).remote()
+        shared, data = ray.put(study), ray.put(dict(arrays))
+        task = ray.remote(
+            num_cpus=options.cpus_per_run,
+            num_gpus=options.gpus_per_run,
+            max_retries=RETRIES,
+            max_calls=0,  # Ray would end a process with a GPU after each task; here it is to stay warm
+        )(_train)
+        waiting, open_tasks = list(reversed(runs)), dict[Any, Run]()
+        limit, grace = options.max_concurrent or len(runs), _GRACE
+        while waiting or open_tasks:
+            if stop():
+                if waiting or grace == _GRACE:
+                    for one in waiting:
+                        yield one, Stopped()
+                    waiting = []
+                    for reference in open_tasks:
+                        ray.cancel(reference, force=False)
+                grace -= _POLL
+                if grace < 0 or not open_tasks:
+                    return
+            while waiting and len(open_tasks) < limit:
+                one = waiting.pop()
+                name = f"learning rate {one.learning_rate}, seed {one.seed}"
+                open_tasks[task.options(name=name).remote(shared, data, one, board)] = one
+            ready, _ = ray.wait(list(open_tasks), num_returns=1, timeout=_POLL)
+            if ready:  # and all others that are there by now
+                ready, _ = ray.wait(list(open_tasks), num_returns=len(open_tasks), timeout=0)
+            yield from self._messages(board)
+            for reference in ready:
+                yield open_tasks.pop(reference), self._outcome(reference)
+        yield from self._messages(board)
+        while linger():
+            time.sleep(_POLL)
+            yield from self._messages(board)
+
+    def _messages(self, board: Any) -> list[Message]:
+        with contextlib.suppress(self._ray.exceptions.RayError):  # its node died; it starts anew
+            taken: list[Message] = self._ray.get(board.take.remote(), timeout=5)
+            return taken
+        return []
+
+    def _outcome(self, reference: Any) -> Outcome:
+        errors = self._ray.exceptions
+        try:
+            finished: Finished | None = self._ray.get(reference)
+        except errors.TaskCancelledError:
+            return Stopped()
+        except errors.RayTaskError as error:
+            return Failure(f"{type(error.cause).__name__}: {error.cause}")
+        except errors.RayError as error:
+            text = " ".join(str(error).split())
+            return Failure(f"{type(error).__name__}, after {RETRIES} more attempts: {text[:300]}")
+        return Stopped() if finished is None else finished
+
+
+@contextlib.contextmanager
+def connected(options: Options, data_bytes: int) -> Iterator[Engine]:
+    """Start a cluster on this machine, or join the one at `options.address`; leave it in the end.
+
+    A cluster of one's own listens on 127.0.0.1 alone and wants a token that only its processes know.
+
+    Args:
+        data_bytes: what the object store must hold at least.
+
+    Raises:
+        ToolError: there is no cluster at the address, or this machine cannot start one.
+    """
+    local = options.address is None
+    os.environ.update(_SETTINGS)  # Ray reads its variables when it is imported
+    if local:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for 127.0.0.1, on Linux too
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    import ray
+
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    with contextlib.ExitStack() as stack:
+        if local:
+            place = stack.enter_context(_short_folder())
+            settings = quiet | {
+                "num_cpus": _cores(),
+                "include_dashboard": False,
+                "object_store_memory": max(200_000_000, 3 * data_bytes),
+                "_temp_dir": str(place),
+            }
+        else:
+            package = Path(worker.__file__).parents[2]
+            environment = {"py_modules": [str(package)], "env_vars": _SETTINGS}
+            settings = quiet | {"address": options.address, "runtime_env": environment}
+        try:
+            context = ray.init(**settings)
+        except Exception as error:
+            where = options.address or "this machine"
+            raise ToolError(
+                f"Ray on {where}: expected a cluster, got: {error}. Check --address, and that every machine "
+                "has the packages of requirements-ray.lock; without --address the sweep uses this machine."
+            ) from error
+        stack.callback(ray.shutdown)
+        yield Engine(ray, getattr(context, "dashboard_url", "") or "", local)
+
+
+def _train(study: Study, arrays: Arrays, run: Run, board: Any) -> Finished | None:
+    """The task; `board` is an actor's handle."""
+    return worker.train(study, arrays, run, lambda message: board.post.remote(message) and None)
+
+
+class _Board:
+    """An actor on which workers leave their messages."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+
+    def post(self, message: Message) -> None:
+        self._messages.append(message)
+
+    def take(self) -> list[Message]:
+        messages, self._messages = self._messages, []
+        return messages
+
+
+def _cores() -> int:
+    """Those that this process may use; a container or `taskset` may leave fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[Path]:
+    """A folder for Ray's sockets, whose paths may have some 100 characters; macOS' own is too long."""
+    parent = tempfile.gettempdir()
+    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent if len(parent) <= 20 else "/tmp"))  # noqa: S108
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
