@@ -87,7 +87,7 @@ def test_the_model_has_signature_example_and_pinned_requirements(store: Store, w
     (output,) = run.outputs.model_outputs
     mlflow.set_tracking_uri(store.uri)
     info = mlflow.models.get_model_info(f"models:/{output.model_id}")
-    assert str(info.signature.inputs) == "['images': Tensor('uint8', (-1, 28, 28))]"
+    assert str(info.signature.inputs) == "[Tensor('uint8', (-1, 28, 28))]"
     assert str(info.signature.outputs) == "[Tensor('float32', (-1, 10))]"
     folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
     wanted = (folder / "requirements.txt").read_text(encoding="utf-8").split()

@@ -32,6 +32,7 @@ with watch.watching(0.01, seed, fixtures.key(0.01, seed)) as watcher:
     began = time.monotonic()
     for epoch in range(1, epochs + 1):
         watcher.epoch(fixtures.measures(0.01, seed, epoch))
+        time.sleep(float(os.environ.get("PAUSE", "0")))
     told = time.monotonic() - began
     match ending:
         case "exception":

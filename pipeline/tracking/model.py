@@ -70,7 +70,7 @@ def _save(place: Path, network: Path, run_id: str, model: Any) -> None:
     from mlflow.types import Schema, TensorSpec
 
     signature = ModelSignature(
-        Schema([TensorSpec(np.dtype(np.uint8), (-1, 28, 28), "images")]),
+        Schema([TensorSpec(np.dtype(np.uint8), (-1, 28, 28))]),
         Schema([TensorSpec(np.dtype(np.float32), (-1, 10))]),
     )
     pyfunc.save_model(

@@ -1,0 +1,1 @@
+"""Tests against real servers: `make test-services`. They skip, with the reason, where a server is missing."""

@@ -1,0 +1,166 @@
+"""A team's tracking server: PostgreSQL, logins, artifacts through the server, and trouble."""
+
+import base64
+import os
+import random
+import subprocess
+import sys
+import time
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.commands.publish import bring, publish
+from pipeline.params import reading
+from pipeline.tracking import view
+from pipeline.tracking.store import Store, open_store
+from tests import tracking_fixtures as fixtures
+from tests.services import stack
+from tests.test_tracking_process import start, wait_for_status
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.filterwarnings("ignore"),  # of MLflow's own imports and of its connection pools
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Server]:
+    place = tmp_path_factory.mktemp("stack")
+    with (
+        stack.postgres(place / "postgres") as database,
+        stack.mlflow_server(place / "mlflow", database) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: stack.Server) -> Path:
+    """A study of its own on the server: another file of code, so other run keys."""
+    fixtures.make_study(tmp_path)
+    (tmp_path / "loop.py").write_text(f"code of {tmp_path}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name, value in server.client_settings().items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def keys() -> set[str]:
+    return {fixtures.key(rate, seed) for rate in fixtures.RATES for seed in fixtures.SEEDS}
+
+
+def shown(store: Store) -> dict[str, dict[str, object]]:
+    """What the server shows of this study's runs alone."""
+    return {key: run for key, run in fixtures.snapshot(store).items() if key in keys()}
+
+
+def check_complete(store: Store) -> None:
+    """Every run once, finished, every epoch's metric once."""
+    runs = shown(store)
+    assert set(runs) == keys()
+    for rate in fixtures.RATES:
+        for seed in fixtures.SEEDS:
+            run = runs[fixtures.key(rate, seed)]
+            assert run["status"] == "FINISHED"
+            for column in fixtures.COLUMNS:
+                epochs = range(1, fixtures.EPOCHS + 1)
+                wanted = [(epoch, fixtures.measures(rate, seed, epoch)[column]) for epoch in epochs]
+                assert run["metrics"][column] == wanted
+
+
+def test_two_processes_train_at_once(project: Path, server: stack.Server) -> None:  # noqa: ARG001
+    for seed in fixtures.SEEDS:
+        fixtures.write_run(project, 0.01, seed)
+    processes = [start("finish", seed) for seed in fixtures.SEEDS]
+    for process in processes:
+        _, errors = process.communicate(timeout=180)
+        assert process.returncode == 0, errors
+    fixtures.write_study(project)
+    assert publish() == 0
+    check_complete(open_store("digits"))
+
+
+def test_eight_processes_start_at_once_on_an_experiment_that_does_not_exist(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.tracking.place.NAME", "another-study")
+    script = (
+        "import sys; from pipeline.tracking import place; place.NAME = 'another-study';"
+        "from pipeline.tracking import delivery; from pipeline.tracking.store import open_store;"
+        "store = open_store('digits'); delivery.create(store, 'key-' + sys.argv[1], 'run', {})"
+    )
+    environment = os.environ | {"PYTHONPATH": str(fixtures.ROOT)}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(number)], env=environment, cwd=project)
+        for number in range(8)
+    ]
+    assert [process.wait(180) for process in processes] == [0] * 8
+    assert len(open_store("digits").index()) == 8
+
+
+def test_a_server_killed_again_and_again_loses_and_doubles_nothing(
+    project: Path, server: stack.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixtures, "RATES", (0.01,))
+    monkeypatch.setattr(fixtures, "SEEDS", tuple(range(10)))
+    reading.override(
+        project / "params.yaml", {"train.learning_rates": [0.01], "train.seeds": list(range(10))}
+    )
+    fixtures.write_study(project)
+    generator = random.Random(0)
+    for seed in fixtures.SEEDS:
+        process = start("finish", seed, PAUSE="2")
+        time.sleep(generator.uniform(1, 8))
+        server.kill()
+        time.sleep(generator.uniform(0, 2))
+        server.start()
+        _, errors = process.communicate(timeout=180)
+        assert process.returncode == 0, errors
+    assert publish() == 0
+    check_complete(open_store("digits"))
+    assert publish() == 0
+
+
+def test_a_training_that_is_killed_is_killed_on_the_server(project: Path) -> None:  # noqa: ARG001
+    process = start("SIGKILL", 0)
+    process.communicate(timeout=120)
+    assert wait_for_status(open_store("digits"), fixtures.key(0.01, 0), "KILLED") == "KILLED"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=x"])
+def test_nobody_gets_in_without_a_login(server: stack.Server, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        server.ask(path)
+    assert refused.value.code == 401
+
+
+def test_other_host_names_are_refused(server: stack.Server) -> None:
+    login = base64.b64encode(f"{stack.ADMIN}:{server.password}".encode()).decode()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        server.ask(
+            "/api/2.0/mlflow/experiments/get?experiment_id=0",
+            Host="evil.example",
+            Authorization=f"Basic {login}",
+        )
+    assert refused.value.code == 403
+
+
+def test_a_browser_shows_the_comparison(project: Path, server: stack.Server, tmp_path: Path) -> None:
+    chromium = stack.need_chromium()
+    fixtures.write_study(project)
+    published = bring()
+    assert published.store is not None
+    address = view.address(server.uri, published.store, published.study)
+    with_login = address.replace("http://", f"http://{stack.ADMIN}:{server.password}@")
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += ["--no-proxy-server", f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1800,1000"]
+    command += ["--virtual-time-budget=30000", "--dump-dom", with_login]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+    for rate in fixtures.RATES:
+        for seed in fixtures.SEEDS:
+            assert f"lr-{rate} seed-{seed}" in page
+    assert "Learning curves (3)" in page
+    assert "val_loss" in page

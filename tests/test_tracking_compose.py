@@ -1,0 +1,47 @@
+"""compose.yaml, as far as it can be checked where no containers run."""
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE = YAML(typ="safe", pure=True).load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+SERVER = COMPOSE["services"]["mlflow"]
+
+
+def test_the_server_is_the_mlflow_of_the_lock() -> None:
+    assert f'"mlflow[auth]=={metadata.version("mlflow")}"' in SERVER["build"]["dockerfile_inline"]
+
+
+def test_logins_hosts_and_artifacts_are_settled() -> None:
+    command = " ".join(SERVER["command"])
+    for option in (
+        "--app-name=basic-auth",
+        "--serve-artifacts",
+        "--artifacts-destination=",
+        "--allowed-hosts=",
+    ):
+        assert option in command
+    assert "MLFLOW_AUTH_CONFIG_PATH" in SERVER["environment"]
+    assert "database_uri = postgresql+psycopg2://" in COMPOSE["configs"]["auth"]["content"]
+
+
+def test_no_password_has_a_default() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    for name in ("POSTGRES_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_SECRET_KEY", "MLFLOW_HOST"):
+        assert re.search(rf"\$\{{{name}:\?set it in \.env\}}", text), name
+        assert not re.search(rf"\$\{{{name}:-", text), name
+
+
+def test_the_database_is_not_reachable_from_outside() -> None:
+    assert "ports" not in COMPOSE["services"]["postgres"]
+    assert SERVER["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert all("healthcheck" in service for service in COMPOSE["services"].values())
+
+
+def test_every_volume_and_config_is_declared() -> None:
+    used = {mount.split(":")[0] for service in COMPOSE["services"].values() for mount in service["volumes"]}
+    assert used == set(COMPOSE["volumes"])
+    assert {config["source"] for config in SERVER["configs"]} == set(COMPOSE["configs"])
