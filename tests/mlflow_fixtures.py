@@ -15,7 +15,10 @@ from tests import tracking_fixtures as fixtures
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store's database with tables and nothing of ours in it."""
-    place = tmp_path_factory.mktemp("mlflow")
+    place = tmp_path_factory.getbasetemp() / "mlflow"
+    if (place / "empty.db").exists():  # each module that imports this fixture has one of its own
+        return place / "empty.db"
+    place.mkdir()
     before = dict(os.environ)
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'empty.db'}"
     try:
