@@ -1,0 +1,248 @@
+"""What is installed, from where, under which licence; what the code never does."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tools import supply_chain
+from tools.supply_chain import LOCKS, Package
+
+SOURCES = sorted(
+    path for folder in ("pipeline", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py")
+)
+TRACKED = subprocess.run(
+    ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split("\0")[:-1]
+
+
+def versions(group: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, version in supply_chain.read_lock((ROOT / LOCKS[group]).read_text(encoding="utf-8")):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+# --- the lock files
+
+
+@pytest.mark.parametrize("lock", LOCKS.values())
+def test_every_line_of_a_lock_is_an_exact_version_or_a_hash(lock: str) -> None:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+    requirements = [number for number, line in enumerate(lines) if not line.startswith((" ", "#"))]
+
+    assert len(requirements) > 50
+    for line in lines:
+        assert re.fullmatch(
+            r"[a-z0-9.-]+(\[[a-z,-]+\])?==[^ ]+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line
+        ), line
+    assert all("--hash" in lines[number + 1] for number in requirements)
+
+
+def test_each_lock_contains_the_smaller_ones_at_the_same_versions() -> None:
+    runtime, ray, dev = (versions(group) for group in LOCKS)
+
+    assert runtime.items() <= ray.items()
+    assert ray.items() <= dev.items()
+
+
+def test_what_pyproject_pins_is_what_the_locks_hold() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    pins = dict(pin.split("==") for pin in project["project"]["optional-dependencies"]["train"])
+    assert all(versions("runtime")[name] == {version} for name, version in pins.items())
+    asked = {
+        re.split(r"[<>=\[]", one)[0].lower().replace("_", "-").replace(".", "-")
+        for one in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    }
+    assert asked <= set(versions("dev"))
+
+
+def test_packages_go_into_the_environment_and_nowhere_else() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    installs = [line for line in makefile.splitlines() if "install " in line and "pip" in line]
+
+    assert len(installs) == 2
+    for line in installs:
+        assert "--require-hashes" in line
+        assert "$(BIN)/python" in line
+    assert "BIN := .venv/bin" in makefile
+    assert "include-system-site-packages = false" in (Path(sys.prefix) / "pyvenv.cfg").read_text()
+
+
+# --- licences and the bill of materials
+
+
+def test_the_list_of_licences_and_the_bill_of_materials_are_those_of_the_locks() -> None:
+    found = supply_chain.packages()
+
+    assert (ROOT / "docs" / "licences.md").read_text(encoding="utf-8") == supply_chain.licences(found)
+    assert json.loads((ROOT / "docs" / "sbom.cdx.json").read_text(encoding="utf-8")) == supply_chain.bill(
+        found
+    )
+
+
+def test_every_package_has_a_licence_that_lets_anybody_use_it() -> None:
+    free = re.compile(
+        r"(MIT|MIT-0|MIT-CMU|Apache-2\.0|BSD-[23]-Clause|0BSD|ISC|PSF-2\.0|Python-2\.0|MPL-2\.0|Zlib|ZPL-2\.1|Unlicense|"
+        r"CC0-1\.0|HPND|EPL-[12]\.0|LLVM-exception)"
+    )
+    exceptions = {"pygit2": "GPL-2.0-only WITH GCC-exception-2.0"}
+    for one in supply_chain.packages():
+        if one.name in exceptions:
+            assert one.licence == exceptions[one.name]
+            continue
+        words = [word.strip("() ") for word in re.split(r" OR ", one.licence)]
+        assert any(
+            all(free.fullmatch(part.strip("() ")) for part in re.split(r" AND | WITH ", word))
+            for word in words
+        ), f"{one.name}: {one.licence}"
+
+
+def test_the_bill_of_materials_has_each_package_once_and_no_address() -> None:
+    text = (ROOT / "docs" / "sbom.cdx.json").read_text(encoding="utf-8")
+    components = json.loads(text)["components"]
+
+    assert len({one["bom-ref"] for one in components}) == len(components) > 200
+    assert re.findall(r"https?://[^\"]+", text) == ["http://cyclonedx.org/schema/bom-1.5.schema.json"]
+
+
+# --- advisories
+
+
+def advisory(**affected: object) -> dict[str, object]:
+    return {
+        "id": "PYSEC-1",
+        "summary": "a hole",
+        "affected": [{"package": {"name": "Some_Package", "ecosystem": "PyPI"}, **affected}],
+    }
+
+
+def ranges(*events: dict[str, str]) -> dict[str, object]:
+    return {"ranges": [{"type": "ECOSYSTEM", "events": list(events)}]}
+
+
+@pytest.mark.parametrize(
+    ("affected", "hit"),
+    [
+        ({"versions": ["1.2.0", "1.3.0"]}, True),
+        ({"versions": ["1.3.0"]}, False),
+        (ranges({"introduced": "0"}), True),
+        (ranges({"introduced": "0"}, {"fixed": "1.2.0"}), False),
+        (ranges({"introduced": "0"}, {"fixed": "1.2.1"}), True),
+        (ranges({"introduced": "1.2.1"}), False),
+        (ranges({"introduced": "1.0"}, {"last_affected": "1.2.0"}), True),
+        (ranges({"introduced": "1.0"}, {"last_affected": "1.1.9"}), False),
+        (ranges({"introduced": "0"}, {"fixed": "1.1"}, {"introduced": "1.2"}, {"fixed": "1.10"}), True),
+        ({"ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}, False),
+    ],
+)
+def test_advisories_are_held_against_versions(affected: dict[str, object], hit: bool) -> None:
+    package = Package("some-package", "1.2.0", "runtime", "MIT")
+
+    lines = supply_chain.audit([package], iter([advisory(**affected)]))
+
+    assert lines == (["some-package 1.2.0 (runtime): PYSEC-1: a hole"] if hit else [])
+
+
+def test_withdrawn_and_foreign_advisories_say_nothing() -> None:
+    package = Package("some-package", "1.2.0", "runtime", "MIT")
+    withdrawn = advisory(versions=["1.2.0"]) | {"withdrawn": "2024-01-01T00:00:00Z"}
+    foreign = advisory(versions=["1.2.0"])
+    foreign["affected"][0]["package"]["ecosystem"] = "npm"  # type: ignore[index]
+
+    assert supply_chain.audit([package], iter([withdrawn, foreign])) == []
+
+
+def test_the_audit_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert supply_chain.main(["audit", str(tmp_path)]) == 2
+    assert "expected advisories (*.json, OSV's format), found none" in capsys.readouterr().err
+    (tmp_path / "vulns").mkdir()
+    (tmp_path / "vulns" / "a.json").write_text(json.dumps(advisory(versions=["1"])))
+    assert supply_chain.main(["audit", str(tmp_path)]) == 0
+    (numpy,) = versions("runtime")["numpy"]
+    known = advisory(versions=[numpy])
+    known["affected"][0]["package"]["name"] = "NumPy"  # type: ignore[index]
+    (tmp_path / "vulns" / "b.json").write_text(json.dumps(known))
+    assert supply_chain.main(["audit", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == f"numpy {numpy} (runtime): PYSEC-1: a hole"
+
+
+# --- what the code never does
+
+
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle", "yaml"}
+FORBIDDEN_CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "tempfile.mktemp", "torch.load"}
+
+
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_pickle_no_code_from_data_and_no_shell(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+        assert not {name.split(".")[0] for name in names} & FORBIDDEN_MODULES
+    for name, call in calls(path):
+        arguments = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        assert name not in FORBIDDEN_CALLS
+        assert arguments.get("shell", "False") == "False"
+        assert arguments.get("safe_mode", "True") == "True"
+        assert arguments.get("verify", "True") == "True"
+        if name in ("np.load", "numpy.load"):
+            assert arguments["allow_pickle"] == "False"
+        if name.endswith("pd.read_pickle"):
+            raise AssertionError(name)
+        if name == "YAML":  # "unsafe" would build any object
+            assert arguments.get("typ", "'rt'") in ("'safe'", "'rt'")
+
+
+def test_nothing_is_told_to_listen_beyond_this_machine() -> None:
+    for name in TRACKED:
+        path = ROOT / name
+        if name.startswith(("tests/", "docs/")) or path.suffix not in {".py", ".yaml", ".yml", ".toml", ""}:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            # In compose.yaml a server listens inside its container, and its port is published on 127.0.0.1.
+            if "0.0.0.0" in line and name != "compose.yaml":  # noqa: S104
+                raise AssertionError(f"{name}:{number}: {line.strip()}")
+
+
+def test_a_container_that_others_can_reach_asks_who_they_are() -> None:
+    """compose.yaml is the one thing that is meant for others: a team's server."""
+    from ruamel.yaml import YAML
+
+    services = YAML(typ="safe").load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    open_ = [
+        service
+        for service in services.values()
+        if any(not str(port).startswith("127.0.0.1:") for port in service.get("ports", ()))
+    ]
+
+    assert all("MLFLOW_AUTH_CONFIG_PATH" in service["environment"] for service in open_)
+    assert all("--app-name basic-auth" in str(service.get("command")).replace("=", " ") for service in open_)
+
+
+def test_no_tracked_file_is_a_program_or_a_pickle_in_disguise() -> None:
+    for name in TRACKED:
+        path = ROOT / name
+        if not path.is_file():
+            continue
+        head = path.read_bytes()[:4]
+        assert head[:2] not in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"), name  # pickles
+        assert head not in (b"\x7fELF", b"MZ\x90\x00"), name
+        assert path.stat().st_size < 2_000_000, name

@@ -1,0 +1,1 @@
+"""Upkeep of the repository itself; no stage and no command of the pipeline needs it."""
