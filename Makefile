@@ -18,7 +18,7 @@ repro: .venv/.runtime ## the whole study on a fresh machine: environment, `dvc r
 	@python -m pipeline repro
 
 test: .venv/.dev ## lint, types, and all tests that need no service
-	@ruff check . && ruff format --check . && mypy && pytest
+	@ruff check . && ruff format --check . && mypy && pytest --numprocesses auto --dist loadfile
 
 test-services: .venv/.dev ## tests that need PostgreSQL and Chromium; each says what it misses
 	@pytest -m services

@@ -1,0 +1,92 @@
+"""The pipeline as DVC runs it: complete on the bundled sample, and nothing runs again without a reason."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.params import reading
+from tests.conftest import make_project, run_dvc
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = make_project(tmp_path_factory.mktemp("pipeline") / "project")
+    done = run_dvc(place, "repro", timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return place
+
+
+@pytest.fixture
+def copy(study: Path, tmp_path: Path) -> Path:
+    place = tmp_path / "copy"
+    shutil.copytree(study, place, symlinks=True)
+    return place
+
+
+def would_run(folder: Path) -> list[str]:
+    """The stages that `dvc repro` would run now."""
+    done = run_dvc(folder, "repro", "--dry")
+    assert done.returncode == 0, done.stderr
+    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+def test_one_command_leaves_everything_that_the_contract_names(study: Path) -> None:
+    for name in (
+        "dvc.lock",
+        "mlflow.db",
+        "runs/lr-0.01/seed-0/model.keras",
+        "runs/lr-0.001/seed-0/history.csv",
+        "report/index.html",
+        "report/comparison.csv",
+        "report/curves.csv",
+        "report/verdict.json",
+    ):
+        assert (study / name).is_file(), name
+    assert json.loads((study / "report/verdict.json").read_text())["learning_rate"] in {0.01, 0.001}
+    assert "digits" in (study / "report/index.html").read_text()
+    shown = run_dvc(study, "metrics", "show", "--json")
+    assert "learning_rate" in shown.stdout
+
+
+def test_nothing_runs_again_without_a_reason(study: Path) -> None:
+    assert would_run(study) == []
+
+
+def test_a_new_rate_trains_that_rate_and_nothing_else(copy: Path) -> None:
+    reading.override(copy / "params.yaml", {"train.learning_rates": [0.01, 0.001, 0.0001]})
+    assert would_run(copy) == ["train@0.0001-0", "report"]
+
+
+def test_a_rate_that_is_removed_leaves_the_report(copy: Path) -> None:
+    reading.override(copy / "params.yaml", {"train.learning_rates": [0.01]})
+    assert would_run(copy) == ["report"]
+
+
+def test_another_mirror_runs_nothing(copy: Path) -> None:
+    reading.override(copy / "params.yaml", {"data.mirrors": ["https://mirror.example/mnist/"]})
+    assert would_run(copy) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("pipeline/figures/style.py", {"report"}),
+        ("pipeline/tracking/store.py", set()),
+        ("pipeline/progress.py", set()),
+        ("pipeline/training.py", {"train@0.01-0", "train@0.001-0", "range_test", "report"}),
+    ],
+)
+def test_an_edited_module_runs_what_it_can_change(copy: Path, file: str, stages: set[str]) -> None:
+    with (copy / file).open("a") as stream:
+        stream.write("# edited\n")
+    assert set(would_run(copy)) == stages
+
+
+def test_another_tensorflow_trains_again(copy: Path) -> None:
+    project = copy / "pyproject.toml"
+    text = project.read_text()
+    assert "tensorflow==" in text
+    project.write_text(text.replace("tensorflow==", "tensorflow==0."))
+    assert {"train@0.01-0", "train@0.001-0"} <= set(would_run(copy))
