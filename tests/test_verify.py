@@ -10,8 +10,7 @@ import pytest
 from pipeline import environment
 from pipeline.commands.verify import verify
 from pipeline.errors import DataError, ParamsError, ToolError
-from pipeline.verification import hashes, locks, originals, record, staleness, tolerance
-from pipeline.verification.locks import Stage
+from pipeline.verification import hashes, locks, originals, record
 from tests.conftest import ROOT, run_dvc, run_pipeline
 from tests.verify_fixtures import commit, make, replace
 
@@ -307,94 +306,12 @@ def test_outside_of_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert done.stderr.startswith("error: git rev-parse: fatal: not a git repository")
 
 
-# --- its parts
-
-
 def test_hashes_are_those_of_dvc(made: Path) -> None:
     lock = locks.parse((made / "dvc.lock").read_text())
     found = {path: hashes.md5(made / path) for stage in lock.values() for path in stage.outs}
 
     assert found == {path: md5 for stage in lock.values() for path, md5 in stage.outs.items()}
     assert hashes.md5(made / "train.py") == lock["train@0.01-0"].deps["train.py"]
-
-
-def test_the_draw_depends_on_the_commit_alone() -> None:
-    names = [f"train@{rate}-{seed}" for rate in (0.1, 0.01) for seed in range(5)]
-    drawn = [tuple(locks.choose(f"{number:040x}", names, 2)) for number in range(400)]
-
-    assert drawn == [tuple(locks.choose(f"{number:040x}", reversed(names), 2)[::-1]) for number in range(400)]
-    assert all(list(pair) == [name for name in names if name in pair] for pair in drawn)
-    counts = {name: sum(name in pair for pair in drawn) for name in names}
-    assert min(counts.values()) > 50  # of 80 expected: every run comes up
-    assert locks.choose("a", names, 99) == names
-    assert locks.choose("a", names, 0) == []
-
-
-def test_contradictions_name_both_sides() -> None:
-    lock = {
-        "scale": Stage({}, {"data/scaled": "a.dir"}),
-        "one": Stage({"data/scaled": "b.dir", "code.py": "c"}, {}),
-        "two": Stage({"data/scaled": "b.dir"}, {}),
-        "three": Stage({"data/scaled": "b.dir"}, {}),
-        "right": Stage({"data/scaled": "a.dir"}, {}),
-    }
-
-    assert locks.contradictions(lock) == [
-        "dvc.lock contradicts itself: one, two and 1 more used data/scaled with the MD5 b.dir, "
-        "but scale made it with a.dir."
-    ]
-
-
-def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
-    lock = {"scale": Stage({}, {"data/scaled": "a"})}
-    status = {"scale": ["changed checksum", {"changed deps": {"gone.py": "deleted"}}]}
-
-    assert staleness.find(["scale"], status, lock) == [
-        "The checksum in dvc.yaml changed since scale ran: dvc.lock does not follow from it.",
-        "gone.py changed (deleted) since scale ran: dvc.lock does not follow from it.",
-    ]
-
-
-HISTORY = "epoch,loss\n1,0.5\n2,0.25\n"
-
-
-@pytest.mark.parametrize(
-    ("after", "said"),
-    [
-        (
-            "epoch,loss\n1,0.5\n2,0.26\n",
-            "differs from epoch 2 on: loss 0.25 before, 0.26 in the rerun (+0.01)",
-        ),
-        ("epoch,loss\n1,nan\n2,0.25\n", "differs from epoch 1 on: loss 0.5 before, nan in the rerun (+nan)"),
-        ("epoch,loss\n1,0.5\n", "the same up to epoch 1, 2 epochs before and 1 in the rerun"),
-        ("epoch,loss,more\n1,0.5,1\n2,0.25,1\n", "the columns differ"),
-    ],
-)
-def test_the_first_epoch_that_differs_and_by_how_much(after: str, said: str) -> None:
-    assert originals.first_difference(HISTORY, after) == said
-
-
-def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
-    for side, model, extra in (("before", b"12", "gone"), ("after", b"345", "new")):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / "model.keras").write_bytes(model)
-        (tmp_path / side / "same").write_text("same")
-        (tmp_path / side / extra).write_text("")
-        (tmp_path / side / "broken.json").write_text("{}" if side == "before" else "{")
-        (tmp_path / side / "form.json").write_text("{}" if side == "before" else "{ }")
-        numbers = dict.fromkeys("abcdef", 1 if side == "before" else 2)
-        (tmp_path / side / "many.json").write_text(json.dumps({"in": numbers}))
-
-    assert originals.explain(originals.files(tmp_path / "before"), originals.files(tmp_path / "after")) == [
-        "broken.json: differs, and one of the two is no JSON",
-        "form.json: differs in its form",
-        "gone: missing in the rerun",
-        "many.json: "
-        + ", ".join(f"in.{key} 1 before, 2 in the rerun (+1)" for key in "abcd")
-        + " and 2 more",
-        "model.keras: differs (2 bytes before, 3 in the rerun)",
-        "new: new in the rerun",
-    ]
 
 
 def test_originals_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: Path) -> None:
@@ -414,58 +331,6 @@ def test_originals_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: 
     assert originals.find(tmp_path / "gone", f"{'f' * 32}.dir", cache) is None
 
 
-def test_accuracies_are_compared_and_divergence_counts() -> None:
-    row = dict.fromkeys(tolerance.MEASURES, "0.9") | {"diverged_epoch": ""}
-    metrics = {section: {key: 0.905} for section, key in tolerance.MEASURES.values()}
-    metrics["best"]["val_accuracy"] = 0.9
-    metrics["final"]["val_accuracy"] = 0.905
-
-    assert tolerance.compare(row, metrics, 0.01) == (pytest.approx(0.005), [])
-    assert tolerance.compare(row, metrics, 0.001)[1] == [
-        "final_val_accuracy: 0.9000 before, 0.9050 in the rerun",
-        "test_accuracy: 0.9000 before, 0.9050 in the rerun",
-    ]
-    assert tolerance.compare(None, metrics, 1)[1] == ["report/comparison.csv of the commit has no row for it"]
-    assert tolerance.compare(row | {"diverged_epoch": "3"}, metrics, 1)[1] == [
-        "it diverged in one of the two trainings and not in the other"
-    ]
-    diverged = dict.fromkeys(tolerance.MEASURES, "") | {"diverged_epoch": "3"}
-    assert tolerance.compare(diverged, {"diverged_epoch": 2}, 0.01) == (0, [])
-    assert tolerance.compare(row, metrics | {"test": {"accuracy": None}}, 1)[1] == [
-        "test_accuracy: 0.9000 before, nan in the rerun"
-    ]
-
-
-def test_the_same_choice_or_one_that_could_not_be_told_from_it() -> None:
-    before = {"learning_rate": 0.001, "indistinguishable": [0.001, 0.0001]}
-
-    assert tolerance.compare_choices(before, {"learning_rate": 0.0001}) == []
-    assert tolerance.compare_choices(before, {"learning_rate": 0.01}) == [
-        "learning_rate: 0.001 before, 0.01 in the rerun, which could be told from it"
-    ]
-
-
-# --- environment.json
-
-
-def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
-    here, there = {"processor": "one"}, {"processor": "other"}
-    nothing = {"environments": {}, "outputs": {}}
-    first = record.advance(nothing, {"a": Stage({}, {"a": "1", "b": "2"})}, here)
-    second = record.advance(first, {"a": Stage({}, {"a": "1", "b": "3", "c": "4"})}, there)
-    third = record.advance(second, {"a": Stage({}, {"b": "3"})}, here)
-
-    assert record.recorded(second, {"a": "1"}) == [here]
-    assert record.recorded(second, {"b": "3", "c": "4"}) == [there]
-    assert record.recorded(second, {"a": "another hash", "gone": "1"}) == []
-    assert list(third["environments"].values()) == [there]
-    assert list(third["outputs"]) == ["b"]
-    assert record.compare([here, there], {"processor": "one", "cores": "2"}) == [
-        "cores: none then, 2 now",
-        "processor: other then, one now",
-    ]
-
-
 def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_bytes((made / "dvc.lock").read_bytes())
 
@@ -476,13 +341,3 @@ def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").unlink()
     with pytest.raises(DataError, match=r"expected the study's dvc\.lock, found none"):
         record.update(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "content", ["[]", "{}", '{"environments": {}, "outputs": {"a": {"environment": "x"}}}', "{"]
-)
-def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
-    (tmp_path / record.FILE).write_text(content)
-
-    with pytest.raises(DataError, match=r"environment\.json: expected "):
-        record.read(tmp_path / record.FILE)

@@ -1,0 +1,216 @@
+"""The parts of `verify` that compute: hashes, dvc.lock, the draw, differences, the record of environments."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import DataError
+from pipeline.verification import hashes, locks, originals, record, staleness, tolerance
+from pipeline.verification.locks import Stage
+
+
+def test_a_folders_hash_is_that_of_its_listing(tmp_path: Path) -> None:
+    """What DVC 3 writes for the two files; tests/test_verify.py compares with DVC itself."""
+    (tmp_path / "two").write_text("2")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "one").write_text("1")
+
+    one, two = "c4ca4238a0b923820dcc509a6f75849b", "c81e728d9d4c2f636f067f89cc14862c"
+    assert hashes.md5(tmp_path / "two") == two
+    assert hashes.contents(tmp_path) == {"inner/one": one, "two": two}
+    assert hashes.md5(tmp_path) == hashes.of_folder({"two": two, "inner/one": one})
+    assert hashes.md5(tmp_path) == "71d42796a3d81ababe907b7466463e3e.dir"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "stages: [1]",
+        "stages: {a: {outs: [{path: b}]}}",
+        "{",
+        "stages: {a: 1}",
+        "- 1",
+        "stages: {a: {outs: 1}}",
+    ],
+)
+def test_what_is_no_lock_is_told(text: str) -> None:
+    with pytest.raises(
+        DataError, match=r"^old\.lock: expected what DVC writes, got something else \(.+\)\. Bring it"
+    ):
+        locks.parse(text, "old.lock")
+
+
+def test_a_lock_is_read_as_hashes_by_path() -> None:
+    text = (
+        "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    deps:\n    - path: in\n      md5: '1'\n"
+        "    outs:\n    - path: out\n      md5: 2.dir\n      size: 3\n  b:\n    cmd: y\n"
+    )
+    assert locks.parse(text) == {"a": Stage({"in": "1"}, {"out": "2.dir"}), "b": Stage({}, {})}
+
+
+def test_stages_that_differ_between_two_locks() -> None:
+    one, other = Stage({}, {"a": "1"}), Stage({}, {"a": "2"})
+
+    assert locks.differences(
+        {"same": one, "new": one, "gone": one}, {"same": one, "new": other, "more": one}
+    ) == [
+        "new",
+        "gone",
+        "more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a"], "a"),
+        (["a", "b"], "a, b"),
+        (["a", "b", "c"], "a, b and 1 more"),
+        (list("abcde"), "a, b and 3 more"),
+    ],
+)
+def test_long_lists_are_cut(names: list[str], said: str) -> None:
+    assert locks.listed(names) == said
+
+
+def test_the_draw_depends_on_the_commit_alone() -> None:
+    names = [f"train@{rate}-{seed}" for rate in (0.1, 0.01) for seed in range(5)]
+    drawn = [tuple(locks.choose(f"{number:040x}", names, 2)) for number in range(400)]
+
+    assert drawn == [tuple(locks.choose(f"{number:040x}", reversed(names), 2)[::-1]) for number in range(400)]
+    assert all(list(pair) == [name for name in names if name in pair] for pair in drawn)
+    counts = {name: sum(name in pair for pair in drawn) for name in names}
+    assert min(counts.values()) > 50  # of 80 expected: every run comes up
+    assert locks.choose("a", names, 99) == names
+    assert locks.choose("a", names, 0) == []
+
+
+def test_contradictions_name_both_sides() -> None:
+    lock = {
+        "scale": Stage({}, {"data/scaled": "a.dir"}),
+        "one": Stage({"data/scaled": "b.dir", "code.py": "c"}, {}),
+        "two": Stage({"data/scaled": "b.dir"}, {}),
+        "three": Stage({"data/scaled": "b.dir"}, {}),
+        "right": Stage({"data/scaled": "a.dir"}, {}),
+    }
+
+    assert locks.contradictions(lock) == [
+        "dvc.lock contradicts itself: one, two and 1 more used data/scaled with the MD5 b.dir, "
+        "but scale made it with a.dir."
+    ]
+
+
+def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
+    lock = {"scale": Stage({}, {"data/scaled": "a"})}
+    status = {"scale": ["changed checksum", {"changed deps": {"gone.py": "deleted"}}]}
+
+    assert staleness.find(["scale"], status, lock) == [
+        "The checksum in dvc.yaml changed since scale ran: dvc.lock does not follow from it.",
+        "gone.py changed (deleted) since scale ran: dvc.lock does not follow from it.",
+    ]
+
+
+HISTORY = "epoch,loss\n1,0.5\n2,0.25\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (
+            "epoch,loss\n1,0.5\n2,0.26\n",
+            "differs from epoch 2 on: loss 0.25 before, 0.26 in the rerun (+0.01)",
+        ),
+        ("epoch,loss\n1,nan\n2,0.25\n", "differs from epoch 1 on: loss 0.5 before, nan in the rerun (+nan)"),
+        ("epoch,loss\n1,0.5\n", "the same up to epoch 1, 2 epochs before and 1 in the rerun"),
+        ("epoch,loss,more\n1,0.5,1\n2,0.25,1\n", "the columns differ"),
+    ],
+)
+def test_the_first_epoch_that_differs_and_by_how_much(after: str, said: str) -> None:
+    assert originals.first_difference(HISTORY, after) == said
+
+
+def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
+    for side, model, extra in (("before", b"12", "gone"), ("after", b"345", "new")):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "model.keras").write_bytes(model)
+        (tmp_path / side / "same").write_text("same")
+        (tmp_path / side / extra).write_text("")
+        (tmp_path / side / "broken.json").write_text("{}" if side == "before" else "{")
+        (tmp_path / side / "form.json").write_text("{}" if side == "before" else "{ }")
+        numbers = dict.fromkeys("abcdef", 1 if side == "before" else 2)
+        (tmp_path / side / "many.json").write_text(json.dumps({"in": numbers}))
+
+    assert originals.explain(originals.files(tmp_path / "before"), originals.files(tmp_path / "after")) == [
+        "broken.json: differs, and one of the two is no JSON",
+        "form.json: differs in its form",
+        "gone: missing in the rerun",
+        "many.json: "
+        + ", ".join(f"in.{key} 1 before, 2 in the rerun (+1)" for key in "abcd")
+        + " and 2 more",
+        "model.keras: differs (2 bytes before, 3 in the rerun)",
+        "new: new in the rerun",
+    ]
+
+
+def test_accuracies_are_compared_and_divergence_counts() -> None:
+    row = dict.fromkeys(tolerance.MEASURES, "0.9") | {"diverged_epoch": ""}
+    metrics = {section: {key: 0.905} for section, key in tolerance.MEASURES.values()}
+    metrics["best"]["val_accuracy"] = 0.9
+    metrics["final"]["val_accuracy"] = 0.905
+
+    assert tolerance.compare(row, metrics, 0.01) == (pytest.approx(0.005), [])
+    assert tolerance.compare(row, metrics, 0.001)[1] == [
+        "final_val_accuracy: 0.9000 before, 0.9050 in the rerun",
+        "test_accuracy: 0.9000 before, 0.9050 in the rerun",
+    ]
+    assert tolerance.compare(None, metrics, 1)[1] == ["report/comparison.csv of the commit has no row for it"]
+    assert tolerance.compare(row | {"diverged_epoch": "3"}, metrics, 1)[1] == [
+        "it diverged in one of the two trainings and not in the other"
+    ]
+    diverged = dict.fromkeys(tolerance.MEASURES, "") | {"diverged_epoch": "3"}
+    assert tolerance.compare(diverged, {"diverged_epoch": 2}, 0.01) == (0, [])
+    assert tolerance.compare(row, metrics | {"test": {"accuracy": None}}, 1)[1] == [
+        "test_accuracy: 0.9000 before, nan in the rerun"
+    ]
+
+
+def test_the_same_choice_or_one_that_could_not_be_told_from_it() -> None:
+    before = {"learning_rate": 0.001, "indistinguishable": [0.001, 0.0001]}
+
+    assert tolerance.compare_choices(before, {"learning_rate": 0.0001}) == []
+    assert tolerance.compare_choices(before, {"learning_rate": 0.01}) == [
+        "learning_rate: 0.001 before, 0.01 in the rerun, which could be told from it"
+    ]
+
+
+# --- environment.json
+
+
+def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
+    here, there = {"processor": "one"}, {"processor": "other"}
+    nothing = {"environments": {}, "outputs": {}}
+    first = record.advance(nothing, {"a": Stage({}, {"a": "1", "b": "2"})}, here)
+    second = record.advance(first, {"a": Stage({}, {"a": "1", "b": "3", "c": "4"})}, there)
+    third = record.advance(second, {"a": Stage({}, {"b": "3"})}, here)
+
+    assert record.recorded(second, {"a": "1"}) == [here]
+    assert record.recorded(second, {"b": "3", "c": "4"}) == [there]
+    assert record.recorded(second, {"a": "another hash", "gone": "1"}) == []
+    assert list(third["environments"].values()) == [there]
+    assert list(third["outputs"]) == ["b"]
+    assert record.compare([here, there], {"processor": "one", "cores": "2"}) == [
+        "cores: none then, 2 now",
+        "processor: other then, one now",
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"environments": {}, "outputs": {"a": {"environment": "x"}}}', "{"]
+)
+def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / record.FILE).write_text(content)
+
+    with pytest.raises(DataError, match=r"environment\.json: expected "):
+        record.read(tmp_path / record.FILE)
