@@ -7,6 +7,7 @@ and keeps its traceback.
 
 import errno
 import os
+import re
 
 EX_IOERR = 74
 """Exit code of sysexits.h for what the machine refuses."""
@@ -67,8 +68,10 @@ def explain_machine(error: OSError) -> str:
     Such an error can come from any file operation, so it is put into words in one place and not in each.
     """
     number = error.errno
-    if number is None:  # HDF5 has it in its text
+    if number is None:  # HDF5 has it in its text; numpy counts what it could write
         number = next((code for code in _REMEDIES if f"errno = {code}," in str(error)), None)
+        if re.fullmatch(r"\d+ requested and \d+ written", str(error)):
+            number = errno.ENOSPC
     if number not in _REMEDIES:
         return ""
     place = f"{error.filename}: " if error.filename else ""
