@@ -13,7 +13,7 @@ from pipeline.errors import EX_IOERR, explain_machine
     [
         (
             OSError(errno.ENOSPC, "full", "runs/x"),
-            "runs/x: No space left on device. Make room, then run the same command again; what was finished is kept.",
+            "runs/x: No space left on device. Make room, then run the same command again; what was",
         ),
         (
             OSError("1097600 requested and 262112 written"),
