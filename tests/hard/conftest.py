@@ -8,14 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUTHOR, make_project, run_dvc
+from tests import conftest as usual
+from tests.conftest import AUTHOR, make_project
+
+
+PATIENCE = 1800
+"""Seconds for one command: these tests may share the machine with a study."""
+
+
+def run_pipeline(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return usual.run_pipeline(folder, *arguments, timeout=PATIENCE, **variables)
+
+
+def run_dvc(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return usual.run_dvc(folder, *arguments, timeout=PATIENCE, **variables)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scratch project after `dvc repro`, all of it committed."""
     place = make_project(tmp_path_factory.mktemp("hard") / "finished")
-    done = run_dvc(place, "repro", timeout=600)
+    done = run_dvc(place, "repro")
     assert done.returncode == 0, done.stderr
     for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
         subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)

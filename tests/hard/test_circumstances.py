@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUTHOR, run_dvc, run_pipeline
-from tests.hard.conftest import forget, outputs, says, start
+from tests.conftest import AUTHOR
+from tests.hard.conftest import PATIENCE, forget, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard
 
 
 def test_four_repros_at_once_end_in_one_study(finished: Path, fresh: Path) -> None:
     processes = [start(fresh, "dvc", "repro") for _ in range(4)]
-    ended = [(process.communicate(timeout=600)[0], process.returncode) for process in processes]
+    ended = [(process.communicate(timeout=PATIENCE)[0], process.returncode) for process in processes]
 
     assert [code for _, code in ended if code == 0], ended  # one of them does the work
     for said, code in ended:
         assert "Traceback" not in said
         if code != 0:  # the others say why they do not
             assert "lock" in said or "is busy" in said or "Unable to acquire" in said, said
-    done = run_dvc(fresh, "repro", timeout=600)
+    done = run_dvc(fresh, "repro")
     assert done.returncode == 0, done.stderr
     assert outputs(fresh) == says(fresh) == says(finished)
     assert "up to date" in run_dvc(fresh, "status").stdout
@@ -41,12 +41,12 @@ def test_a_clock_that_was_set_back_changes_nothing(finished: Path, fresh: Path) 
             env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
-    assert run_dvc(fresh, "repro", "train@0.01-0", timeout=600).returncode == 0
+    assert run_dvc(fresh, "repro", "train@0.01-0").returncode == 0
     in_the_past("dvc", "repro")  # part of it made in what is now the future
     in_the_past("pipeline", "publish")
     assert outputs(fresh) == says(fresh) == says(finished)
@@ -65,7 +65,7 @@ def test_a_path_with_spaces_and_other_letters_works_from_end_to_end(
     forget(place)
     monkeypatch.setenv("TMPDIR", str(place.parent))
 
-    done = run_dvc(place, "repro", timeout=600)
+    done = run_dvc(place, "repro")
     assert done.returncode == 0, done.stderr
     assert outputs(place) == says(place) == says(finished)
     published = run_pipeline(place, "publish")
@@ -73,6 +73,6 @@ def test_a_path_with_spaces_and_other_letters_works_from_end_to_end(
     assert run_pipeline(place, "publish").stdout.count("publish: 0 changed") == 1
     subprocess.run(["git", "add", "-A"], cwd=place, check=True)
     subprocess.run(["git", *AUTHOR, "commit", "-qm", "here", "--allow-empty"], cwd=place, check=True)
-    verified = run_pipeline(place, "verify", "--runs", "1", timeout=600)
+    verified = run_pipeline(place, "verify", "--runs", "1")
     assert verified.returncode == 0, verified.stderr
     assert "verify: everything compared is equal" in verified.stdout

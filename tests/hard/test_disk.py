@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.verification import hashes
-from tests.conftest import run_pipeline
-from tests.hard.conftest import one_line, says
+from tests.hard.conftest import one_line, run_pipeline, says
 
 pytestmark = pytest.mark.hard
 

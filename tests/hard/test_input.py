@@ -26,9 +26,9 @@ from pipeline.datasets.facts import DIGITS
 from pipeline.datasets.mirrors import Source
 from pipeline.datasets.transfer import Patience
 from pipeline.errors import DataError, DownloadError, ParamsError
-from tests.conftest import ROOT, run_dvc, run_pipeline
+from tests.conftest import ROOT
 from tests.data_fixtures import published
-from tests.hard.conftest import one_line, outputs, says
+from tests.hard.conftest import one_line, outputs, run_dvc, run_pipeline, says
 
 pytestmark = pytest.mark.hard
 

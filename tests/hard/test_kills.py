@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from pipeline.verification import hashes
-from tests.conftest import run_dvc, run_pipeline
-from tests.hard.conftest import outputs, says, start
+from tests.hard.conftest import PATIENCE, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard
 
@@ -61,7 +60,7 @@ def strike(folder: Path, name: str, chance: random.Random, lasts: float) -> str 
 
 
 def mend(folder: Path) -> None:
-    done = run_dvc(folder, "repro", timeout=600)
+    done = run_dvc(folder, "repro")
     assert done.returncode == 0, done.stderr + done.stdout
 
 
@@ -72,7 +71,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
     for name, command in STAGES.items():
         began = time.monotonic()
         process = start(study, *command)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, said
         lasts[name] = time.monotonic() - began
     assert outputs(study) == expected  # each stage, forced, makes the same bytes again
@@ -92,7 +91,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
     mend(study)
     assert outputs(study) == expected == says(study)
     # Not only what DVC's cache remembers: trained once more, on whatever the killed processes left around.
-    done = run_dvc(study, "repro", "-f", "--no-run-cache", timeout=600)
+    done = run_dvc(study, "repro", "-f", "--no-run-cache")
     assert done.returncode == 0, done.stderr + done.stdout
     assert outputs(study) == expected
     for path in (study / ".dvc/cache/files/md5").rglob("*"):

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from tests.conftest import AUTHOR, run_dvc, run_pipeline
-from tests.hard.conftest import outputs, says
+from tests.conftest import AUTHOR
+from tests.hard.conftest import outputs, run_dvc, run_pipeline, says
 
 pytestmark = pytest.mark.hard
 
@@ -71,7 +71,7 @@ def remote(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 def dvc(folder: Path, *arguments: str) -> str:
-    done = run_dvc(folder, *arguments, timeout=600)
+    done = run_dvc(folder, *arguments)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout + done.stderr
 
