@@ -11,7 +11,6 @@ import pytest
 from tests import conftest as usual
 from tests.conftest import AUTHOR, make_project
 
-
 PATIENCE = 1800
 """Seconds for one command: these tests may share the machine with a study."""
 
