@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -50,42 +51,52 @@ def need_chromium() -> str:
 
 
 @contextlib.contextmanager
-def postgres(place: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run a new cluster; gives the database's address."""
     programs = need_postgres()
     port, password = free_port(), secrets.token_hex(8)
-    # PostgreSQL refuses to run as root; containers of CI often are root.
+    # PostgreSQL refuses to run as root, and containers of CI often are root. Another user cannot look into
+    # pytest's folders, so the cluster has one of its own.
     user: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
-    place.mkdir()
-    (place / "password").write_text(password, encoding="utf-8")
-    if user:
-        for folder in (place, *place.parents):
-            if folder.stat().st_uid == 0 and folder != Path("/") and "pytest" in str(folder):
-                folder.chmod(0o755)
-        shutil.chown(place, "postgres", "postgres")
-        shutil.chown(place / "password", "postgres", "postgres")
-    data = place / "data"
-    create = [programs / "initdb", "--pgdata", data, "--username=mlflow", f"--pwfile={place / 'password'}"]
-    create += ["--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"]
-    subprocess.run(create, check=True, capture_output=True, cwd="/", **user)
-    with (place / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-p", str(port), "-h", HOST, "-k", place, "-c", "fsync=off"],
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            **user,
-        )
-    try:
-        ready = [programs / "pg_isready", "-h", HOST, "-p", str(port)]
-        _until(lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0, place / "log")
-        environment = os.environ | {"PGPASSWORD": password}
-        create = [programs / "createdb", "-h", HOST, "-p", str(port), "-U", "mlflow", "mlflow"]
-        subprocess.run(create, check=True, env=environment, capture_output=True)
-        yield f"postgresql+psycopg2://mlflow:{password}@{HOST}:{port}/mlflow"
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(30)
+    with tempfile.TemporaryDirectory(prefix="postgres-") as temporary:
+        place = Path(temporary)
+        (place / "password").write_text(password, encoding="utf-8")
+        if user:
+            shutil.chown(place, "postgres", "postgres")
+            shutil.chown(place / "password", "postgres", "postgres")
+        data, log_file = place / "data", place / "log"
+        create = [programs / "initdb", "--pgdata", data, "--username=mlflow"]
+        create += [f"--pwfile={place / 'password'}", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"]
+        subprocess.run(create, check=True, capture_output=True, cwd="/", **user)
+        command = [
+            programs / "postgres",
+            "-D",
+            data,
+            "-p",
+            str(port),
+            "-h",
+            HOST,
+            "-k",
+            place,
+            "-c",
+            "fsync=off",
+        ]
+        with log_file.open("wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **user)
+        try:
+            ready = [programs / "pg_isready", "-h", HOST, "-p", str(port)]
+            _until(
+                lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0,
+                log_file,
+                server,
+            )
+            environment = os.environ | {"PGPASSWORD": password}
+            create = [programs / "createdb", "-h", HOST, "-p", str(port), "-U", "mlflow", "mlflow"]
+            subprocess.run(create, check=True, env=environment, capture_output=True)
+            yield f"postgresql+psycopg2://mlflow:{password}@{HOST}:{port}/mlflow"
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
 
 
 class Server:
@@ -101,7 +112,8 @@ class Server:
         (place / "auth.ini").write_text(
             "[mlflow]\ndefault_permission = READ\n"
             f"database_uri = {database}\nadmin_username = {ADMIN}\n"
-            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n",
+            "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+            "auth_cache_ttl_seconds = 60\n",
             encoding="utf-8",
         )
 

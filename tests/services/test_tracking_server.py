@@ -30,7 +30,7 @@ pytestmark = [
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Server]:
     place = tmp_path_factory.mktemp("stack")
     with (
-        stack.postgres(place / "postgres") as database,
+        stack.postgres() as database,
         stack.mlflow_server(place / "mlflow", database) as running,
     ):
         yield running
