@@ -19,7 +19,8 @@ def compare(runs: Sequence[Run], params: ReportParams) -> pd.DataFrame:
 
     A diverged run has NaN for its accuracies: whatever it reached before, it ended with no usable network.
     """
-    return pd.DataFrame([_row(run, params) for run in sorted(runs, key=lambda run: (run[0], run[1]))])
+    table = pd.DataFrame([_row(run, params) for run in sorted(runs, key=lambda run: (run[0], run[1]))])
+    return table.astype(dict.fromkeys(("diverged_epoch", "best_epoch"), "Int64"))  # whole, or missing
 
 
 def curves(runs: Sequence[Run]) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def _row(run: Run, params: ReportParams) -> dict[str, object]:
         "epochs": len(history),
         "diverged_epoch": run.metrics.get("diverged_epoch"),
         "best_val_accuracy": best,
-        "best_epoch": None if diverged else int(np.nanargmax(accuracy)) + 1,
+        "best_epoch": math.nan if diverged else int(np.nanargmax(accuracy)) + 1,
         "final_val_accuracy": float(accuracy[-1]),
         "final_val_loss": float(last["val_loss"]),
         "best_val_loss": float(np.nanmin(history["val_loss"])) if not diverged else math.nan,

@@ -159,7 +159,7 @@ def _context(content: Content) -> dict[str, Any]:
             for rate in sorted(content.reach)
         ],
         "winners": [_winner(winner, verdict) for winner in content.winners],
-        "runs": content.table.to_dict("records"),
+        "runs": content.table.astype({"best_epoch": float}).to_dict("records"),
         "meanings": meanings.meanings(content.params, criterion, held_out),
         "parameters": content.origin.parameters,
         "data": content.origin.data,

@@ -71,7 +71,8 @@ def test_the_report_has_all_its_files_and_no_other(finished: Path) -> None:
     assert {"response", "loss", "val_loss", "val_accuracy", "rate-0.3", "rate-0.001"} <= figures
 
 
-def test_the_same_study_gives_the_same_bytes(study: Path) -> None:
+@pytest.mark.usefixtures("study")
+def test_the_same_study_gives_the_same_bytes() -> None:
     before = contents(Path("report"))
     shutil.rmtree("report")
     run()
@@ -84,7 +85,7 @@ def test_comparison_has_a_row_a_run_and_curves_a_row_a_point(finished: Path) -> 
         [rate, seed] for rate in (0.001, 0.01, 0.1, 0.3) for seed in (0, 1, 2)
     ]
     assert table.loc[table["learning_rate"] == 0.3, "best_val_accuracy"].isna().all()
-    curves = pd.read_csv(finished / "report/curves.csv", float_precision="round_trip")
+    curves = pd.read_csv(finished / "report/curves.csv")
     assert list(curves.columns) == ["learning_rate", "seed", "epoch", "metric", "value"]
     own = curves[(curves["learning_rate"] == 0.01) & (curves["seed"] == 1) & (curves["metric"] == "val_loss")]
     expected = realistic(0.01, 1, 12)
@@ -132,14 +133,16 @@ def test_every_chart_has_a_text_and_every_table_a_caption_and_headers(finished: 
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
 
 
-def test_mirrors_do_not_show_since_they_change_nothing(study: Path) -> None:
+@pytest.mark.usefixtures("study")
+def test_mirrors_do_not_show_since_they_change_nothing() -> None:
     before = contents(Path("report"))
     reading.override(Path("params.yaml"), {"data.mirrors": ["elsewhere"]})
     run()
     assert contents(Path("report")) == before
 
 
-def test_adding_and_removing_a_rate_changes_what_the_report_lists(study: Path) -> None:
+@pytest.mark.usefixtures("study")
+def test_adding_and_removing_a_rate_changes_what_the_report_lists() -> None:
     reading.override(Path("params.yaml"), {"train.learning_rates": [0.01, 0.001]})
     run()
     assert set(json.loads(Path("report/verdict.json").read_text())["rates"]) == {"lr-0.01", "lr-0.001"}
@@ -179,8 +182,9 @@ def test_adding_and_removing_a_rate_changes_what_the_report_lists(study: Path) -
         (lambda: Path("data/scaled/test_labels.npy").unlink(), DataError, "expected an array, found no file"),
     ],
 )
+@pytest.mark.usefixtures("study")
 def test_what_is_missing_or_wrong_is_said_before_anything_is_written(
-    study: Path, spoil: object, error: type[Exception], message: str
+    spoil: object, error: type[Exception], message: str
 ) -> None:
     before = contents(Path("report"))
     spoil()  # type: ignore[operator]
@@ -192,7 +196,8 @@ def test_what_is_missing_or_wrong_is_said_before_anything_is_written(
 HOSTILE = '<script>alert("x")</script>|`*_'
 
 
-def test_hostile_text_is_shown_as_text(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("study")
+def test_hostile_text_is_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.stages import report as stage
 
     hostile = stage.Setting
@@ -237,7 +242,8 @@ def test_a_study_in_which_all_diverged_has_a_report(tmp_path: Path, monkeypatch:
     assert "No learning rate can be recommended." in Path("report/index.html").read_text()
 
 
-def test_the_range_test_is_held_against_the_study(study: Path) -> None:
+@pytest.mark.usefixtures("study")
+def test_the_range_test_is_held_against_the_study() -> None:
     steps = 40
     rates = np.geomspace(1e-5, 1, steps)
     table = pd.DataFrame(
@@ -249,12 +255,13 @@ def test_the_range_test_is_held_against_the_study(study: Path) -> None:
             "smoothed": np.tile(np.where(rates < 0.1, 2.3 - np.log10(rates / 1e-5) / 3, np.nan), 2),
         }
     )
+    suggestions = {"steepest": 0.0011, "minimum / 10": 0.08}
     Path("range_test").mkdir()
     table.to_csv("range_test/range_test.csv", index=False)
     files.write_json(
         Path("range_test/suggestions.json"),
-        {"steepest": {"median": 0.0011, "low": 0.001, "high": 0.002}, "minimum / 10": {"median": 0.08, "low": 0.08, "high": 0.08}},
-    )  # fmt: skip
+        {rule: {"median": rate, "low": rate, "high": rate} for rule, rate in suggestions.items()},
+    )
     report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
     page = Path("report/index.html").read_text()
     assert "Steepest suggests 0.0011, nearest to 0.001: the study " in page
@@ -263,9 +270,8 @@ def test_the_range_test_is_held_against_the_study(study: Path) -> None:
     assert found["minimum_10"] == {"suggests": 0.08, "agrees": False}
 
 
-def test_the_summary_tells_what_changed_since_a_revision(
-    study: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("study")
+def test_the_summary_tells_what_changed_since_a_revision(capsys: pytest.CaptureFixture[str]) -> None:
     def git(*arguments: str) -> None:
         author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
         subprocess.run(["git", *author, *arguments], check=True, capture_output=True)
@@ -286,7 +292,7 @@ def test_the_summary_tells_what_changed_since_a_revision(
         "## Use learning rate 0.1.\n\n### Changed against HEAD\n\n- The choice changed: 0.0"
     )
     assert "- 0.001 is gone." in out
-    with pytest.raises(ToolError, match="--against: expected a revision that git knows .* got 'nosuch'"):
+    with pytest.raises(ToolError, match=r"--against: expected a revision that git knows .* got 'nosuch'"):
         summary(Path("report"), "nosuch")
 
 
@@ -322,6 +328,6 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
         "Data set: mnist before, &lt;b&gt; now.",
         "Not told from it: none before, 0.01 now.",
         "0.001 is new.",
-        "0.01: chosen before, not told apart now; validation accuracy 98.00 % before, 98.10 % now (+0.100 points); "
-        "test accuracy 97.00 % before, none now.",
-    ]  # fmt: skip
+        "0.01: chosen before, not told apart now; validation accuracy 98.00 % before, 98.10 % now "
+        "(+0.100 points); test accuracy 97.00 % before, none now.",
+    ]

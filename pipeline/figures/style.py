@@ -46,6 +46,8 @@ WIDTH, HEIGHT = 440, 300
 """Of a chart on the page, in CSS pixels: text stays readable when a phone shrinks it to 360."""
 _DPI = 72
 _SMALL = 10.5
+_LEAST_SPAN = 0.02
+"""Of an axis of `stretched` accuracies: where all are equal, some room below them."""
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (2, 1.2), (6, 1.5, 1.5, 1.5))
 
 
@@ -56,9 +58,7 @@ def rate_colours(count: int) -> list[Colour]:
     """
     scale = mpl.colormaps["plasma"]
     places = np.linspace(0, 1, count) if count > 1 else np.array([0.4])
-    return [
-        Colour(to_hex(scale(0.02 + 0.64 * place)), to_hex(scale(0.28 + 0.66 * place))) for place in places
-    ]
+    return [Colour(to_hex(scale(0.02 + 0.61 * place)), to_hex(scale(0.4 + 0.54 * place))) for place in places]
 
 
 def rate_dashes(index: int) -> tuple[float, ...]:
@@ -144,6 +144,8 @@ def stretched(accuracy: Floats | float) -> Floats:
 def accuracy_axis(axes: Axes, low: float, high: float) -> None:
     """Ticks in per cent on an axis of `stretched` values, from accuracy `low` to `high`."""
     bottom, top = float(stretched(low)), float(stretched(high))
+    if top - bottom < _LEAST_SPAN:
+        bottom, low = bottom - _LEAST_SPAN, 1 - 10 ** (_LEAST_SPAN - bottom)
     axes.set_ylim(bottom, top)
     if top - bottom > 0.35:
         nice = [0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.988]
@@ -163,6 +165,8 @@ def accuracy_axis(axes: Axes, low: float, high: float) -> None:
 def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]], size: float = _SMALL) -> None:
     """Write a label beside the right end of each line, moved up or down where two would overlap.
 
+    A leader in the line's colour ties the two together; the text is in ink, which can be read on any ground.
+
     Args:
         ends: value on the vertical axis, text, colour.
     """
@@ -177,10 +181,14 @@ def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]], size: float =
     spots = np.clip(np.nan_to_num(spots), 0, 1)
     order = np.argsort(spots, kind="stable")
     spots = spots[order]
+    ends_of_lines = spots.copy()
     for index in range(1, len(spots)):
         spots[index] = max(spots[index], spots[index - 1] + gap)
     spots -= max(0.0, spots[-1] - 1)
     for index in range(len(spots) - 2, -1, -1):
         spots[index] = min(spots[index], spots[index + 1] - gap)
-    for spot, (_, text, colour) in zip(spots, [ends[index] for index in order], strict=True):
-        axes.text(1.015, spot, text, transform=axes.transAxes, va="center", fontsize=size, color=colour)
+    for end, spot, index in zip(ends_of_lines, spots, order, strict=True):
+        _, text, colour = ends[index]
+        leader = ([1.004, 1.018, 1.036], [end, spot, spot])
+        axes.plot(*leader, transform=axes.transAxes, color=colour, linewidth=1.5, clip_on=False)
+        axes.text(1.045, spot, text, transform=axes.transAxes, va="center", fontsize=size, color=INK)

@@ -21,7 +21,7 @@ def read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         DataError: not there, no such table, or a column missing.
     """
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: expected a table, got: {error}. Run `dvc repro` to make it again."
