@@ -8,6 +8,7 @@ DVC's run cache, where `dvc repro` and the next sweep find it whatever happens t
 """
 
 import contextlib
+import functools
 import os
 import shlex
 import sys
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, Self
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
-from dvc.repo import Repo, lock_repo
+from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
 from dvc.rwlock import rwlock
 from dvc.stage.cache import RunCacheNotFoundError
@@ -62,14 +63,17 @@ class Books:
     def __init__(self, root: Path = Path()) -> None:
         with _explained():
             self._repo = Repo(str(root.resolve()), _wait_for_lock=True)
-            with lock_repo(self._repo):
+            with self._repo.lock:  # not `lock_repo`: it forgets all that DVC has read, each time
                 index = self._repo.index
             self._runs = [one for one in index.stages if getattr(one, "name", "").startswith(f"{_STAGE}@")]
             graph = index.graph
             known = set(self._runs)
             self._before = [stage for stage in plan_repro(graph, self._runs) if stage not in known]
             known |= set(self._before)
-            self._after = [stage for stage in plan_repro(graph) if stage not in known]
+            order = plan_repro(graph)
+            self._after = [stage for stage in order if stage not in known]
+            # Runs arrive in any order; in dvc.lock they stand in the one in which `dvc repro` trains them.
+            self._position = {stage: position for position, stage in enumerate(order)}
         self._unwritten: list[Any] = []
 
     def close(self) -> None:
@@ -83,7 +87,7 @@ class Books:
 
     def before_is_stale(self) -> bool:
         """Whether a stage that the train stages need would run."""
-        with _explained(), lock_repo(self._repo):
+        with _explained(), self._repo.lock:
             return any(stage.changed() for stage in self._before)
 
     def reproduce_before(self) -> None:
@@ -98,7 +102,7 @@ class Books:
         """Ask of every train stage what DVC would do with it; changes nothing."""
         plan = Plan([], [], [])
         known: dict[object, Any] = {}
-        with _explained(), lock_repo(self._repo):
+        with _explained(), self._repo.lock:
             for stage in self._runs:
                 recorded = [dep.hash_info for dep in stage.deps]
                 stage.deps = [_hashed_once(known, dep) for dep in stage.deps]
@@ -132,7 +136,7 @@ class Books:
 
     def restore(self, entries: Sequence[Entry]) -> None:
         """Bring outputs back from the run cache, and record them."""
-        with _explained(), lock_repo(self._repo), self._repo.scm_context(quiet=True):
+        with _explained(), self._repo.lock, self._repo.scm_context(quiet=True):
             for entry in entries:
                 entry.stage.remove_outs(ignore_remove=False, force=False)
                 self._repo.stage_cache.restore(entry.stage)
@@ -140,14 +144,14 @@ class Books:
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Enter outputs that are new in their folders into the cache and the run cache."""
-        with _explained(), lock_repo(self._repo), self._repo.scm_context(quiet=True):
+        with _explained(), self._repo.lock, self._repo.scm_context(quiet=True):
             for entry in entries:
                 self._enter(entry.stage)
 
     def write_lock(self) -> None:
         """Write to dvc.lock what was recorded since the last time."""
         if self._unwritten:
-            with _explained(), lock_repo(self._repo):
+            with _explained(), self._repo.lock:
                 self._write()
 
     def reproduce_after(self) -> None:
@@ -159,7 +163,7 @@ class Books:
         self._reproduce(self._after)
 
     def _reproduce(self, stages: Sequence[Any]) -> None:
-        with _explained(), lock_repo(self._repo), self._repo.scm_context(quiet=True):
+        with _explained(), self._repo.lock, self._repo.scm_context(quiet=True):
             try:
                 for stage in stages:
                     self._unwritten += [stage] if stage.reproduce() else []
@@ -181,6 +185,7 @@ class Books:
     def _write(self) -> None:
         stages, self._unwritten = self._unwritten, []
         if stages:
+            stages.sort(key=self._position.__getitem__)
             stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
 
 
@@ -208,9 +213,12 @@ def _entry(stage: Any) -> Entry:
             f"dvc.yaml, stage {stage.addressing}: expected the command `python -m pipeline {_STAGE} ...`, "
             f"got `{stage.cmd}`. A sweep cannot know what that does: use `dvc repro`."
         )
-    chosen = program.parser().parse_args(arguments[3:])
+    chosen = _parser().parse_args(arguments[3:])
     (out,) = stage.outs
     return Entry(chosen.learning_rate, chosen.seed, chosen.scaled, Path(os.path.relpath(out.fs_path)), stage)
+
+
+_parser = functools.cache(program.parser)  # it takes longer to make than to use
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def train(
         Those that failed.
     """
     inputs = identity.inputs(study)
-    content = _read(entries[0].scaled)
+    content = read(entries[0].scaled)
     size = sum(array.nbytes for part in content.values() for array in part)
     uri = place.tracking_uri()
     server = uri if place.is_server(uri) else None
@@ -158,7 +158,7 @@ class _Follower:
             self._telling.tell(run.learning_rate, run.seed, run.run_key, message)
 
 
-def _read(scaled: Path) -> Arrays:
+def read(scaled: Path) -> Arrays:
     """The images as `running.read_images` gives them, without TensorFlow, which the driver does not need.
 
     Raises:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from filelock import FileLock, Timeout
+
 from pipeline.commands.sweep import worker
 from pipeline.commands.sweep.worker import Arrays, Finished, Run, Study
 from pipeline.errors import ToolError
@@ -30,7 +32,7 @@ _GRACE = 30.0  # seconds that interrupted runs have to save their checkpoints
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a run without a share of a GPU sees none
-    "RAY_DEDUP_LOGS": "1",
+    "RAY_worker_niceness": "0",  # as `dvc repro` trains; Ray's own choice is 15
 }
 
 
@@ -232,10 +234,21 @@ def _cores() -> int:
 
 @contextlib.contextmanager
 def _short_folder() -> Iterator[Path]:
-    """A folder for Ray's sockets, whose paths may have some 100 characters; macOS' own is too long."""
-    parent = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="ray-", dir=parent if len(parent) <= 20 else "/tmp"))  # noqa: S108
+    """A folder for Ray's sockets, whose paths may have some 100 characters; macOS' own is too long.
+
+    Those of killed sweeps go first: nobody holds their lock any more.
+    """
+    parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= 20 else "/tmp")  # noqa: S108
+    for old in parent.glob("ray-sweep-*"):
+        with contextlib.suppress(OSError, Timeout), FileLock(old / "owner", timeout=0):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="ray-sweep-", dir=parent))
     try:
-        yield folder
+        with FileLock(folder / "owner"):
+            yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(10):  # Ray's processes may write their last lines meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.2)

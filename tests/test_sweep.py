@@ -1,0 +1,305 @@
+"""The sweep against `dvc repro`: the same dvc.lock, cache and outputs, whatever came between."""
+
+import contextlib
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.commands.sweep import driving, engine
+from pipeline.commands.sweep.books import Books
+from pipeline.commands.sweep.display import Display
+from pipeline.errors import DataError, ToolError
+from pipeline.storage import arrays
+from tests.conftest import ROOT, make_project, run_dvc, run_pipeline
+
+# DVC's own, about a library of its own.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+FILES = {"history.csv": b"epoch\n1\n", "metrics.json": b"{}\n", "predictions.npy": b"p", "model.keras": b"m"}
+
+
+# ---- the whole command, once
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = make_project(tmp_path_factory.mktemp("sweep") / "project")
+    done = run_pipeline(place, "sweep", timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "0 runs up to date, 0 in DVC's run cache, 2 to train" in done.stderr
+    assert "2/2 runs done, 0 running, 0 failed" in done.stderr
+    assert "warning" not in done.stderr
+    return place
+
+
+def test_afterwards_dvc_finds_nothing_to_do(swept: Path) -> None:
+    assert "up to date" in run_dvc(swept, "status", timeout=600).stdout
+    left = {path.name for path in swept.glob("runs/**/*") if path.is_file()} - {".gitignore"}
+    assert left == set(FILES)
+
+
+def test_dvc_repro_trains_the_same_bytes_and_leaves_the_same_lock(swept: Path) -> None:
+    before = (swept / "dvc.lock").read_text(encoding="utf-8")
+    done = run_dvc(swept, "repro", "--force", "--single-item", "train@0.01-0", timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert (swept / "dvc.lock").read_text(encoding="utf-8") == before
+
+
+def test_runs_are_in_mlflow_with_every_epoch(swept: Path) -> None:
+    with sqlite3.connect(swept / "mlflow.db") as store:
+        runs = store.execute("SELECT name, status FROM runs ORDER BY name").fetchall()
+        steps = store.execute("SELECT DISTINCT step FROM metrics WHERE key = 'val_loss'").fetchall()
+    assert runs == [("lr-0.001 seed-0", "FINISHED"), ("lr-0.01 seed-0", "FINISHED")]
+    assert sorted(steps) == [(1,), (2,), (3,)]
+
+
+def test_what_the_run_cache_holds_is_restored_without_training(swept: Path) -> None:
+    before = (swept / "dvc.lock").read_text(encoding="utf-8")
+    (swept / "dvc.lock").unlink()
+    shutil.rmtree(swept / "runs")
+    dry = run_pipeline(swept, "sweep", "--dry-run", timeout=600)
+    assert "up to date: it would be made first" in dry.stdout
+    assert not (swept / "dvc.lock").exists()
+    done = run_pipeline(swept, "sweep", timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "2 in DVC's run cache, 0 to train" in done.stderr
+    assert (swept / "dvc.lock").read_text(encoding="utf-8") == before
+
+
+def test_a_second_sweep_beside_the_first_says_so(swept: Path) -> None:
+    from filelock import FileLock
+
+    with FileLock(swept / ".scratch/sweep/lock"):
+        done = run_pipeline(swept, "sweep", timeout=600)
+    assert done.returncode == 1
+    assert "expected to be the only sweep in this repository, got another one at work" in done.stderr
+    assert "Wait for it" in done.stderr
+
+
+# ---- the books, on a repository of their own
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of four train stages that nobody trains: outputs are made up."""
+    place = tmp_path_factory.mktemp("books")
+    definition = {
+        "stages": {
+            "data": {"cmd": "mkdir data && echo images > data/images", "outs": ["data"]},
+            "train": {
+                "matrix": {"learning_rate": "${rates}", "seed": [0, 1]},
+                "cmd": "python -m pipeline train ${item} data runs",
+                "params": ["epochs"],
+                "deps": ["data", "code.py"],
+                "outs": ["runs/lr-${item.learning_rate}/seed-${item.seed}"],
+            },
+            "report": {"cmd": "ls runs/*/* > report", "deps": ["runs"], "outs": ["report"]},
+        }
+    }
+    with (place / "dvc.yaml").open("w") as stream:
+        YAML().dump(definition, stream)
+    (place / "params.yaml").write_text("epochs: 5\nrates: [0.1, 1e-05]\n")
+    (place / "code.py").write_text("first\n")
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=place, check=True, capture_output=True)
+    with contextlib.chdir(place), Books() as books:
+        books.reproduce_before()
+        record(books)
+        books.reproduce_after()
+    return place
+
+
+@pytest.fixture
+def books_at(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    place = shutil.copytree(kept, tmp_path / "books")
+    monkeypatch.chdir(place)
+    return place
+
+
+def record(books: Books) -> int:
+    """Write and record outputs that tell which run they are of and what code it had."""
+    stale = books.plan().stale
+    for entry in stale:
+        unique = (entry.name + Path("code.py").read_text()).encode()
+        driving.write(entry.folder, "prepared", FILES | {"model.keras": unique})
+        books.record([entry])
+    books.write_lock()
+    return len(stale)
+
+
+def counts(_: Path) -> tuple[int, int, int]:
+    with Books() as books:
+        plan = books.plan()
+    return len(plan.current), len(plan.restorable), len(plan.stale)
+
+
+def test_recorded_runs_are_up_to_date_for_the_books_and_for_dvc(books_at: Path) -> None:
+    assert counts(books_at) == (4, 0, 0)
+    assert "up to date" in run_dvc(books_at, "status").stdout
+    assert (books_at / "report").read_text().count("model.keras") == 4
+
+
+def test_dvc_writes_the_same_lock_for_the_same_outputs(books_at: Path) -> None:
+    ours = (books_at / "dvc.lock").read_bytes()
+    (books_at / "dvc.lock").unlink()
+    assert run_dvc(books_at, "commit", "--force").returncode == 0
+    theirs = YAML(typ="safe").load((books_at / "dvc.lock").read_text())
+    assert YAML(typ="safe").load(ours.decode()) == theirs
+
+
+def test_a_run_whose_outputs_went_or_changed_is_restored(books_at: Path) -> None:
+    shutil.rmtree("runs/lr-0.1/seed-0")
+    Path("runs/lr-1e-05/seed-1/model.keras").write_text("tampered with")
+    assert counts(books_at) == (2, 2, 0)
+    with Books() as books:
+        books.restore(books.plan().restorable)
+        books.write_lock()
+    assert counts(books_at) == (4, 0, 0)
+    assert Path("runs/lr-0.1/seed-0/model.keras").read_text().startswith("learning rate 0.1, seed 0")
+
+
+@pytest.mark.parametrize(("file", "content"), [("code.py", "second\n"), ("params.yaml", "epochs: 6\n")])
+def test_a_change_makes_every_run_stale_and_its_way_back_restores(
+    books_at: Path, file: str, content: str
+) -> None:
+    before = Path(file).read_text()
+    # Outputs that DVC has in its cache, but of other deps, must not pass for those of the new ones.
+    Path(file).write_text(content if file == "code.py" else before.replace("epochs: 5\n", content))
+    assert counts(books_at) == (0, 0, 4)
+    with Books() as books:
+        assert record(books) == 4
+    Path(file).write_text(before)
+    assert counts(books_at) == (0, 4, 0)
+
+
+def test_one_more_rate_leaves_the_others_alone(books_at: Path) -> None:
+    Path("params.yaml").write_text("epochs: 5\nrates: [0.1, 1e-05, 0.3]\n")
+    assert counts(books_at) == (4, 0, 2)
+
+
+def test_outputs_recorded_and_not_yet_in_the_lock_survive_a_killed_sweep(books_at: Path) -> None:
+    Path("code.py").write_text("second\n")
+    lock = Path("dvc.lock").read_bytes()
+    program = (
+        "import os; from tests.test_sweep import *; books = Books(); books.reproduce_before();"
+        "books.write_lock = lambda: os.kill(os.getpid(), 9); record(books)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program], env=python_path(), check=False)
+    assert killed.returncode == -9
+    assert Path("dvc.lock").read_bytes() == lock
+    assert counts(books_at) == (0, 4, 0)
+
+
+def test_dvc_keeps_away_from_reserved_runs_and_the_sweep_from_dvc(books_at: Path) -> None:
+    with Books() as books, books.reserving(Path("runs")):
+        done = run_dvc(books_at, "repro", "--force", "--single-item", "train@0.1-0")
+        assert done.returncode != 0
+        assert "is busy, it is being blocked by" in done.stderr
+        assert run_dvc(books_at, "params", "diff").returncode == 0  # all else goes on
+        program = (
+            "from tests.test_sweep import *\n"
+            "with Books() as books, books.reserving(Path('runs')): print('in')"
+        )
+        other = subprocess.run(
+            [sys.executable, "-c", program], env=python_path(), capture_output=True, text=True, check=False
+        )
+        assert "in\n" not in other.stdout
+        assert "expected nobody else at work on these runs" in other.stderr
+    with Books() as books, books.reserving(Path("runs")):
+        pass
+
+
+def test_a_stage_that_does_something_else_is_refused(books_at: Path) -> None:
+    text = (books_at / "dvc.yaml").read_text()
+    (books_at / "dvc.yaml").write_text(text.replace("python -m pipeline", "nohup python -m pipeline"))
+    with Books() as books, pytest.raises(ToolError, match=r"expected the command .* use `dvc repro`"):
+        books.plan()
+
+
+def python_path() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)}
+
+
+# ---- parts
+
+
+def test_the_driver_reads_the_images_as_the_train_stage_does(tmp_path: Path) -> None:
+    levels = np.arange(256, dtype=np.uint8).repeat(784).reshape(256, 784)
+    labels = np.eye(10, dtype=np.float32)[np.arange(256) % 10]
+    for part in ("train", "validation", "test"):
+        arrays.write(tmp_path / f"{part}_images.npy", levels / np.float32(255))
+        arrays.write(tmp_path / f"{part}_labels.npy", labels)
+    content = driving.read(tmp_path)
+    assert all(np.array_equal(content[part][0], levels) for part in content)
+    assert all(np.array_equal(content[part][1], labels) for part in content)
+    arrays.write(tmp_path / "test_images.npy", np.full((256, 784), 0.5, np.float32))
+    with pytest.raises(DataError, match="expected grey levels k / 255"):
+        driving.read(tmp_path)
+
+
+def test_a_run_s_folder_appears_whole_and_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/lr-0.1/seed-0")
+    folder.mkdir(parents=True)
+    (folder / "old").touch()
+    driving.write(folder, "key", FILES)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert [path.name for path in folder.parent.iterdir()] == ["seed-0"]
+
+
+def test_the_line_tells_done_running_failed_left_and_best(capsys: pytest.CaptureFixture[str]) -> None:
+    def metrics(accuracy: float | None, rate: float) -> dict[str, object]:
+        return {"best": {"val_accuracy": accuracy}, "learning_rate": rate, "seed": 0}
+
+    with Display(4, 10) as display:
+        assert display.line() == "0/4 runs done, 0 running, 0 failed"
+        for run in range(4):
+            display.started(run)
+        display.epoch(0, 5)
+        display.finished(1, metrics(0.9, 0.1))
+        display.finished(2, None)
+        display.finished(3, metrics(0.95, 0.01))
+        line = display.line()
+        assert line.startswith("2/4 runs done, 1 running, 1 failed, ")
+        assert line.endswith(" left, best val_accuracy 0.9500 (rate 0.01, seed 0)")
+        display.started(0)  # its worker died: it begins again
+        display.finished(0, metrics(None, 1.0))
+        assert display.line().startswith("3/4 runs done, 0 running, 1 failed, 0 s left")
+    assert "sweep: 3/4 runs done" in capsys.readouterr().err
+
+
+def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ToolError, match=r"expected Ray .* `make sweep` installs it"):
+        engine.require()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cpus-per-run", "0"], "expected a number above 0, got 0"),
+        (["--gpus-per-run", "1.5"], "expected a share from 0 to 1, or a whole number, got 1.5"),
+        (["--max-concurrent", "0"], "expected a whole number of at least 1, got 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(arguments: list[str], said: str) -> None:
+    done = run_pipeline(ROOT, "sweep", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_metrics_of_a_run_hold_what_the_display_reads(swept: Path) -> None:
+    metrics = json.loads((swept / "runs/lr-0.01/seed-0/metrics.json").read_text())
+    display = Display(1, 3)
+    display.finished(0, metrics)
+    assert display.best == (metrics["best"]["val_accuracy"], 0.01, 0)
