@@ -46,7 +46,7 @@ def _sentence(rule: str, suggestion: Suggestion, agreement: Agreement, verdict: 
     name = wording.rate(agreement.nearest)
     standing = verdict.rate(agreement.nearest).standing
     if agreement.agrees is None:
-        return f"{said}; the study has no choice to hold it against."
+        return f"{said}, nearest to {name}: the study cannot say how good that is."
     if agreement.nearest == verdict.learning_rate:
         return f"{said}, nearest to {name}: the study agrees, that is its choice."
     if agreement.agrees:

@@ -120,7 +120,9 @@ def compare(
     if not logs[0] - below <= place <= logs[-1] + above:
         return Agreement(None, None)
     nearest = ordered[int(np.abs(logs - place).argmin())]
-    return Agreement(nearest, None if chosen is None else nearest in (chosen, *(others or ())))
+    if nearest == chosen:
+        return Agreement(nearest, True)
+    return Agreement(nearest, None if others is None else nearest in others)
 
 
 def _longest_fall(curve: Floats) -> tuple[int, int]:

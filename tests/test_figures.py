@@ -79,6 +79,11 @@ def test_a_first_loss_that_would_flatten_the_rest_is_cut_off_and_said() -> None:
     assert "15.1 at epoch 1" in texts(document)
 
 
+def test_a_loss_that_rises_above_its_first_value_is_shown_to_its_end() -> None:
+    figure = run_chart(history([0.4, 0.1, 0.01], [0.1, 0.5, 1.5]), "overfitting")
+    assert figure.axes[0].get_ylim()[1] > 1.5
+
+
 def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
     _, (axes,) = style.figure()
     axes.set_ylim(0, 1)

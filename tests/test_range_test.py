@@ -78,6 +78,11 @@ def test_without_a_choice_there_is_no_judgement() -> None:
     assert range_test.compare(0.001, [0.01, 0.001], None, None) == Agreement(0.001, None)
 
 
+def test_with_one_seed_only_the_choice_itself_agrees() -> None:
+    assert range_test.compare(0.001, [0.01, 0.001], 0.01, None) == Agreement(0.001, None)
+    assert range_test.compare(0.01, [0.01, 0.001], 0.01, None) == Agreement(0.01, True)
+
+
 def test_a_range_that_does_not_rise_is_refused(tmp_path: Path) -> None:
     write_study(tmp_path, overrides={"range_test": {"lowest": 0.5}})
     with pytest.raises(

@@ -9,6 +9,11 @@ from matplotlib.figure import Figure
 from pipeline import wording
 from pipeline.figures import style
 
+_CALM = 60
+"""Epochs up to which lines are dashed: a dash on hundreds of epochs' noise shows as more noise."""
+_DEEPEST = 1e-8
+"""Values below this share of the highest are not shown: a vanishing gradient would take the whole axis."""
+
 Histories = Mapping[float, Sequence[pd.DataFrame]]
 """The histories of each rate's runs."""
 
@@ -49,7 +54,7 @@ def _chart(histories: Histories, column: str, title: str, *, stretch: bool, log:
         (line,) = axes.plot(
             epochs, middle, color=colour, linewidth=1.7, marker="." if len(epochs) == 1 else ""
         )
-        if dashes := style.rate_dashes(index):
+        if last <= _CALM and (dashes := style.rate_dashes(index)):
             line.set_dashes(dashes)
         if epochs[-1] < last:  # it diverged there
             axes.plot(epochs[-1:], middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
@@ -59,7 +64,7 @@ def _chart(histories: Histories, column: str, title: str, *, stretch: bool, log:
     if stretch and np.isfinite(low):
         style.accuracy_axis(axes, max(0.0, low - 0.1 * (1 - low)), min(0.9999, high + 0.15 * (1 - high)))
     elif log and np.isfinite(low):
-        axes.set_ylim(low / 1.25, high * 1.25)
+        axes.set_ylim(max(low, high * _DEEPEST) / 1.25, high * 1.25)
         style.log_axis(axes)
     style.end_labels(axes, ends)
     return figure

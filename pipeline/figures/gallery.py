@@ -60,7 +60,7 @@ def charts(
         "response",
         f"{criterion[0].upper()}{criterion[1:]} over learning rate",
         _describe_response(verdict),
-        response_chart(verdict, f"{criterion}, mean over seeds"),
+        response_chart(verdict, f"{criterion}, mean over seeds" if len(verdict.seeds) > 1 else criterion),
     )
     held_out = verdict.setting.chosen_on
     for column, title in _OVERLAYS:
@@ -136,8 +136,9 @@ def _describe_rate(rate: "RateVerdict", runs: Sequence[pd.DataFrame], held_out: 
     values = {
         column: _median_end(runs, column) for column in ("loss", "val_loss", "accuracy", "val_accuracy")
     }
+    median = f", median of {len(runs)} runs" if len(runs) > 1 else ""
     return (
-        f"At the last epoch, median of {wording.counted(len(runs), 'run')}: training loss "
+        f"At the last epoch{median}: training loss "
         f"{wording.number(values['loss'])}, {held_out} loss {wording.number(values['val_loss'])}, training "
         f"accuracy {wording.percent(values['accuracy'])}, {held_out} accuracy "
         f"{wording.percent(values['val_accuracy'])}. The runs: {wording.listed(list(rate.labels))}."

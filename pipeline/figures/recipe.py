@@ -74,7 +74,7 @@ def _loss_axis(axes: Axes, histories: Sequence[pd.DataFrame]) -> None:
     values = [history[["loss", "val_loss"]].to_numpy(np.float64) for history in histories]
     first = _largest([value[:1] for value in values])
     rest = _largest([value[1:] for value in values])
-    top = first
+    top = max(first, rest)
     if first > _TOWERING * rest > 0:
         top = rest
         axes.annotate(
