@@ -187,7 +187,8 @@ def test_a_shell_metacharacter_in_a_rate_runs_nothing(study: Path, rate: str) ->
     done = run_dvc(study, "exp", "run", "-S", f"train.learning_rates=['{rate}']")
 
     assert done.returncode != 0
-    assert "train.learning_rates.0: expected a decimal number" in done.stderr
+    assert f"invalid float value: '{rate}'" in done.stderr or "expected a decimal number" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not list(study.rglob("pwned"))
 
 
