@@ -5,6 +5,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	&& { echo $$name; break; }; done)
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 
@@ -57,20 +58,20 @@ bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one
 	@test -n '$(PYTHON)' || { echo 'error: expected Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these), got: $(shell python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'Installing $< into .venv (once, some minutes)' >&2
-	@if command -v uv >/dev/null; then \
-		uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<; \
-	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
-	fi
+	@$(PIP) -r requirements-uv.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $< \
+		|| { echo 'uv could not; trying pip, which is slower but knows pip.conf' >&2; $(PIP) -r $<; }
 	@touch $@
 
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml --extra train
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links
+STUDY := pyproject.toml --extra train
 
-lock: ## resolve the lock files again from pyproject.toml (needs uv)
-	$(COMPILE) -o requirements.lock
-	$(COMPILE) --extra ray -c requirements.lock -o requirements-ray.lock
-	$(COMPILE) --extra ray --group dev -c requirements-ray.lock -o requirements-dev.lock
+lock: .venv/.runtime ## resolve the lock files again from pyproject.toml
+	echo uv | $(COMPILE) - -o requirements-uv.lock
+	$(COMPILE) $(STUDY) -o requirements.lock
+	$(COMPILE) $(STUDY) --extra ray -c requirements.lock -o requirements-ray.lock
+	$(COMPILE) $(STUDY) --extra ray --group dev -c requirements-ray.lock -o requirements-dev.lock
 
 clean: ## remove the environment and scratch files; results, DVC's cache and MLflow's store stay
 	rm -rf .venv .scratch
