@@ -104,6 +104,7 @@ class _Tracker:
         self._beaten = time.monotonic()
         self._say: Say | None = say
         self._started = int(time.time() * 1000)
+        self._params = entry.run_params(task.params, task.learning_rate, task.seed)
         self._tags = facts.process() | entry.identity_tags(task.params, task.run_key)
 
     def attempt(self) -> bool:
@@ -150,7 +151,7 @@ class _Tracker:
             return
         if self.sent < len(self.rows):
             rows = self.rows[self.sent :]
-            delivery.send(store, self.run, rows)
+            delivery.send(store, self.run, rows, None if self.sent else self._params)
             self.sent += len(rows)
         if time.monotonic() - self._beaten > BEAT:
             store.client.set_tag(self.run.info.run_id, OWNER, Owner.myself().tag())
@@ -164,7 +165,6 @@ class _Tracker:
             # The same run once more: what it is worth is seen at its end, when the outputs can be compared.
             self._idle = True
             return
-        params = entry.run_params(task.params, task.learning_rate, task.seed)
         if run is None:
             name = entry.run_name(task.learning_rate, task.seed)
             self.run = delivery.create(store, task.run_key, name, self._tags, self._started)
@@ -172,8 +172,6 @@ class _Tracker:
                 other := delivery.elect(store, store.find(task.run_key))
             ) and other.info.run_id != self.run.info.run_id:
                 self.run, self._idle = None, True
-                return
-            delivery.send(store, self.run, (), params)
             return
         known = set(delivery.known_rows(store, run))
         told = {(row.key, row.step): row.value for row in self.rows}

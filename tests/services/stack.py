@@ -179,7 +179,7 @@ def mlflow_server(place: Path, database: str) -> Iterator[Server]:
 
 
 def _until(
-    ready: Any, log: Path, process: "subprocess.Popen[bytes] | None" = None, seconds: float = 180
+    ready: Any, log: Path, process: "subprocess.Popen[bytes] | None" = None, seconds: float = 600
 ) -> None:
     until = time.monotonic() + seconds
     while not ready():
