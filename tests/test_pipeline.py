@@ -75,7 +75,8 @@ def test_another_mirror_runs_nothing(copy: Path) -> None:
         ("pipeline/figures/style.py", {"report"}),
         ("pipeline/tracking/store.py", set()),
         ("pipeline/progress.py", set()),
-        ("pipeline/training.py", {"train@0.01-0", "train@0.001-0", "range_test", "report"}),
+        # A dry run cannot know whether the report would see other bytes.
+        ("pipeline/training.py", {"train@0.01-0", "train@0.001-0", "range_test"}),
     ],
 )
 def test_an_edited_module_runs_what_it_can_change(copy: Path, file: str, stages: set[str]) -> None:

@@ -21,7 +21,7 @@ from pipeline.storage import arrays
 from tests.conftest import ROOT, make_project, run_dvc, run_pipeline
 
 # DVC's own, about a library of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+pytestmark = [pytest.mark.hard, pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")]
 
 FILES = {"history.csv": b"epoch\n1\n", "metrics.json": b"{}\n", "predictions.npy": b"p", "model.keras": b"m"}
 
