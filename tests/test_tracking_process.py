@@ -71,8 +71,8 @@ def test_a_run_ends_as_its_training_did(study: Path, store: Store) -> None:  # n
     endings = {"finish": "FINISHED", "exception": "FAILED", "interrupted": "KILLED", "SIGKILL": "KILLED"}
     fixtures.write_run(study, 0.01, 0)
     processes = [start(ending, seed) for seed, ending in enumerate(endings)]
-    for process in processes:
-        process.communicate(timeout=180)
+    said = [process.communicate(timeout=180) for process in processes]
+    assert "warning" not in said[0][1], said[0]
     for seed, wanted in enumerate(endings.values()):
         assert wait_for_status(store, fixtures.key(0.01, seed), wanted) == wanted
     shown = fixtures.snapshot(store)

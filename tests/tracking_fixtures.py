@@ -130,6 +130,8 @@ def history(store: Store, run: Any, name: str) -> list[tuple[int, float]]:
 
 
 def artifacts(store: Store, run: Any) -> dict[str, str]:
+    if not store.client.list_artifacts(run.info.run_id):
+        return {}
     folder = Path(store.client.download_artifacts(run.info.run_id, ""))
     return {
         file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()

@@ -82,6 +82,7 @@ def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
         # Processes that create a database's tables at the same time break each other.
         path = place.lock(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # says at once where nobody can write; the lock would wait for its turn instead
         with FileLock(path, timeout=60):
             return _connect(mlflow, uri, dataset)
 
