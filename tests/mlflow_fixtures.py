@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.tracking import entry
 from pipeline.tracking.store import Store, open_store
 from tests import tracking_fixtures as fixtures
 
@@ -35,7 +36,11 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
-    """A study's folder, the current one, with a store; nothing has been trained."""
+    """A study's folder, the current one, with a store; nothing has been trained.
+
+    Charts are drawn for real by the processes that tests start; in this one they would take most of the time.
+    """
+    monkeypatch.setattr(entry, "_draw", lambda path, _history, title: path.write_text(title))
     place = tmp_path / "study"
     fixtures.make_study(place)
     monkeypatch.chdir(place)

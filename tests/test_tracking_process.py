@@ -79,6 +79,10 @@ def test_a_run_ends_as_its_training_did(study: Path, store: Store) -> None:  # n
     finished = shown[fixtures.key(0.01, 0)]
     assert [step for step, _ in finished["metrics"]["loss"]] == [1, 2, 3]
     assert finished["tags"]["machine.tensorflow"]
+    (run,) = store.find(fixtures.key(0.01, 0))
+    chart = Path(store.client.download_artifacts(run.info.run_id, "loss_and_accuracy.png")).read_bytes()
+    assert chart.startswith(b"\x89PNG")
+    assert len(chart) > 5000
     # What was told before the end is not lost.
     assert [step for step, _ in shown[fixtures.key(0.01, 1)]["metrics"]["loss"]] == [1, 2, 3]
 
