@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,25 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+_CONTEXT = ("MLFLOW_TRACKING_URI", "MNIST_MIRROR", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME")
+
+
+def pytest_configure() -> None:
+    """No test sees the caller's MLflow server, nor a DVC stage that the tests might run in."""
+    for name in _CONTEXT:
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(autouse=True)
-def _no_inherited_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test sees neither the caller's MLflow server nor a DVC stage that it might run in."""
-    for name in ("MLFLOW_TRACKING_URI", "MNIST_MIRROR", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
-        monkeypatch.delenv(name, raising=False)
+def _environment_of_its_own() -> Iterator[None]:
+    """What a test or a library sets (MLflow keeps its store's address there) ends with the test.
+
+    Otherwise the processes that a later test starts would work on that store.
+    """
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture

@@ -14,11 +14,9 @@ from pipeline.tracking.store import Store, open_store
 from tests import tracking_fixtures as fixtures
 from tests.mlflow_fixtures import empty_database, make_database, store, study  # noqa: F401
 
-# MLflow keeps its store for a whole process: these tests need one without others before them.
-pytestmark = [
-    pytest.mark.hard,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 COUNT = len(fixtures.RATES) * len(fixtures.SEEDS)
 

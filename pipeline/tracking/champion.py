@@ -107,6 +107,7 @@ def _register(store: Store, name: str, candidate: Candidate, run: Any) -> str:
     for metric in ("final_val_accuracy", "test_accuracy"):
         if metric in run.data.metrics:
             tags[metric] = str(run.data.metrics[metric])
+    store.make_default()  # MLflow's registry asks the process' default store for the model, not the client's
     version = store.client.create_model_version(
         name,
         source=f"models:/{model.model_id}",

@@ -52,6 +52,12 @@ class Store:
                 runs[key].append(run)
         return runs
 
+    def make_default(self) -> None:
+        """Have MLflow use this store where it is given none; it keeps that for the process."""
+        import mlflow
+
+        mlflow.set_tracking_uri(self.uri)
+
     def _search(self, condition: str) -> list[Any]:
         found: list[Any] = []
         token = None
