@@ -32,6 +32,9 @@ INTERVAL = 2.0
 
 _TIMEOUT = 10  # seconds for one request to a server; nobody waits for it but this process
 
+_LAST_TRIES = 10
+"""How often a process whose training was killed tries to say so: nobody waits for it any longer."""
+
 Say = Callable[[str], None]
 
 
@@ -61,7 +64,7 @@ def follow(task: Task, lines: Iterable[str], say: Say) -> None:
     if "finished" in last:
         tracker.complete(Path(last["finished"]))
     else:
-        tracker.end(last["ended"])
+        tracker.end(last["ended"], _LAST_TRIES if "alone" in last else 1)
 
 
 def _read(lines: Iterable[str], messages: "queue.SimpleQueue[dict[str, Any]]") -> None:
@@ -69,7 +72,7 @@ def _read(lines: Iterable[str], messages: "queue.SimpleQueue[dict[str, Any]]") -
     for line in lines:
         with contextlib.suppress(ValueError):  # a line that the training could not write to its end
             messages.put(json.loads(line))
-    messages.put({"ended": "KILLED"})
+    messages.put({"ended": "KILLED", "alone": True})
 
 
 def _collect(messages: "queue.SimpleQueue[dict[str, Any]]", rows: list[Row]) -> dict[str, Any] | None:
@@ -130,13 +133,18 @@ class _Tracker:
         except Exception as error:
             self._warn(error)
 
-    def end(self, status: str) -> None:
-        """There will be no outputs: say how the run ended, and when it got how far."""
-        if self.attempt() and self.run is not None:
+    def end(self, status: str, tries: int) -> None:
+        """There will be no outputs: say how far the run got, and how it ended."""
+        for _ in range(tries):
             try:
-                delivery.finish(self._open(), self.run, status)
+                self._send()
+                if self.run is not None:
+                    delivery.finish(self._open(), self.run, status)
             except Exception as error:
                 self._warn(error)
+            else:
+                return
+            time.sleep(INTERVAL if tries > 1 else 0)
 
     def _open(self) -> Store:
         if self._store is None:
@@ -188,8 +196,9 @@ class _Tracker:
     def _warn(self, error: Exception) -> None:
         if self._say is None:
             return
-        self._say(
-            f"warning: MLflow gets nothing of this run for now ({summary(error)}). Training goes on; "
-            "`python -m pipeline publish` delivers what is missing."
-        )
-        self._say = None
+        say, self._say = self._say, None
+        with contextlib.suppress(OSError):  # the training may be gone
+            say(
+                f"warning: MLflow gets nothing of this run for now ({summary(error)}). Training goes on; "
+                "`python -m pipeline publish` delivers what is missing."
+            )

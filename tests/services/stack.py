@@ -1,6 +1,8 @@
 """What compose.yaml starts, started without containers: PostgreSQL and MLflow's server, on loopback."""
 
+import base64
 import contextlib
+import http.server
 import importlib.util
 import os
 import secrets
@@ -10,7 +12,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,6 +170,48 @@ class Server:
             "MLFLOW_TRACKING_USERNAME": ADMIN,
             "MLFLOW_TRACKING_PASSWORD": self.password,
         }
+
+
+@contextlib.contextmanager
+def logged_in(server: Server) -> Iterator[str]:
+    """A door to the server that logs in whoever comes: a browser without windows cannot type a password."""
+    login = base64.b64encode(f"{ADMIN}:{server.password}".encode()).decode()
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    class Door(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _pass(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
+            headers = {"Authorization": f"Basic {login}"}
+            if kind := self.headers.get("Content-Type"):
+                headers["Content-Type"] = kind
+            request = urllib.request.Request(server.uri + self.path, body, headers, method=self.command)
+            try:
+                answer = direct.open(request, timeout=60)
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
+                content = answer.read()
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.headers.get("Content-Type", "text/plain"))
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _pass  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    door = http.server.ThreadingHTTPServer((HOST, 0), Door)
+    door.daemon_threads = True
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{HOST}:{door.server_address[1]}"
+    finally:
+        door.shutdown()
+        door.server_close()
 
 
 @contextlib.contextmanager

@@ -152,13 +152,15 @@ def test_a_browser_shows_the_comparison(project: Path, server: stack.Server, tmp
     fixtures.write_study(project)
     published = bring()
     assert published.store is not None
-    address = view.address(server.uri, published.store, published.study)
-    with_login = address.replace("http://", f"http://{stack.ADMIN}:{server.password}@")
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command += ["--no-proxy-server", f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1800,1000"]
-    command += ["--virtual-time-budget=30000", "--dump-dom", with_login]
-    page = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
+    command += ["--virtual-time-budget=60000", "--dump-dom"]
+    with stack.logged_in(server) as door:
+        address = view.address(door, published.store, published.study)
+        page = subprocess.run(
+            [*command, address], capture_output=True, text=True, timeout=300, check=True
+        ).stdout
     for rate in fixtures.RATES:
         for seed in fixtures.SEEDS:
             assert f"lr-{rate} seed-{seed}" in page

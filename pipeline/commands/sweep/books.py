@@ -8,6 +8,7 @@ DVC's run cache, where `dvc repro` and the next sweep find it whatever happens t
 """
 
 import contextlib
+import copy
 import functools
 import os
 import shlex
@@ -101,11 +102,12 @@ class Books:
     def plan(self) -> Plan:
         """Ask of every train stage what DVC would do with it; changes nothing."""
         plan = Plan([], [], [])
-        known: dict[object, Any] = {}
+        known: dict[object, tuple[Any, Any]] = {}
         with _explained(), self._repo.lock:
             for stage in self._runs:
                 recorded = [dep.hash_info for dep in stage.deps]
-                stage.deps = [_hashed_once(known, dep) for dep in stage.deps]
+                for dep in stage.deps:
+                    _hash_once(known, dep)
                 same = recorded == [dep.hash_info for dep in stage.deps] and not stage.changed_stage()
                 if same and not any(out.status() for out in stage.outs):
                     plan.current.append(_entry(stage))
@@ -189,21 +191,21 @@ class Books:
             stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
 
 
-def _hashed_once(known: dict[object, Any], dep: Any) -> Any:
-    """The same dep for every stage that has it, with its hash of now; it is not looked at again.
+def _hash_once(known: dict[object, tuple[Any, Any]], dep: Any) -> None:
+    """Give the dep its hash of now, which the first stage that has such a dep finds out for all.
 
-    So the books tell what the runs were trained from: a file that is edited while they train is found
-    changed by the next command.
+    It is not looked at again. So the books tell what the runs were trained from: a file that is edited while
+    they train is found changed by the next command.
     """
     key = (dep.def_path, tuple(map(str, dep.params)) if isinstance(dep, ParamsDependency) else None)
     if key not in known:
         dep.save()
-        hash_info = dep.hash_info
-        dep.get_hash = lambda: hash_info
-        dep.changed = lambda: False
-        dep.save = lambda: None
-        known[key] = dep
-    return known[key]
+        known[key] = (dep.hash_info, dep.meta)
+    # A copy: YAML writes a list that several stages share as a reference to the first.
+    dep.hash_info, dep.meta = copy.deepcopy(known[key])
+    dep.get_hash = lambda: dep.hash_info
+    dep.changed = lambda: False
+    dep.save = lambda: None
 
 
 def _entry(stage: Any) -> Entry:

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-_EVERY = 5.0  # seconds between two lines in a file
+_EVERY = 5.0  # seconds between two lines in a file, in the beginning
+_LINES = 100  # later they grow rarer, so that a sweep of days does not fill a disk
 
 
 class Display:
@@ -32,7 +33,7 @@ class Display:
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar:12}| {desc}",
         )
-        self._shown = time.monotonic()
+        self._shown = self._made = time.monotonic()
 
     def started(self, run: int) -> None:
         """A run begins, or begins again after its worker died."""
@@ -76,7 +77,7 @@ class Display:
             self._bar.n = self._finished_epochs + sum(self._progress.values())
             self._bar.set_description_str(self.line(), refresh=False)
             self._bar.update(0)
-        elif at_once or time.monotonic() - self._shown >= _EVERY:
+        elif at_once or (now := time.monotonic()) - self._shown >= max(_EVERY, (now - self._made) / _LINES):
             self._shown = time.monotonic()
             print(f"sweep: {self.line()}", file=sys.stderr, flush=True)
 

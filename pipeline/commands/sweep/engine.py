@@ -197,7 +197,7 @@ def connected(options: Options, data_bytes: int) -> Iterator[Engine]:
             environment = {"py_modules": [str(package)], "env_vars": _SETTINGS}
             settings = quiet | {"address": options.address, "runtime_env": environment}
         try:
-            context = ray.init(**settings)
+            context = _joined(ray, settings, attempts=3 if local else 1)
         except Exception as error:
             where = options.address or "this machine"
             raise ToolError(
@@ -206,6 +206,18 @@ def connected(options: Options, data_bytes: int) -> Iterator[Engine]:
             ) from error
         stack.callback(ray.shutdown)
         yield Engine(ray, getattr(context, "dashboard_url", "") or "", local)
+
+
+def _joined(ray: Any, settings: Mapping[str, Any], attempts: int) -> Any:
+    """`ray.init`; it gives its own processes 30 s to start, which a busy machine may not manage."""
+    while True:
+        attempts -= 1
+        try:
+            return ray.init(**settings)
+        except Exception:
+            ray.shutdown()
+            if not attempts:
+                raise
 
 
 def _train(study: Study, arrays: Arrays, run: Run, board: Any) -> Finished | None:

@@ -9,7 +9,6 @@ pipeline.commands.sweep.telling`. Nothing that goes wrong here reaches the train
 import contextlib
 import functools
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -21,14 +20,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipeline.errors import ToolError
 from pipeline.params import Params
 from pipeline.storage import runs as run_folders
 from pipeline.tracking import facts
 
-_NICENESS = 10  # the training comes first
 PATIENCE = 60.0
-"""Seconds without any run delivered after which the end of a sweep no longer waits for MLflow."""
+"""Seconds without a sign of work after which the end of a sweep no longer waits for MLflow."""
 
 Report = Callable[[str, str | None], None]
 """Told a run's key with None once that run is done with, and before that with a line if there is trouble."""
@@ -141,8 +141,10 @@ class Teller:
     def close(self) -> str:
         """Wait for the last deliveries; return what went wrong, in a line, or nothing."""
         self._messages.put(None)
-        self._heard = time.monotonic()
+        self._heard, spent = time.monotonic(), 0.0
         while self._process.poll() is None:
+            if (now := self._processor_seconds()) > spent:  # on a busy machine it takes its time
+                self._heard, spent = time.monotonic(), now
             if time.monotonic() - self._heard > PATIENCE:
                 self._process.kill()
                 self._trouble = self._trouble or "it did not answer in time"
@@ -151,6 +153,12 @@ class Teller:
         if self._process.returncode and not self._trouble:
             self._trouble = f"its process ended with {self._process.returncode}"
         return self._trouble
+
+    def _processor_seconds(self) -> float:
+        with contextlib.suppress(psutil.Error):
+            used = psutil.Process(self._process.pid).cpu_times()
+            return float(used.user + used.system)
+        return 0.0
 
     def _write(self) -> None:
         assert self._process.stdin is not None  # noqa: S101 - Popen was asked for it
@@ -174,7 +182,6 @@ def main() -> None:
     def report(key: str, text: str | None) -> None:
         print(json.dumps([key, text]), flush=True)
 
-    os.nice(_NICENESS)
     study = params.load()
     telling = Telling(study, report)
     with contextlib.suppress(ToolError):  # each run says so itself
