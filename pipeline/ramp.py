@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline import network, training
 from pipeline.backend import keras, tf
+from pipeline.optimizer import Adam
 
 _HOPELESS = 10.0
 """A batch whose loss is this many times the first one's ends the seed: what follows is noise."""
@@ -34,7 +35,7 @@ def losses(
         Shape (seeds, steps); NaN after the step at which the loss was no longer finite, or hopeless.
     """
     model = network.build(hidden_units, 0, precision=precision)
-    optimizer = keras.optimizers.Adam()
+    optimizer = Adam()
     optimizer.build(model.trainable_variables)
 
     def trace(pixels: Any, targets: Any, rate: Any) -> Any:

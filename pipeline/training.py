@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline import network
 from pipeline.backend import keras, tf
 from pipeline.errors import DataError
+from pipeline.optimizer import Adam
 
 MEASURES = (
     "loss",
@@ -136,7 +137,7 @@ class Trainer:
         self._validation = _constant(validation)
         self._narrow = network.build(hidden_units, 0, inputs=len(lit), precision=precision)
         self._full = network.build(hidden_units, 0, precision=precision)
-        self._optimizer = keras.optimizers.Adam()
+        self._optimizer = Adam()
         self._optimizer.build(self._narrow.trainable_variables)
         self._epoch = tf.function(self._trace_epoch)
 
@@ -250,13 +251,14 @@ class Trainer:
         peak = tf.zeros([self._hidden_units], hidden_layer.compute_dtype)
         size = images.labels.shape[0]
         for start in range(0, size, _AT_ONCE):
-            labels = images.labels[start : start + _AT_ONCE]
-            hidden = hidden_layer(_scaled(images.levels[start : start + _AT_ONCE]))
-            probabilities = output_layer(hidden)
-            peak = tf.maximum(peak, tf.reduce_max(hidden, axis=0))
-            losses = keras.losses.categorical_crossentropy(labels, probabilities)
-            loss += tf.cast(tf.reduce_sum(losses), tf.float64)
-            predictions.append(tf.argmax(probabilities, axis=1))
+            with tf.control_dependencies([loss, peak]):  # one after the other, or all are in memory at once
+                labels = images.labels[start : start + _AT_ONCE]
+                hidden = hidden_layer(_scaled(images.levels[start : start + _AT_ONCE]))
+                probabilities = output_layer(hidden)
+                peak = tf.maximum(peak, tf.reduce_max(hidden, axis=0))
+                losses = keras.losses.categorical_crossentropy(labels, probabilities)
+                loss += tf.cast(tf.reduce_sum(losses), tf.float64)
+                predictions.append(tf.argmax(probabilities, axis=1))
         dead = tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64))
         return loss / size, tf.concat(predictions, axis=0), dead
 

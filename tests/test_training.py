@@ -17,7 +17,7 @@ TRAIN, VALIDATION = Images(*random_images(300)), Images(*random_images(120, seed
 RATE, SEED, BATCH, HIDDEN, THREADS = 0.01, 3, 128, 24, 2  # 300 images in batches of 128: the last one has 44
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)  # threads are configured before anything is computed, or never
 def trainer() -> Trainer:
     backend.configure(THREADS)
     return Trainer(TRAIN, VALIDATION, BATCH, HIDDEN)
