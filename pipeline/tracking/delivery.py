@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.tracking import entry as entries
 from pipeline.tracking import model
 from pipeline.tracking.entry import DatasetFacts, Entry, Row
 from pipeline.tracking.journal import Journal
@@ -72,6 +73,12 @@ def deliver(
     store.client.set_tag(run.info.run_id, DELIVERED, entry.digest)
     finish(store, run, "FINISHED", journal.ended)
     return outcome
+
+
+def prepare() -> None:
+    """Have all ready that the first `deliver` of a process would take a second or two to import."""
+    entries.prepare()
+    model.prepare()
 
 
 def foresee(entry: Entry, runs: Sequence[Any]) -> Outcome:

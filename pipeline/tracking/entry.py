@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,13 @@ def _check_params(folder: Path, params: Params, metrics: Mapping[str, Any]) -> N
                 f"{folder}: expected a run with {name} {configured} as in params.yaml, got {trained}. "
                 "Run `dvc repro` to train it again."
             )
+
+
+def prepare() -> None:
+    """Draw a chart that nobody keeps: the first one imports what all others find ready."""
+    history = pd.DataFrame({name: [1.0, 2.0] for name in ("epoch", *run_folders.CURVES)})
+    with tempfile.TemporaryDirectory() as temporary:
+        _draw(Path(temporary) / "chart.png", history, "")
 
 
 def _draw(path: Path, history: pd.DataFrame, title: str) -> None:

@@ -61,6 +61,7 @@ def follow(task: Task, lines: Iterable[str], say: Say) -> None:
         last = _collect(messages, tracker.rows)
         if last is not None:
             break
+        tracker.prepare()
     if "finished" in last:
         tracker.complete(Path(last["finished"]))
     else:
@@ -103,7 +104,7 @@ class _Tracker:
         self.sent = 0
         self.run: Any = None
         self._store: Store | None = None
-        self._idle = False
+        self._idle = self._prepared = False
         self._beaten = time.monotonic()
         self._say: Say | None = say
         self._started = int(time.time() * 1000)
@@ -118,6 +119,13 @@ class _Tracker:
             self._warn(error)
             return False
         return True
+
+    def prepare(self) -> None:
+        """While the training goes on, get ready for its end, when it waits for this process."""
+        if not self._prepared:
+            self._prepared = True
+            with contextlib.suppress(Exception):  # what fails here fails again at the end, and is said there
+                delivery.prepare()
 
     def complete(self, runs: Path) -> None:
         """Deliver the finished run from its outputs."""

@@ -33,6 +33,7 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> str:
         The model's id.
     """
     from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
 
     for output in run.outputs.model_outputs if run.outputs else ():
         model = store.client.get_logged_model(output.model_id)
@@ -49,11 +50,27 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> str:
     )
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary) / "model"
-        _save(place, network, run.info.run_id, model)
+        described = Model(
+            artifact_path=model.artifact_location,
+            model_uuid=model.model_id,
+            run_id=run.info.run_id,
+            model_id=model.model_id,
+        )
+        _save(place, network, described)
         store.client.log_model_artifacts(model.model_id, str(place))
     store.client.finalize_logged_model(model.model_id, "READY")
     store.client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
     return str(model.model_id)
+
+
+def prepare() -> None:
+    """Save a model that nobody keeps: the first one imports and looks up what all others find ready."""
+    from mlflow.models import Model
+
+    with tempfile.TemporaryDirectory() as temporary:
+        network = Path(temporary) / "network"
+        network.touch()
+        _save(Path(temporary) / "model", network, Model())
 
 
 def delete_all(store: Store, run_id: str) -> None:
@@ -64,9 +81,9 @@ def delete_all(store: Store, run_id: str) -> None:
         store.client.delete_logged_model(model.model_id)
 
 
-def _save(place: Path, network: Path, run_id: str, model: Any) -> None:
+def _save(place: Path, network: Path, described: Any) -> None:
     from mlflow import pyfunc
-    from mlflow.models import Model, ModelSignature
+    from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
     signature = ModelSignature(
@@ -78,12 +95,7 @@ def _save(place: Path, network: Path, run_id: str, model: Any) -> None:
         loader_module=_CODE.stem,
         data_path=str(network),
         code_paths=[str(_CODE)],
-        mlflow_model=Model(
-            artifact_path=model.artifact_location,
-            model_uuid=model.model_id,
-            run_id=run_id,
-            model_id=model.model_id,
-        ),
+        mlflow_model=described,
         signature=signature,
         input_example=stroke(),
         pip_requirements=requirements(),
