@@ -35,7 +35,10 @@ PARTS = ("live", "publish", "growth")
 ROOT = Path(__file__).resolve().parents[1]
 _HOST = "127.0.0.1"
 _EPOCHS, _SPARE = 500, 1  # the study's eight measures and one more
-_SAMPLED = 12  # epochs at their real pace while the tracking process' work is measured
+_CATCHING_UP, _SAMPLED = 6, 12
+"""The last epochs come at their real pace again: until all others are sent, and while the tracking process'
+work is measured."""
+
 _QUIET = 0.2  # share of a core below which it has started: until then, epochs come at their real pace, too
 
 _QUICK = 0.01  # seconds of each other epoch
@@ -135,11 +138,14 @@ def tell(key: str, epoch_seconds: float) -> None:
             tell(epoch_seconds)
             used.append(_processor(process))
         settled = len(waits)
+        while len(waits) < len(table) - _CATCHING_UP - _SAMPLED:
+            tell(_QUICK)
+        for _ in range(_CATCHING_UP):
+            tell(epoch_seconds)
+        before = _processor(process)
         for _ in range(_SAMPLED):
             tell(epoch_seconds)
-        an_epoch = (_processor(process) - used[-1]) / _SAMPLED
-        while len(waits) < len(table):
-            tell(_QUICK)
+        an_epoch = (_processor(process) - before) / _SAMPLED
         began = time.perf_counter()
         watcher.finish(folder)
     end = time.perf_counter() - began
@@ -150,7 +156,9 @@ def tell(key: str, epoch_seconds: float) -> None:
         "slowest": max(waits),
         "end": end,
         "an epoch": an_epoch,
-        "outside": total.children_user + total.children_system - an_epoch * (settled + _SAMPLED),
+        "outside": total.children_user
+        + total.children_system
+        - an_epoch * (settled + _CATCHING_UP + _SAMPLED),
         "status": status(key),
     }
     print(json.dumps(result))
