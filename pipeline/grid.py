@@ -41,7 +41,7 @@ def advise(
     Args:
         rates: all configured ones, in any order.
         chosen: None if every rate is infeasible.
-        others: the rates that cannot be told from the chosen one; None if that is unknown (one seed).
+        others: the rates near the chosen one that cannot be told from it; None if that is unknown (one seed).
         improving: most of the chosen rate's runs were still improving at the end.
         coarse_ratio: neighbours further apart than this factor are far apart.
     """

@@ -2,6 +2,7 @@
 
 from pipeline import wording
 from pipeline.params.report import ReportParams
+from pipeline.standing import SCATTERED
 
 _CRITERIA = {
     "best_epoch": "A run's highest {} accuracy over all its epochs. Picking the best of many epochs flatters "
@@ -33,6 +34,11 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
             f"seeds, at the {level} level corrected for the number of rates. The set of these rates holds "
             f"the truly best one in at least {level} of studies. With few seeds it is large; that is "
             "honest, not weak.",
+        ),
+        (
+            SCATTERED.capitalize(),
+            "Not told apart by that test, but with a mean more than a point below the chosen rate's: its "
+            "seeds scatter too much for so few of them to call it worse.",
         ),
         (
             "p that it is best",

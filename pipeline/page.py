@@ -22,12 +22,19 @@ from pipeline.params.report import ReportParams
 from pipeline.ramp_words import RampWords
 from pipeline.reasons import Words
 from pipeline.speed import Reach, Winner
-from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, UNKNOWN, WORSE
+from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.statistics import Discordance
 from pipeline.verdict import RateVerdict, Verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
-_TAGS = {CHOSEN: "chosen", ALIKE: "alike", WORSE: "worse", INFEASIBLE: "infeasible", UNKNOWN: "unknown"}
+_TAGS = {
+    CHOSEN: "chosen",
+    ALIKE: "alike",
+    SCATTERED: "scattered",
+    WORSE: "worse",
+    INFEASIBLE: "infeasible",
+    UNKNOWN: "unknown",
+}
 _OTHER = {"best_epoch": "last_epoch", "last_epoch": "best_epoch"}
 
 
@@ -189,9 +196,12 @@ def _key(verdict: Verdict) -> list[tuple[str, str, str]]:
         found.append(("test accuracy", wording.percent(chosen.test_mean), "chose nothing"))
     if not math.isnan(chosen.probability_best):
         found.append(("best in bootstrap", wording.percent(chosen.probability_best, 0), "of drawn studies"))
-    if verdict.indistinguishable is not None:
-        names = ", ".join(map(wording.rate, verdict.indistinguishable)) or "none"
-        found.append(("not told from it", names, f"of {wording.counted(len(verdict.rates) - 1, 'other')}"))
+    if verdict.near is not None and verdict.indistinguishable is not None:
+        names = ", ".join(map(wording.rate, verdict.near)) or "none"
+        note = f"of {wording.counted(len(verdict.rates) - 1, 'other')}"
+        if scattered := [rate for rate in verdict.indistinguishable if rate not in verdict.near]:
+            note += f"; {SCATTERED}: {', '.join(map(wording.rate, scattered))}"
+        found.append(("not told from it", names, note))
     return found
 
 

@@ -1,11 +1,11 @@
 """The verdict in words: what the page, the summary and verdict.json say. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline import health, statistics, wording
-from pipeline.standing import ALIKE, INFEASIBLE, UNKNOWN, WORSE
+from pipeline.standing import ALIKE, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.verdict import RateVerdict, Verdict
 
 _NOUNS = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
@@ -54,17 +54,29 @@ def _sentences(verdict: Verdict) -> tuple[str, str]:
         f"It reaches {value} {criterion(verdict)}, mean of {len(verdict.seeds)} seeds "
         f"({_percent_interval(verdict, chosen)})."
     )
-    alike = [wording.rate(rate.learning_rate) for rate in verdict.rates if rate.standing == ALIKE]
-    worse = [wording.rate(rate.learning_rate) for rate in verdict.rates if rate.standing == WORSE]
-    out = [wording.rate(rate.learning_rate) for rate in verdict.rates if rate.standing == INFEASIBLE]
+    alike, worse, out = (
+        [wording.rate(rate.learning_rate) for rate in verdict.rates if verdict.shown(rate) == standing]
+        for standing in (ALIKE, WORSE, INFEASIBLE)
+    )
+    scattered = [rate for rate in verdict.rates if verdict.shown(rate) == SCATTERED]
     parts = []
     if alike:
         parts.append(f"{wording.listed(alike)} cannot be told from it")
     if worse:
         parts.append(f"{wording.listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
+    if scattered:
+        parts.append(_scattered(chosen, scattered))
     if out:
         parts.append(f"{wording.listed(out)} diverged")
     return f"Use learning rate {name}.", f"{detail} {'; '.join(parts)}." if parts else detail
+
+
+def _scattered(chosen: RateVerdict, rates: Sequence[RateVerdict]) -> str:
+    names = wording.listed([wording.rate(rate.learning_rate) for rate in rates])
+    gaps = wording.listed([_points(chosen.mean - rate.mean) for rate in rates])
+    if len(rates) == 1:
+        return f"{names} lies {gaps} points lower, but its seeds scatter too much to call it worse"
+    return f"{names} lie {gaps} points lower, but their seeds scatter too much to call them worse"
 
 
 def _warnings(verdict: Verdict) -> tuple[str, ...]:
@@ -138,6 +150,10 @@ def _against(verdict: Verdict, chosen: RateVerdict, rate: RateVerdict) -> str:
             f"{name} is worse {beaten} (at least {_points(rate.rival_at_least)} at {_level(verdict)} "
             f"confidence). {_health(rate)}"
         )
+    if verdict.shown(rate) == SCATTERED:
+        return f"{_scattered(chosen, [rate])} (p {_equal(rate.p_best)}). {_health(rate)}"
+    if gap == _points(0):
+        return f"{name} cannot be told from it: the same mean (p {_equal(rate.p_best)}). {_health(rate)}"
     return (
         f"{name} cannot be told from it: {gap} points lower in the mean, but the seeds scatter too much to "
         f"call it worse (p {_equal(rate.p_best)}). {_health(rate)}"

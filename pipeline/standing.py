@@ -2,6 +2,8 @@
 
 CHOSEN = "chosen"
 ALIKE = "not told apart"
+SCATTERED = "too scattered to tell"
+"""How readers see a rate that is ALIKE by its test though its mean lies far below; see `Verdict.shown`."""
 WORSE = "worse"
 INFEASIBLE = "infeasible"
 UNKNOWN = "unknown"

@@ -21,7 +21,7 @@ def render(verdict: Verdict, words: Words, advice: Advice) -> str:
     rows = [
         (
             wording.rate(rate.learning_rate),
-            rate.standing,
+            verdict.shown(rate),
             wording.percent(rate.mean),
             page.bounds(rate.low, rate.high),
             wording.percent(rate.test_mean),

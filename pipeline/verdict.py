@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from pipeline import comparison, health, statistics
 from pipeline.params.report import ReportParams
-from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, UNKNOWN, WORSE
+from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 
 Floats = NDArray[np.float64]
+
+_FAR = 0.01
+"""A mean this much below the chosen one's is no near miss, whatever a test of few seeds can say."""
 
 
 class Setting(NamedTuple):
@@ -113,6 +116,24 @@ class Verdict(NamedTuple):
 
     def rate(self, learning_rate: float) -> RateVerdict:
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
+
+    def shown(self, rate: RateVerdict) -> str:
+        """The standing in a reader's words.
+
+        A test of few seeds cannot call a rate worse whose seeds scatter, however low its mean. To say of
+        that one "not told apart" would be true and absurd, so it has a word of its own.
+        """
+        if rate.standing != ALIKE or self.learning_rate is None:
+            return rate.standing
+        gap = self.rate(self.learning_rate).mean - rate.mean
+        return SCATTERED if round(gap, 9) > _FAR else ALIKE
+
+    @property
+    def near(self) -> tuple[float, ...] | None:
+        """`indistinguishable` without the rates that are too scattered to tell."""
+        if self.indistinguishable is None:
+            return None
+        return tuple(rate for rate in self.indistinguishable if self.shown(self.rate(rate)) == ALIKE)
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:

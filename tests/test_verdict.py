@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline import comparison, grid, params, reasons, speed, verdict, wording
 from pipeline.params.report import ReportParams
-from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, UNKNOWN, WORSE
+from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.verdict import Setting, Verdict
 from tests.conftest import ROOT
 
@@ -134,6 +134,65 @@ def test_the_verdict_in_words() -> None:
     assert words.reasons[1].startswith("0.01 cannot be told from it: 0.02 points lower in the mean, but")
     assert any(reason.startswith("0.0001 is worse by 1.35 points (at least ") for reason in words.reasons)
     assert "Judged by the last epoch instead, the choice would be the same." in words.reasons
+
+
+NEAR = [0.982, 0.983, 0.981, 0.984, 0.982]
+WILD = [0.59, 0.98, 0.63, 0.98, 0.98]
+CANNOT = "cannot be told from it"
+
+
+@pytest.mark.parametrize(
+    ("others", "clauses", "near"),
+    [
+        ({0.01: NEAR}, f"0.01 {CANNOT}.", (0.01,)),
+        ({0.01: NEAR, 0.03: NEAR}, f"0.01 and 0.03 {CANNOT}.", (0.01, 0.03)),
+        (
+            {0.3: WILD},
+            "0.3 lies 15.10 points lower, but its seeds scatter too much to call it worse.",
+            (),
+        ),
+        (
+            {0.01: NEAR, 0.1: [0.9] * 5, 0.3: WILD, 1.0: [NAN] * 5},
+            f"0.01 {CANNOT}; 0.1 is worse; 0.3 lies 15.10 points lower, but its seeds scatter too much to "
+            "call it worse; 1.0 diverged.",
+            (0.01,),
+        ),
+        (
+            {0.1: [0.85, 0.98, 0.86, 0.98, 0.87], 0.3: WILD},
+            "0.1 and 0.3 lie 7.50 and 15.10 points lower, but their seeds scatter too much to call them "
+            "worse.",
+            (),
+        ),
+        ({0.1: [0.991, 0.961, 0.991, 0.961, 0.961]}, f"0.1 {CANNOT}.", (0.1,)),  # a point lower, no more
+        (
+            {0.1: [0.991, 0.961, 0.991, 0.961, 0.9608]},
+            "0.1 lies 1.00 points lower, but its seeds scatter too much to call it worse.",
+            (),
+        ),
+    ],
+)
+def test_a_rate_far_below_is_not_said_to_be_as_good_whatever_its_scatter(
+    others: dict[float, list[float]], clauses: str, near: tuple[float, ...]
+) -> None:
+    found = decide({0.003: [0.983, 0.984, 0.982, 0.983, 0.983], **others})
+    words = reasons.explain(found, {})
+    assert found.learning_rate == 0.003
+    assert words.detail.partition("%). ")[2] == clauses
+    assert found.near == near
+    for rate in found.rates:
+        told = found.shown(rate)
+        assert (told == SCATTERED) == (rate.standing == ALIKE and rate.learning_rate not in near)
+        if told == SCATTERED:
+            assert any(
+                reason.startswith(f"{wording.rate(rate.learning_rate)} lies ")
+                and "call it worse (p = " in reason
+                for reason in words.reasons
+            )
+
+
+def test_equal_means_are_called_the_same() -> None:
+    words = reasons.explain(decide({0.1: [0.98, 0.981], 0.01: [0.98, 0.981]}), {})
+    assert words.reasons[1].startswith("0.1 cannot be told from it: the same mean (p = ")
 
 
 def test_another_choice_by_the_other_criterion_is_told() -> None:

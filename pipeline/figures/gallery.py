@@ -121,7 +121,7 @@ def _describe_response(verdict: "Verdict") -> str:
             text += f", interval {wording.percent(max(rate.low, 0))} to {wording.percent(min(rate.high, 1))}"
         if rate.standing == INFEASIBLE:
             text += f", {rate.diverged} of {len(rate.values)} runs diverged"
-        parts.append(f"{text}, {rate.standing}")
+        parts.append(f"{text}, {verdict.shown(rate)}")
     return "; ".join(parts) + "."
 
 

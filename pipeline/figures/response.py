@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from pipeline import wording
 from pipeline.figures import style
-from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, UNKNOWN, WORSE
+from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 
 if TYPE_CHECKING:
     from pipeline.verdict import RateVerdict, Verdict
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MARKS = {
     CHOSEN: ("o", style.ACCENT, style.ACCENT, "chosen"),
     ALIKE: ("o", style.PAPER, style.ACCENT, "not told from it"),
+    SCATTERED: ("D", style.PAPER, style.MUTED, SCATTERED),
     WORSE: ("s", style.PAPER, style.MUTED, "worse"),
     UNKNOWN: ("o", style.PAPER, style.MUTED, "one seed"),
 }
@@ -43,7 +44,7 @@ def response_chart(verdict: "Verdict", title: str) -> Figure:
         zorder=1,
     )
     for rate in feasible:
-        _draw_rate(axes, rate)
+        _draw_rate(axes, rate, verdict.shown(rate))
     for rate in verdict.rates:
         if rate.standing == INFEASIBLE:
             place = bottom + 0.05 * (top - bottom)
@@ -57,13 +58,13 @@ def response_chart(verdict: "Verdict", title: str) -> Figure:
                 fontsize=10,
                 color=style.BAD,
             )
-    _legend(axes, {rate.standing for rate in verdict.rates})
+    _legend(axes, {verdict.shown(rate) for rate in verdict.rates})
     style.title(axes, title, pad=29)
     return figure
 
 
-def _draw_rate(axes: Axes, rate: "RateVerdict") -> None:
-    marker, face, edge, _ = _MARKS[rate.standing]
+def _draw_rate(axes: Axes, rate: "RateVerdict", standing: str) -> None:
+    marker, face, edge, _ = _MARKS[standing]
     known = [value for value in rate.values if not math.isnan(value)]
     if not math.isnan(rate.low):
         bounds = style.stretched(np.clip([rate.low, rate.high], 0, 1))
@@ -76,7 +77,7 @@ def _draw_rate(axes: Axes, rate: "RateVerdict") -> None:
         [rate.learning_rate],
         [float(style.stretched(rate.mean))],
         marker,
-        markersize=9 if rate.standing == CHOSEN else 8,
+        markersize=9 if standing == CHOSEN else 7 if standing == SCATTERED else 8,
         markerfacecolor=face,
         markeredgecolor=edge,
         markeredgewidth=1.8,

@@ -65,7 +65,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
         study.train.seeds,
         study.train.epochs,
         decision.learning_rate,
-        decision.indistinguishable,
+        decision.near,
         improving=decision.improving,
         coarse_ratio=study.report.coarse_ratio,
     )
