@@ -80,7 +80,8 @@ class Content(NamedTuple):
 
 def render(content: Content) -> str:
     """The page."""
-    return _environment().get_template("page.html.j2").render(page=_context(content))
+    html = _environment().get_template("page.html.j2").render(page=_context(content))
+    return html.replace(" %", "\N{NO-BREAK SPACE}%")  # so that no line begins with a per cent sign
 
 
 def ranked(verdict: Verdict) -> list[RateVerdict]:
@@ -135,7 +136,7 @@ def _context(content: Content) -> dict[str, Any]:
                 "name": drawing.name,
                 "title": drawing.title,
                 "svg": Markup(inline),  # noqa: S704  (its texts are escaped by svg.inline)
-                "caption": drawing.description if drawing.group == "recipe" else "",
+                "caption": _caption(drawing, verdict),
             }
         )
     return {
@@ -179,6 +180,16 @@ def _context(content: Content) -> dict[str, Any]:
     }
 
 
+def _caption(drawing: Drawing, verdict: Verdict) -> str:
+    """What stands below a chart; its description is there for screen readers in any case."""
+    if drawing.group == "recipe":
+        return drawing.description
+    if drawing.group == "response":
+        bars = f"Bars are {100 * verdict.confidence:g} % intervals of the mean. " if verdict.pairs else ""
+        return f"{bars}The accuracy axis is stretched towards 100 %."
+    return ""
+
+
 def _key(verdict: Verdict) -> list[tuple[str, str, str]]:
     """The figures beside the verdict: name, value, note."""
     if verdict.learning_rate is None:
@@ -196,12 +207,9 @@ def _key(verdict: Verdict) -> list[tuple[str, str, str]]:
         found.append(("test accuracy", wording.percent(chosen.test_mean), "chose nothing"))
     if not math.isnan(chosen.probability_best):
         found.append(("best in bootstrap", wording.percent(chosen.probability_best, 0), "of drawn studies"))
-    if verdict.near is not None and verdict.indistinguishable is not None:
+    if verdict.near is not None:
         names = ", ".join(map(wording.rate, verdict.near)) or "none"
-        note = f"of {wording.counted(len(verdict.rates) - 1, 'other')}"
-        if scattered := [rate for rate in verdict.indistinguishable if rate not in verdict.near]:
-            note += f"; {SCATTERED}: {', '.join(map(wording.rate, scattered))}"
-        found.append(("not told from it", names, note))
+        found.append(("not told from it", names, f"of {wording.counted(len(verdict.rates) - 1, 'other')}"))
     return found
 
 

@@ -101,6 +101,16 @@ def test_more_labels_than_fit_stay_inside() -> None:
     assert all(-0.01 <= text.get_position()[1] <= 1.01 for text in axes.texts)
 
 
+def test_a_crowd_at_the_top_does_not_push_the_lowest_label_out() -> None:
+    _, (axes,) = style.figure()
+    axes.set_ylim(0, 1)
+    style.end_labels(axes, [(0.05, "low", style.INK), *[(0.99, str(index), style.INK) for index in range(8)]])
+    places = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert places.pop("low") == pytest.approx(0.05)
+    assert min(places.values()) > 0.5
+    assert max(places.values()) <= 1.01
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 9, 20])
 def test_every_colour_can_be_told_from_its_paper_and_found_again(count: int) -> None:
     colours = gallery.variables(count)

@@ -133,6 +133,14 @@ def test_every_chart_has_a_text_and_every_table_a_caption_and_headers(finished: 
     assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
 
 
+def test_the_first_chart_says_what_its_bars_are_and_no_line_begins_with_a_per_cent_sign(
+    finished: Path,
+) -> None:
+    page = (finished / "report/index.html").read_text()
+    assert "Bars are 95\N{NO-BREAK SPACE}% intervals of the mean. The accuracy axis is stretched" in page
+    assert " %" not in page
+
+
 @pytest.mark.usefixtures("study")
 def test_mirrors_do_not_show_since_they_change_nothing() -> None:
     before = contents(Path("report"))

@@ -137,11 +137,16 @@ def _describe_rate(rate: "RateVerdict", runs: Sequence[pd.DataFrame], held_out: 
         column: _median_end(runs, column) for column in ("loss", "val_loss", "accuracy", "val_accuracy")
     }
     median = f", median of {len(runs)} runs" if len(runs) > 1 else ""
+    if rate.diverged:
+        return (
+            f"{rate.diverged} of {wording.counted(len(runs), 'run')} diverged; a line ends where its values "
+            f"became NaN or infinite. Health: {wording.listed(list(rate.labels))}."
+        )
     return (
         f"At the last epoch{median}: training loss "
         f"{wording.number(values['loss'])}, {held_out} loss {wording.number(values['val_loss'])}, training "
         f"accuracy {wording.percent(values['accuracy'])}, {held_out} accuracy "
-        f"{wording.percent(values['val_accuracy'])}. The runs: {wording.listed(list(rate.labels))}."
+        f"{wording.percent(values['val_accuracy'])}. Health: {wording.listed(list(rate.labels))}."
     )
 
 

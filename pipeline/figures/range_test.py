@@ -35,7 +35,7 @@ def range_chart(
     axes.xaxis.set_major_locator(LogLocator(10))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: wording.rate(value))
-    axes.set_xlabel("learning rate", fontsize=11, color=style.MUTED)
+    axes.set_xlabel("learning rate", fontsize=11.5, color=style.MUTED)
     axes.set_ylim(0, 1.35 * float(middle[: max(1, len(middle) // 10)].max()))
     style.title(axes, "training loss while the rate rises")
     marks = [(rate, rule, style.INK) for rule, rate in suggestions.items()]

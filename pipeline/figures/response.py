@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MARKS = {
     CHOSEN: ("o", style.ACCENT, style.ACCENT, "chosen"),
     ALIKE: ("o", style.PAPER, style.ACCENT, "not told from it"),
-    SCATTERED: ("D", style.PAPER, style.MUTED, SCATTERED),
+    SCATTERED: ("D", style.PAPER, style.MUTED, "too scattered"),
     WORSE: ("s", style.PAPER, style.MUTED, "worse"),
     UNKNOWN: ("o", style.PAPER, style.MUTED, "one seed"),
 }
@@ -94,7 +94,7 @@ def _limits(axes: Axes, verdict: "Verdict", feasible: "list[RateVerdict]") -> No
     axes.set_xticks(rates, [wording.rate(rate) for rate in rates])
     if len(rates) > _CROWDED:
         axes.tick_params(axis="x", labelrotation=28, labelsize=9.5)
-    axes.set_xlabel("learning rate", fontsize=11, color=style.MUTED)
+    axes.set_xlabel("learning rate", fontsize=11.5, color=style.MUTED)
     known = [value for rate in feasible for value in rate.values if not math.isnan(value)] or [0.1, 0.9]
     low, high = (float(value) for value in style.stretched(np.array([min(known), max(known)])))
     # An interval of two or three seeds can be far longer than the differences worth seeing.
