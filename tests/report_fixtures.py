@@ -118,6 +118,27 @@ def write_run(
     files.write_json(place / run_folders.METRICS, metrics)
 
 
+def write_range_test(folder: Path, suggestions: Mapping[str, float]) -> None:
+    """Write stage range_test's folder: a loss that falls and then diverges, and these rates by rule."""
+    steps = 40
+    rates = np.geomspace(1e-5, 1, steps)
+    table = pd.DataFrame(
+        {
+            "seed": np.repeat([0, 1], steps),
+            "step": np.tile(np.arange(1, steps + 1), 2),
+            "learning_rate": np.tile(rates, 2),
+            "loss": 2.0,
+            "smoothed": np.tile(np.where(rates < 0.1, 2.3 - np.log10(rates / 1e-5) / 3, np.nan), 2),
+        }
+    )
+    folder.mkdir()
+    table.to_csv(folder / "range_test.csv", index=False)
+    files.write_json(
+        folder / "suggestions.json",
+        {rule: {"median": rate, "low": rate, "high": rate} for rule, rate in suggestions.items()},
+    )
+
+
 def _to_yaml(values: Any) -> str:
     import io
 

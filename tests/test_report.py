@@ -16,8 +16,7 @@ from pipeline.commands.summary import summary
 from pipeline.errors import DataError, RunError, ToolError
 from pipeline.params import reading
 from pipeline.stages.report import report
-from pipeline.storage import files
-from tests.report_fixtures import realistic, write_study
+from tests.report_fixtures import realistic, write_range_test, write_study
 
 FILES = ["comparison.csv", "curves.csv", "figures", "index.html", "summary.md", "verdict.json"]
 
@@ -252,24 +251,7 @@ def test_a_study_in_which_all_diverged_has_a_report(tmp_path: Path, monkeypatch:
 
 @pytest.mark.usefixtures("study")
 def test_the_range_test_is_held_against_the_study() -> None:
-    steps = 40
-    rates = np.geomspace(1e-5, 1, steps)
-    table = pd.DataFrame(
-        {
-            "seed": np.repeat([0, 1], steps),
-            "step": np.tile(np.arange(1, steps + 1), 2),
-            "learning_rate": np.tile(rates, 2),
-            "loss": 2.0,
-            "smoothed": np.tile(np.where(rates < 0.1, 2.3 - np.log10(rates / 1e-5) / 3, np.nan), 2),
-        }
-    )
-    suggestions = {"steepest": 0.0011, "minimum / 10": 0.08}
-    Path("range_test").mkdir()
-    table.to_csv("range_test/range_test.csv", index=False)
-    files.write_json(
-        Path("range_test/suggestions.json"),
-        {rule: {"median": rate, "low": rate, "high": rate} for rule, rate in suggestions.items()},
-    )
+    write_range_test(Path("range_test"), {"steepest": 0.0011, "minimum / 10": 0.08})
     report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
     page = Path("report/index.html").read_text()
     assert "Steepest suggests 0.0011, nearest to 0.001: the study " in page
