@@ -43,6 +43,7 @@ DAMAGED = [
     (b"<!DOCTYPE html>", "expected an IDX file, which begins with 00 00, got 3c 21."),
     (header(1, 28, 28, zeros=b"\0\1"), "expected an IDX file, which begins with 00 00, got 00 01."),
     (header(1, 28, 28, kind=0x0D), "expected values of type 0x08 (unsigned byte), got type 0x0d."),
+    (header(dimensions=3), "expected a header of 16 bytes, got 4 bytes in all."),
     (header(1) + b"\0", "expected 3 dimension(s), got 1."),
     (header(1, 28, 28)[:15], "expected a header of 16 bytes, got 15 bytes in all."),
     (header(1, 27, 28) + bytes(756), "expected the shape n x 28 x 28, got 1 x 27 x 28."),
@@ -110,9 +111,10 @@ def test_a_damaged_gzip_file_is_the_same_data_or_a_data_error(data: st.DataObjec
         ),
     ],
 )
-def test_what_is_no_whole_gzip_file_is_refused(compressed: bytes, said: str) -> None:
+@pytest.mark.parametrize("limit", [90, 100], ids=["as long as may be", "shorter than may be"])
+def test_what_is_no_whole_gzip_file_is_refused(compressed: bytes, said: str, limit: int) -> None:
     with pytest.raises(DataError) as caught:
-        idx.decompress(compressed, 100)
+        idx.decompress(compressed, limit)
 
     assert said in str(caught.value)
 

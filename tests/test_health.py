@@ -117,7 +117,60 @@ def test_a_loss_that_grows_without_nan_has_diverged_too() -> None:
 def test_a_validation_loss_alone_can_be_infinite() -> None:
     val_loss = settled(20)
     val_loss[-1] = np.inf
-    assert health.examine(curve(settled(20), val_loss), THRESHOLDS).labels == (DIVERGED,)
+    assert health.examine(curve(settled(20), val_loss), THRESHOLDS) == ((DIVERGED,), 0.0, 0.0)
+
+
+def test_a_diverged_run_is_measured_up_to_its_divergence() -> None:
+    loss = np.array([8.0, 4.0, 2.0, 4.0, 1.0, np.nan, np.nan])
+    found = health.examine(curve(loss, loss), THRESHOLDS)
+    assert found == ((DIVERGED,), pytest.approx(1 / 4), pytest.approx(1 / 4))
+
+
+@pytest.mark.parametrize(
+    ("loss", "diverged"),
+    [
+        ([3.0, 7.0, 7.0, 7.0], True),  # too short to judge, but for this
+        ([1.0] * 6 + [10.0, 10.0], True),  # the end of eight epochs is the last four
+        ([3.0, 6.0, 6.0, 6.0, 6.0], False),  # twice is not above twice
+        ([3.0, 2.6, 2.6, 2.6, 2.6], False),  # worse than guessing, and always was
+        ([0.01, 2.0, 2.0, 2.0, 2.0], False),  # far above the first epoch, yet better than guessing
+    ],
+)
+def test_diverged_is_far_above_the_first_epoch_and_above_guessing(loss: list[float], diverged: bool) -> None:
+    values = np.array(loss)
+    assert (DIVERGED in health.examine(curve(values, values), THRESHOLDS).labels) is diverged
+
+
+@pytest.mark.parametrize(("fall", "label"), [(0.028, CONVERGED), (0.032, IMPROVING)])
+def test_falling_is_measured_from_the_first_to_the_last_epoch_of_the_end(fall: float, label: str) -> None:
+    """Eight epochs, of which four are the end: a steady fall by 3 % over three steps is the threshold."""
+    val_loss = 0.5 * (1 - fall) ** (np.arange(8) / 3)
+    loss = np.array([0.5, 0.3, 0.1, 0.05, 0.03, 0.02, 0.01, 0.009])
+    assert health.examine(curve(loss, val_loss), THRESHOLDS).labels == (label,)
+
+
+@pytest.mark.parametrize(
+    ("loss", "recovered"),
+    [
+        ([1.0, 0.5, 5.0, 0.5, 0.5, 0.5], True),  # as low again, no lower
+        ([1.0, 0.5, 5.0, 0.8, 0.8, 0.8], False),  # below the first epoch is not yet back
+        ([1.0, 0.5, 1.5, 0.5, 0.5, 0.5], False),  # three times is not above three times
+    ],
+)
+def test_a_spike_is_far_above_the_lowest_before_it_and_is_made_good(
+    loss: list[float], recovered: bool
+) -> None:
+    values = np.array(loss)
+    assert (SPIKE in health.examine(curve(values, values), THRESHOLDS).labels) is recovered
+
+
+@pytest.mark.parametrize(("rise", "overfits"), [(0.0, False), (0.08, False), (0.12, True)])
+def test_overfitting_needs_a_rise_of_a_tenth_while_the_training_loss_falls(
+    rise: float, overfits: bool
+) -> None:
+    val_loss = np.where(np.arange(20) < 10, 0.5, 0.5 * (1 + rise))
+    found = health.examine(curve(0.4 * 0.8 ** np.arange(20), val_loss), THRESHOLDS)
+    assert (OVERFITTING in found.labels) is overfits
 
 
 def test_rising_validation_loss_is_no_overfitting_while_the_training_loss_rises_with_it() -> None:
@@ -129,6 +182,27 @@ def test_rising_validation_loss_is_no_overfitting_while_the_training_loss_rises_
 @pytest.mark.parametrize("epochs", [1, 2, 4])
 def test_a_few_epochs_are_too_short_to_judge(epochs: int) -> None:
     assert health.examine(curve(settled(epochs), settled(epochs)), THRESHOLDS).labels == (health.TOO_SHORT,)
+
+
+def test_five_epochs_are_judged() -> None:
+    assert health.examine(curve(settled(5), settled(5)), THRESHOLDS).labels != (health.TOO_SHORT,)
+
+
+@pytest.mark.parametrize(
+    ("loss", "roughness", "rising_share"),
+    [
+        ([1.0], np.nan, np.nan),
+        ([1.0, 0.5], 0.0, 0.0),
+        ([8.0, 4.0, 2.0, 4.0], 1 / 2, 1 / 3),
+        ([1.0, 1.5], np.inf, 1.0),
+        ([1.0, 1.0, 1.0], 0.0, 0.0),
+    ],
+)
+def test_short_runs_are_measured_all_the_same(
+    loss: list[float], roughness: float, rising_share: float
+) -> None:
+    found = health.examine(curve(np.array(loss), np.array(loss)), THRESHOLDS)
+    assert found[1:] == pytest.approx((roughness, rising_share), nan_ok=True)
 
 
 def test_roughness_and_rising_share_by_hand() -> None:

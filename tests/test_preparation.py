@@ -152,6 +152,10 @@ def test_a_split_that_leaves_a_class_out_is_refused(counts: list[int], size: int
         split(images_with(labels), labels, size)
 
 
+def test_nothing_is_divided_into_nothing() -> None:
+    assert class_shares([0, 0], 0) == [0, 0]
+
+
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
 def test_sizes_that_params_accept_leave_no_class_out(dataset: Dataset) -> None:
     """params.yaml is checked against a plain range, before any image is read: it must be the right range."""

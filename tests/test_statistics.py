@@ -112,8 +112,48 @@ def test_a_mean_agrees_with_scipys_interval() -> None:
 def test_equal_values_prove_no_more_than_their_rounding_allows() -> None:
     values = np.array([[0.9802] * 3, [0.98] * 3])
     found = statistics.mean_intervals(values, STEP, 0.95)
-    assert (found.high > found.low).all()
-    assert statistics.compare_pairs(values, STEP, 0.95).p_value[0] > 0.01
+    half = stats.t.ppf(0.975, 2) * STEP / np.sqrt(12 * 3)
+    np.testing.assert_allclose([found.mean - found.low, found.high - found.mean], half)
+    pair, error = statistics.compare_pairs(values, STEP, 0.95), STEP / np.sqrt(6 * 3)
+    assert pair.p_value[0] == pytest.approx(2 * stats.t.sf(STEP / error, 2))
+    assert pair.high[0] - STEP == pytest.approx(stats.t.ppf(0.975, 2) * error)
+    challenge = statistics.challenge(values, STEP, 0.95)
+    assert challenge.p_value[1] == pytest.approx(stats.t.sf(STEP / error, 2))
+    assert challenge.at_least[1] == pytest.approx(STEP - stats.t.ppf(0.95, 2) * error)
+
+
+def test_a_difference_that_never_varies_is_certain_where_nothing_is_rounded() -> None:
+    values = np.array([[0.75] * 3, [0.5] * 3])
+    assert statistics.compare_pairs(values, 0.0, 0.95).p_value[0] == 0
+    assert statistics.challenge(values, 0.0, 0.95).p_value.tolist() == [1, 0]
+
+
+def test_a_challenge_of_three_is_two_one_sided_paired_tests_corrected_for_two() -> None:
+    values = np.array([[0.981, 0.983, 0.98, 0.985], [0.98, 0.979, 0.981, 0.978], [0.97, 0.972, 0.971, 0.969]])
+    found = statistics.challenge(values, 0.0, 0.95)
+    last = [stats.ttest_rel(other, values[2], alternative="greater") for other in values[:2]]
+    rival = int(np.argmin([one.pvalue for one in last]))
+
+    assert found.rival[2] == rival
+    assert found.p_value[2] == pytest.approx(2 * last[rival].pvalue)
+    assert found.gap[2] == pytest.approx((values[rival] - values[2]).mean())
+    interval = last[rival].confidence_interval(0.975)  # 1 - 0.05 / 2
+    assert found.at_least[2] == pytest.approx(interval.low)
+
+
+def test_corrected_p_values_do_not_exceed_1() -> None:
+    alike = np.array([[0.98, 0.981, 0.979], [0.981, 0.979, 0.98], [0.979, 0.98, 0.981]])
+    assert statistics.compare_pairs(alike, STEP, 0.95).p_value.tolist() == [1, 1, 1]
+    assert statistics.challenge(alike, STEP, 0.95).p_value.tolist() == [1, 1, 1]
+    first = np.array([[True, False]])
+    assert statistics.mcnemar(first, ~first) == (1, 1, 1.0)
+    assert statistics.mcnemar(np.repeat(first, 3, axis=0), np.repeat(~first, 3, axis=0)) == (3, 3, 1.0)
+
+
+def test_a_single_rate_may_be_the_best() -> None:
+    found = statistics.challenge(np.array([[0.98, 0.981, 0.979]]), STEP, 0.95)
+    assert found.p_value.tolist() == [1.0]
+    assert np.isnan([*found.gap, *found.at_least]).all()
 
 
 def test_one_seed_tells_nothing() -> None:
@@ -169,6 +209,22 @@ def test_the_bootstraps_means_scatter_as_means_of_so_many_seeds_do() -> None:
     assert statistics.probability_best(values)[0] == pytest.approx(
         (2 / 3) ** 2 + 0.5 * 2 * (2 / 9), abs=0.015
     )
+    # Two are drawn, not one and not three: the mean is positive if the first seed is among them.
+    lucky = np.array([[3.0, -1.0, -1.0], [0.0, 0.0, 0.0]])
+    found = statistics.probability_best(lucky)
+    assert found[0] == pytest.approx(1 - (2 / 3) ** 2, abs=0.015)
+    np.testing.assert_array_equal(found, statistics.probability_best(lucky))
+
+
+def test_two_seeds_are_enough_for_a_probability() -> None:
+    found = statistics.probability_best(np.array([[0.9, 0.5], [0.6, 0.6]]))
+    assert found == pytest.approx([0.5, 0.5], abs=0.015)
+
+
+def test_a_bootstrap_study_without_a_rates_runs_is_not_won_by_it() -> None:
+    """Of 9 equally likely draws of two seeds, the first rate's known values average above -0.4 in 5."""
+    values = np.array([[np.nan, -0.1, -0.5], [-0.4, -0.4, -0.4]])
+    assert statistics.probability_best(values)[0] == pytest.approx(5 / 9, abs=0.015)
 
 
 def test_mcnemar_agrees_with_the_exact_binomial_test() -> None:
@@ -183,6 +239,15 @@ def test_mcnemar_agrees_with_the_exact_binomial_test() -> None:
 def test_mcnemar_of_equal_predictions_finds_nothing() -> None:
     same = np.random.default_rng(0).random((3, 200)) < 0.9
     assert statistics.mcnemar(same, same) == (0, 0, 1.0)
+
+
+def test_mcnemar_over_seeds_is_twice_the_median_of_theirs() -> None:
+    """Per seed 12, 9 and 10 images that only the first has right, and 0, 1 and 0 that only the second has."""
+    first, second = np.zeros((3, 20), bool), np.zeros((3, 20), bool)
+    for seed, (ours, theirs) in enumerate([(12, 0), (9, 1), (10, 0)]):
+        first[seed, :ours] = True
+        second[seed, ours : ours + theirs] = True
+    assert statistics.mcnemar(first, second) == (31, 1, pytest.approx(2 * stats.binomtest(0, 10).pvalue))
 
 
 def test_mcnemar_over_seeds_is_valid_though_they_share_their_images() -> None:

@@ -6,12 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
+from scipy import stats
 
-from pipeline import comparison, grid, params, reasons, speed, verdict, wording
+from pipeline import comparison, grid, params, reasons, speed, statistics, verdict, wording
 from pipeline.params.report import ReportParams
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
-from pipeline.verdict import Setting, Verdict
+from pipeline.storage.runs import CURVES, Run
+from pipeline.verdict import Pair, Setting, Verdict
 from tests.conftest import ROOT
+from tests.report_fixtures import history
 
 PARAMS = params.load(ROOT / "params.yaml").report
 SETTING = Setting("mnist", 20, "validation", 5000)
@@ -67,6 +70,68 @@ def test_the_best_rate_is_chosen_and_every_other_has_its_standing() -> None:
     assert sum(rate.probability_best for rate in found.rates if rate.standing != INFEASIBLE) == pytest.approx(
         1
     )
+
+
+def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> None:
+    runs = table(
+        {0.1: [0.9, 0.91, 0.92], 0.01: [0.98, 0.982, 0.984]}, {0.1: [0.8, 0.85, 0.9], 0.01: [0.95] * 3}
+    )
+    runs = runs.assign(
+        roughness=[0.1, 0.2, 0.6, 0.0, 0.0, 0.3],
+        rising_share=[0.3, 0.1, 0.2, 0.5, 0.4, 0.0],
+        test_accuracy=[0.7, 0.8, 0.9, 0.97, 0.975, NAN],
+        health=["stuck; oscillating", "oscillating", "too short to judge", *["converged"] * 3],
+    )
+    found = verdict.decide(runs, PARAMS, SETTING)
+    rate = found.rate(0.1)
+
+    half = stats.t.ppf(0.975, 2) * math.sqrt((np.var([0.9, 0.91, 0.92], ddof=1) + (1 / 5000) ** 2 / 12) / 3)
+    assert rate.values == (0.9, 0.91, 0.92)
+    assert (rate.mean, rate.low, rate.high) == pytest.approx((0.91, 0.91 - half, 0.91 + half))
+    assert (rate.other_mean, rate.test_mean, found.rate(0.01).test_mean) == pytest.approx((0.85, 0.8, 0.9725))
+    assert (rate.roughness, rate.rising_share, rate.diverged, rate.probability_best) == (0.2, 0.2, 0, 0)
+    assert list(rate.labels.items()) == [("stuck", 1), ("oscillating", 2), ("too short to judge", 1)]
+    gaps = np.array([0.08, 0.072, 0.064])
+    error = math.sqrt((gaps.var(ddof=1) + (1 / 5000) ** 2 / 6) / 3)
+    assert (rate.rival, rate.rival_gap) == (0.01, pytest.approx(0.072))
+    assert rate.p_best == pytest.approx(stats.t.sf(0.072 / error, 2))
+    assert rate.rival_at_least == pytest.approx(0.072 - stats.t.ppf(0.95, 2) * error)
+
+
+def test_the_verdict_says_what_it_rests_on() -> None:
+    found = decide(STUDY, {rate: values[::-1] for rate, values in STUDY.items()})
+
+    assert (found.setting, found.criterion, found.confidence) == (SETTING, "best_epoch", 0.95)
+    assert found.seeds == (0, 1, 2)
+    assert [rate.learning_rate for rate in found.rates] == [0.0001, 0.001, 0.01, 0.1, 0.3]
+    assert (found.by_other_criterion, found.improving) == (0.001, False)
+    assert decide({0.1: [0.95], 0.01: [0.98]}).pairs == ()
+    assert decide({0.1: [NAN, NAN]}).pairs == ()
+
+
+def test_feasible_rates_are_compared_in_pairs_from_the_best_down() -> None:
+    found = decide(STUDY).pairs
+    order = [0.001, 0.01, 0.0001, 0.1]
+    expected = statistics.compare_pairs(np.array([STUDY[rate] for rate in order]), 1 / 5000, 0.95)
+
+    assert found == tuple(
+        Pair(order[first], order[second], *numbers) for first, second, *numbers in zip(*expected, strict=True)
+    )
+    assert all(pair.difference > 0 for pair in found)
+
+
+@pytest.mark.parametrize(("improving", "said"), [(2, False), (3, True)])
+def test_most_runs_still_improving_are_more_than_half(improving: int, said: bool) -> None:
+    labels = ["still improving"] * improving + ["converged"] * (4 - improving)
+    runs = table({0.01: [0.98] * 4, 0.1: [0.9] * 4}).assign(health=labels + ["still improving"] * 4)
+
+    assert verdict.decide(runs, PARAMS, SETTING).improving is said
+
+
+def test_of_a_single_feasible_rate_nothing_is_asked() -> None:
+    only = decide({0.1: [NAN, 0.9], 0.01: [0.98, 0.981]}).rate(0.01)
+
+    assert (only.standing, only.p_best, only.rival, only.probability_best) == (CHOSEN, 1.0, None, 1.0)
 
 
 def test_a_worse_rate_carries_its_rival_and_how_much_at_least() -> None:
@@ -221,21 +286,185 @@ def test_mcnemar_compares_the_chosen_rate_with_each_feasible_other() -> None:
     tested = verdict.check_on_test(decide(STUDY), right)
     assert set(tested) == {0.0001, 0.01, 0.1}
     assert tested[0.0001].p_value < 0.001 < tested[0.01].p_value
+    alone = {rate: statistics.mcnemar(right[0.001], right[rate]) for rate in tested}
+    corrected = statistics.holm(np.array([one.p_value for one in alone.values()]))
+    assert [one.p_value for one in tested.values()] == corrected.tolist()
+    assert [one[:2] for one in tested.values()] == [one[:2] for one in alone.values()]
+
+
+def test_mcnemar_is_asked_nothing_where_nothing_is_chosen() -> None:
+    assert verdict.check_on_test(decide({0.1: [NAN, NAN]}), {}) == {}
 
 
 def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
-    found = verdict.as_metrics(decide(STUDY), {"headline": "Use it."}, {})
-    assert found["rates"]["lr-0.001"]["validation_accuracy"]["mean"] == 0.9842
-    assert found["rates"]["lr-0.3"]["validation_accuracy"]["mean"] == 0.9
-    assert found["rates"]["lr-0.3"]["p_best"] is None
-    assert found["learning_rate"] == 0.001
-    assert found["indistinguishable"] == [0.01]
+    decided = decide(STUDY)
+    tested = {0.0001: statistics.Discordance(30, 10, 0.00123456)}
+    found = verdict.as_metrics(decided, {"headline": "Use it."}, tested)
+    rates = found.pop("rates")
+    assert found == {
+        "dataset": "mnist",
+        "chosen_on": "validation",
+        "criterion": "best_epoch",
+        "epochs": 20,
+        "seeds": 3,
+        "learning_rate": 0.001,
+        "indistinguishable": [0.01],
+        "headline": "Use it.",
+    }
+    assert list(rates) == ["lr-0.0001", "lr-0.001", "lr-0.01", "lr-0.1", "lr-0.3"]
+    worse = decided.rate(0.0001)
+    assert rates["lr-0.0001"] == {
+        "standing": "worse",
+        "diverged": 0,
+        "validation_accuracy": {"mean": 0.970667, "low": round(worse.low, 6), "high": round(worse.high, 6)},
+        "test_accuracy": 0.969667,
+        "p_best": round(worse.p_best, 6),
+        "beaten_by_at_least": round(worse.rival_at_least, 6),
+        "probability_best": 0.0,
+        "roughness": 0.1,
+        "rising_share": 0.2,
+        "health": {"converged": 3},
+        "test_disagreement": {"only_chosen_right": 30, "only_this_right": 10, "p_value": 0.001235},
+    }
+    assert rates["lr-0.01"]["beaten_by_at_least"] is None
+    assert "test_disagreement" not in rates["lr-0.001"]
+    assert rates["lr-0.3"] == {
+        "standing": "infeasible",
+        "diverged": 2,
+        "validation_accuracy": {"mean": 0.9, "low": None, "high": None},
+        "test_accuracy": 0.899,
+        "p_best": None,
+        "beaten_by_at_least": None,
+        "probability_best": None,
+        "roughness": 0.1,
+        "rising_share": 0.2,
+        "health": {"diverged": 2, "converged": 1},
+    }
+
+
+def test_labels_of_more_than_a_word_are_keys_without_spaces_in_verdict_json() -> None:
+    runs = table({0.01: [0.98, 0.981]}).assign(health="too short to judge")
+    found = verdict.as_metrics(verdict.decide(runs, PARAMS, SETTING), {}, {})
+
+    assert found["rates"]["lr-0.01"]["health"] == {"too_short_to_judge": 2}
+    single = verdict.as_metrics(decide({0.01: [0.98]}), {}, {})
+    assert (single["indistinguishable"], single["seeds"]) == (None, 1)
 
 
 def test_a_matrix_has_rates_rising_and_a_column_a_seed() -> None:
     rates, values = comparison.matrix(table({0.1: [1.0, 2.0], 0.01: [3.0, NAN]}), "best_val_accuracy")
     assert rates == (0.01, 0.1)
     np.testing.assert_array_equal(values, [[3.0, NAN], [1.0, 2.0]])
+
+
+def test_a_rate_without_any_value_keeps_its_row_in_a_matrix() -> None:
+    rates, values = comparison.matrix(table({0.3: [NAN, NAN], 0.1: [1.0, 2.0]}), "best_val_accuracy")
+    assert rates == (0.1, 0.3)
+    np.testing.assert_array_equal(values, [[1.0, 2.0], [NAN, NAN]])
+
+
+def finished(rate: float, seed: int, columns: dict[str, list[float]], **metrics: object) -> Run:
+    """A run with this history; it ended well unless `metrics` say otherwise."""
+    loss, val_loss = columns.pop("loss"), columns.pop("val_loss")
+    ended = {"diverged_epoch": None, "test": {"accuracy": 0.75, "loss": 0.875}} | metrics
+    return Run(rate, seed, history(loss, val_loss, **columns), ended, np.zeros(0, np.uint8))
+
+
+FINE = {
+    "loss": [1.0, 0.5, 0.4],
+    "accuracy": [0.6, 0.7, 0.8],
+    "val_loss": [0.9, 0.3, 0.35],
+    "val_accuracy": [0.7, 0.92, 0.91],
+}
+TARGETS = PARAMS.model_copy(update={"accuracy_targets": (0.9, 0.955)})
+
+
+def test_a_row_of_the_comparison_says_what_its_run_says() -> None:
+    (row,) = comparison.compare([finished(0.01, 7, dict(FINE))], TARGETS).to_dict("records")
+
+    assert math.isnan(row.pop("epochs_to_95.5"))
+    assert pd.isna(row.pop("diverged_epoch"))
+    assert row == {
+        "learning_rate": 0.01,
+        "seed": 7,
+        "epochs": 3,
+        "best_val_accuracy": 0.92,
+        "best_epoch": 2,
+        "final_val_accuracy": 0.91,
+        "final_val_loss": 0.35,
+        "best_val_loss": 0.3,
+        "final_accuracy": 0.8,
+        "final_loss": 0.4,
+        "test_accuracy": 0.75,
+        "test_loss": 0.875,
+        "roughness": 0.0,
+        "rising_share": 0.0,
+        "epochs_to_90": 2.0,
+        "health": "too short to judge",
+    }
+
+
+GROWING = [3.0 * 2.0**epoch for epoch in range(6)]
+ACCURACIES = ("best_val_accuracy", "final_val_accuracy", "test_accuracy", "epochs_to_90")
+
+
+@pytest.mark.parametrize(
+    ("run", "epoch"),
+    [
+        (
+            finished(
+                0.3,
+                0,
+                FINE | {"loss": [1.0, 0.5, NAN]},
+                diverged_epoch=3,
+                test={"accuracy": None, "loss": None},
+            ),
+            3,
+        ),
+        (finished(0.3, 0, {"loss": GROWING, "val_loss": GROWING, "val_accuracy": [0.95] * 6}), None),
+        (finished(0.3, 0, dict(FINE), diverged_epoch=3), 3),
+    ],
+    ids=["by NaN", "by growth", "by the stage's word"],
+)
+def test_a_diverged_run_has_no_accuracies_whatever_it_reached_before(run: Run, epoch: int | None) -> None:
+    (row,) = comparison.compare([run], TARGETS).to_dict("records")
+
+    assert all(math.isnan(row[column]) for column in (*ACCURACIES, "best_val_loss", "test_loss"))
+    assert pd.isna(row["best_epoch"])
+    assert pd.isna(row["diverged_epoch"]) if epoch is None else row["diverged_epoch"] == epoch
+    assert row["epochs"] == len(run.history)
+
+
+def test_the_comparison_lists_runs_by_rate_and_seed_and_all_labels_of_each() -> None:
+    rough = {"loss": [0.3, 0.36] * 10, "val_loss": [0.4, 0.44] * 10}
+    runs = [finished(0.1, 1, dict(rough)), finished(0.1, 0, dict(FINE)), finished(0.01, 5, dict(FINE))]
+    found = comparison.compare(runs, PARAMS)
+
+    assert found[["learning_rate", "seed"]].to_numpy().tolist() == [[0.01, 5], [0.1, 0], [0.1, 1]]
+    assert found["health"].tolist()[2] == "stuck; oscillating"
+    assert found[["best_epoch", "diverged_epoch"]].dtypes.tolist() == [pd.Int64Dtype(), pd.Int64Dtype()]
+
+
+def test_a_value_that_a_run_lacks_is_missing_in_its_row() -> None:
+    run = finished(0.1, 0, dict(FINE), test={"accuracy": None, "loss": 0.5})
+    found = comparison.compare([run], PARAMS)
+
+    assert math.isnan(found["test_accuracy"][0])
+    assert found["test_loss"][0] == 0.5
+
+
+def test_curves_have_a_row_a_point_by_rate_seed_metric_and_epoch() -> None:
+    runs = [finished(0.1, 1, dict(FINE)), finished(0.1, 0, dict(FINE)), finished(0.01, 5, dict(FINE))]
+    found = comparison.curves(runs)
+
+    assert list(found.columns) == ["learning_rate", "seed", "epoch", "metric", "value"]
+    assert found.to_numpy().tolist() == [
+        [rate, seed, epoch, metric, FINE[metric][epoch - 1]]
+        for rate, seed in ((0.01, 5), (0.1, 0), (0.1, 1))
+        for metric in CURVES
+        for epoch in (1, 2, 3)
+    ]
+    assert found.index.tolist() == list(range(36))
 
 
 def advise(
@@ -278,6 +507,27 @@ def test_a_rate_at_the_edge_that_is_not_told_from_the_best_counts_as_well() -> N
     assert advise(HALF_DECADES, 0.03, (0.1,), seeds=(0, 1)).findings[0].startswith("1 rate cannot be told")
 
 
+def test_five_seeds_are_enough_and_so_are_fewer_that_leave_no_doubt() -> None:
+    assert advise(HALF_DECADES, 0.01, (0.03,)) == ((), "")
+    assert advise(HALF_DECADES, 0.01, (), seeds=(0, 1, 2)) == ((), "")
+
+
+def test_neighbours_exactly_as_far_apart_as_may_be_are_near() -> None:
+    assert advise([12.25, 3.5, 1.0], 3.5) == ((), "")
+
+
+def test_factors_between_rates_are_told_to_one_decimal() -> None:
+    assert advise([0.1, 0.023, 0.01], 0.023).findings == (
+        "From 0.023 to 0.1 the rate changes by a factor of 4.3: the best may lie between.",
+    )
+
+
+def test_a_rate_between_that_would_round_to_one_of_the_grid_gets_a_digit_more() -> None:
+    seeds = range(5)
+    found = grid.advise([4.0, 2.0, 1.0], seeds, 20, 2.0, (), improving=False, coarse_ratio=1.5)
+    assert found.lines == "train:\n  learning_rates: [4.0, 3.0, 2.0, 1.4, 1.0]\n"
+
+
 def test_far_neighbours_that_are_worse_ask_for_rates_between() -> None:
     found = advise([0.1, 0.01, 0.001, 0.0001], 0.001, ())
     assert found.findings == (
@@ -293,16 +543,27 @@ def test_a_flat_top_asks_for_seeds_and_not_for_a_finer_grid() -> None:
 
 
 def test_runs_that_were_still_improving_ask_for_more_epochs() -> None:
-    assert "  epochs: 40\n" in advise(HALF_DECADES, 0.01, improving=True).lines
+    found = advise(HALF_DECADES, 0.01, improving=True)
+    assert found.lines == "train:\n  epochs: 40\n"
+    assert found.findings == (
+        "At 0.01 most runs were still improving after epoch 20: train longer before trusting the comparison.",
+    )
 
 
 def test_one_seed_asks_for_more_and_one_rate_for_neighbours() -> None:
     found = advise([0.01], 0.01, None, seeds=(3,))
     assert found.lines == "train:\n  learning_rates: [0.1, 0.01, 0.001]\n  seeds: [3, 0, 1]\n"
+    assert found.findings == (
+        "The grid has one rate: there is nothing to compare it with.",
+        "One seed gives no interval: with more seeds, rates can be told apart.",
+    )
 
 
 def test_a_grid_of_infeasible_rates_is_told_to_go_down() -> None:
-    assert advise([1.0, 0.3], None, None).lines == "train:\n  learning_rates: [1.0, 0.3, 0.03, 0.003]\n"
+    found = advise([1.0, 0.3], None, None)
+    assert found.lines == "train:\n  learning_rates: [1.0, 0.3, 0.03, 0.003]\n"
+    assert found.findings == ("Every rate is infeasible: the grid lies too high.",)
+    assert "[1.0, 0.1, 0.01]" in advise([1.0], None, None).lines
 
 
 @pytest.mark.parametrize("chosen", [0.1, 0.01, 0.0001, None])
@@ -341,6 +602,40 @@ def test_a_rate_that_had_diverged_by_then_does_not_win() -> None:
     steady = [np.array([0.9, 0.9, 0.9])] * 2
     found = speed.winners([diverging, steady], (1, 3), best_epoch=True, resolution=0.001, confidence=0.95)
     assert [winner.rate for winner in found] == [0, 1]
+
+
+def test_a_run_that_ended_before_the_budget_does_not_win_by_what_it_had_reached() -> None:
+    runs = [[np.array([0.99])] * 2, [np.array([0.9, 0.9])] * 2]
+    found = speed.winners(runs, (1, 2), best_epoch=True, resolution=0.001, confidence=0.95)
+    assert [(winner.rate, winner.mean) for winner in found] == [(0, 0.99), (1, 0.9)]
+
+
+def test_the_last_epoch_of_the_budget_is_another_criterion_than_the_best() -> None:
+    runs = [[np.array([0.5, 0.99, 0.9])] * 3, [np.array([0.5, 0.95, 0.95])] * 3]
+    for best_epoch, rate, mean in ((True, 0, 0.99), (False, 1, 0.95)):
+        (found,) = speed.winners(runs, (3,), best_epoch=best_epoch, resolution=0.001, confidence=0.95)
+        assert (found.rate, found.mean) == (rate, pytest.approx(mean))
+
+
+def test_no_rate_wins_where_each_has_a_run_that_diverged() -> None:
+    runs = [[np.array([0.9, NAN, NAN]), np.array([0.9, 0.9, 0.9])]]
+    found = speed.winners(runs, (1, 2, 3), best_epoch=True, resolution=0.001, confidence=0.95)
+    assert [winner[:3] for winner in found] == [(1, 0, ()), (2, None, None), (3, None, None)]
+    assert [math.isnan(winner.mean) for winner in found] == [False, True, True]
+
+
+BESIDE = [(0.5, 1), (0.98, 1), (0.979, -1)]
+"""Accuracies, and whether a seed raises or lowers them: the last two are not told apart, the first is."""
+
+
+@pytest.mark.parametrize(("seeds", "others"), [(1, None), (2, (2,))])
+def test_which_rates_are_not_told_from_the_winner_is_known_from_two_seeds_on(
+    seeds: int, others: tuple[int, ...] | None
+) -> None:
+    shifts = [0.0, 0.002][:seeds]
+    runs = [[np.array([value]) + shift * sign for shift in shifts] for value, sign in BESIDE]
+    (found,) = speed.winners(runs, (1,), best_epoch=True, resolution=0.0002, confidence=0.95)
+    assert (found.rate, found.others) == (1, others)
 
 
 @pytest.mark.parametrize(

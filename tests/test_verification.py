@@ -42,6 +42,11 @@ def test_what_is_no_lock_is_told(text: str) -> None:
         locks.parse(text, "old.lock")
 
 
+def test_a_lock_that_is_none_is_called_dvc_lock_and_the_problem_is_named() -> None:
+    with pytest.raises(DataError, match=r"^dvc\.lock: .* got something else \('md5'\)"):
+        locks.parse("stages: {a: {outs: [{path: b}]}}")
+
+
 def test_a_lock_is_read_as_hashes_by_path() -> None:
     text = (
         "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    deps:\n    - path: in\n      md5: '1'\n"
@@ -112,6 +117,38 @@ def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
     ]
 
 
+def test_a_stage_that_is_new_is_told_once_and_the_others_are_looked_at_all_the_same() -> None:
+    status = {
+        "train@new": ["changed command"],
+        "scale": [{"changed deps": {"params.yaml": {"data.dataset": "modified"}}}],
+        "report": [{"changed deps": {"params.yaml": {"data.dataset": "modified"}}}],
+    }
+    lock = {"scale": Stage({}, {"data/scaled": "a"}), "report": Stage({}, {"report": "b"})}
+
+    assert staleness.find(["train@new", "scale", "report"], status, lock) == [
+        "dvc.lock does not know train@new, which params.yaml asks for.",
+        "params.yaml, key data.dataset, changed (modified) since scale, report ran: "
+        "dvc.lock does not follow from it.",
+    ]
+
+
+def test_of_outputs_only_those_that_git_holds_can_have_changed_in_a_clean_copy() -> None:
+    lock = {"train": Stage({}, {"runs/lr-0.1": "a"}), "scale": Stage({}, {"data/scaled": "b"})}
+    status = {
+        "report": [
+            {
+                "changed deps": {"runs": "deleted", "data/scaled": "deleted"},
+                "changed outs": {"report/figures": "not in cache", "report/summary.md": "modified"},
+            }
+        ]
+    }
+
+    assert staleness.find([], status, lock) == [
+        "report/summary.md, which git holds, changed (modified) since report ran: "
+        "dvc.lock does not follow from it."
+    ]
+
+
 HISTORY = "epoch,loss\n1,0.5\n2,0.25\n"
 
 
@@ -174,6 +211,27 @@ def test_accuracies_are_compared_and_divergence_counts() -> None:
     assert tolerance.compare(row, metrics | {"test": {"accuracy": None}}, 1)[1] == [
         "test_accuracy: 0.9000 before, nan in the rerun"
     ]
+
+
+def test_a_measure_that_only_the_rerun_has_hides_no_other_and_the_tolerance_itself_passes() -> None:
+    row = {"best_val_accuracy": "", "diverged_epoch": ""}
+    row |= {"final_val_accuracy": "0.5", "test_accuracy": "0.75"}
+    metrics = {"best": {"val_accuracy": 0.9}, "final": {"val_accuracy": 0.75}, "test": {"accuracy": 0.875}}
+
+    assert tolerance.compare(row, metrics, 0.25) == (0.25, [])
+    assert tolerance.compare(row, metrics, 0.2) == (
+        0.25,
+        ["final_val_accuracy: 0.5000 before, 0.7500 in the rerun"],
+    )
+
+
+def test_the_rows_of_a_comparison_are_found_by_rate_and_seed() -> None:
+    table = "learning_rate,seed,test_accuracy\n0.001,0,0.9\n1e-05,2,\n"
+
+    assert tolerance.rows(table) == {
+        (0.001, 0): {"learning_rate": "0.001", "seed": "0", "test_accuracy": "0.9"},
+        (0.00001, 2): {"learning_rate": "1e-05", "seed": "2", "test_accuracy": ""},
+    }
 
 
 def test_the_same_choice_or_one_that_could_not_be_told_from_it() -> None:
