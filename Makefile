@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-services test-hard demo recipe sweep ui publish verify bench lock clean
+.PHONY: help repro test test-services test-hard coverage mutants demo recipe sweep ui publish verify bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test-services: .venv/.dev ## tests that need PostgreSQL and Chromium; each says 
 
 test-hard: .venv/.dev ## faults and hostile input, about 15 minutes
 	@pytest -m hard
+
+coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
+	@coverage erase && pytest --numprocesses auto --dist loadfile --cov --cov-report term-missing:skip-covered
+
+mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
+	@rm -rf mutants && mutmut run && mutmut results --all true | python -m tools.mutation_score
 
 demo: .venv/.runtime ## the whole pipeline on a bundled sample, without a network, in a scratch copy
 	@python -m pipeline demo
@@ -74,4 +80,4 @@ lock: .venv/.runtime ## resolve the lock files again from pyproject.toml
 	$(COMPILE) $(STUDY) --extra ray --group dev -c requirements-ray.lock -o requirements-dev.lock
 
 clean: ## remove the environment and scratch files; results, DVC's cache and MLflow's store stay
-	rm -rf .venv .scratch
+	rm -rf .venv .scratch mutants .coverage .coverage.*
