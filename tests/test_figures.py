@@ -76,7 +76,7 @@ def test_odd_histories_can_be_drawn(table: pd.DataFrame) -> None:
 
 def test_a_first_loss_that_would_flatten_the_rest_is_cut_off_and_said() -> None:
     document = svg.to_text(run_chart(history([15.1, 0.4, 0.3], [0.5, 0.3, 0.2]), "0.1"))
-    assert "15.1 at epoch 1" in texts(document)
+    assert "off the scale: 15.1 at epoch 1" in texts(document)
 
 
 def test_a_loss_that_rises_above_its_first_value_is_shown_to_its_end() -> None:

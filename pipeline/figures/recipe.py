@@ -78,10 +78,11 @@ def _loss_axis(axes: Axes, histories: Sequence[pd.DataFrame]) -> None:
     if first > _TOWERING * rest > 0:
         top = rest
         axes.annotate(
-            f"{first:.3g} at epoch 1",
-            (0.012, 0.97),
+            f"off the scale: {first:.3g} at epoch 1",
+            (1, 1.03),
             xycoords="axes fraction",
-            va="top",
+            va="bottom",
+            ha="right",
             fontsize=10,
             color=style.MUTED,
         )
