@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 from pipeline.errors import Interrupted
 from pipeline.tracking import place
+from pipeline.tracking.place import CONNECTED
 
 _PATIENCE_REMOTE = 1.0
-"""Seconds that the end of a training waits for a server, at most: it may be down."""
+"""Seconds that the end of a training waits for a server, at most. If the server has answered before, the
+process then goes on alone."""
 
 _PATIENCE_LOCAL = 60.0
 """Seconds that it waits where there is no server that can be down, only work to be done: a second or two,
@@ -36,7 +38,7 @@ class Watcher:
     def __init__(self, process: "subprocess.Popen[bytes] | None") -> None:
         self._process = process
         self._last_line = ""
-        self._warned = False
+        self._warned = self._connected = False
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         self._listener.start()
 
@@ -69,10 +71,17 @@ class Watcher:
         if self._process is None:
             return
         _close_input(self._process)
-        patience = _PATIENCE_REMOTE if place.is_remote(place.tracking_uri()) else _PATIENCE_LOCAL
+        remote = place.is_remote(place.tracking_uri())
         try:
-            self._process.wait(patience)
+            self._process.wait(_PATIENCE_REMOTE if remote else _PATIENCE_LOCAL)
         except subprocess.TimeoutExpired:
+            if remote and self._connected and not self._warned:
+                self._process = None
+                self._print(
+                    "note: MLflow's server is still taking in this run, and the training does not wait. "
+                    f"Should it not get through, {_REMEDY}"
+                )
+                return
             self._process.kill()
         self._close()
 
@@ -93,7 +102,9 @@ class Watcher:
 
     def _listen(self, process: "subprocess.Popen[bytes] | None") -> None:
         for line in io.TextIOWrapper(process.stdout) if process and process.stdout else ():
-            if line.startswith(_WARNING):
+            if line.strip() == CONNECTED:
+                self._connected = True
+            elif line.startswith(_WARNING):
                 self._print(line.strip())
             elif line.strip():
                 self._last_line = line.strip()

@@ -4,7 +4,7 @@ import signal
 import sys
 
 from pipeline import params
-from pipeline.tracking import follow
+from pipeline.tracking import follow, place
 
 
 def track(learning_rate: float, seed: int, run_key: str) -> None:
@@ -13,4 +13,9 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # the training says how it ended; this process must outlive it
     task = follow.Task(params.load(), learning_rate, seed, run_key)
-    follow.follow(task, sys.stdin, lambda text: print(text, flush=True))
+    follow.follow(
+        task,
+        sys.stdin,
+        say=lambda text: print(text, flush=True),
+        connected=lambda: print(place.CONNECTED, flush=True),
+    )

@@ -47,15 +47,16 @@ class Task(NamedTuple):
     run_key: str
 
 
-def follow(task: Task, lines: Iterable[str], say: Say) -> None:
+def follow(task: Task, lines: Iterable[str], say: Say, connected: Callable[[], None] = lambda: None) -> None:
     """Deliver what `lines` tell until they end.
 
     Args:
         say: called at most once, with what is wrong and what to do.
+        connected: called once the store has answered.
     """
     messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
-    tracker = _Tracker(task, say)
+    tracker = _Tracker(task, say, connected)
     while True:
         tracker.attempt()
         last = _collect(messages, tracker.rows)
@@ -98,8 +99,9 @@ class _Tracker:
         process sends the same run, or it is complete already.
     """
 
-    def __init__(self, task: Task, say: Say) -> None:
+    def __init__(self, task: Task, say: Say, connected: Callable[[], None]) -> None:
         self.task = task
+        self._connected = connected
         self.rows = [Row("learning_rate", task.learning_rate, 0)]
         self.sent = 0
         self.run: Any = None
@@ -157,6 +159,8 @@ class _Tracker:
     def _open(self) -> Store:
         if self._store is None:
             self._store = open_store(self.task.params.data.dataset, retries=0, timeout=_TIMEOUT)
+            with contextlib.suppress(OSError):  # the training may be gone
+                self._connected()
         return self._store
 
     def _send(self) -> None:

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 from pipeline.storage import files
 
 NAME = "learning-rate-study"
+CONNECTED = "connected"
+"""What the process beside a training prints once the store has answered."""
 
 
 def tracking_uri() -> str:

@@ -83,6 +83,18 @@ def test_two_processes_train_at_once(project: Path, server: stack.Server) -> Non
     check_complete(open_store("digits"))
 
 
+def test_a_training_does_not_wait_for_the_server_and_its_run_is_complete_all_the_same(project: Path) -> None:
+    fixtures.write_run(project, 0.01, 0)
+    output, errors = start("finish", 0, PAUSE="1").communicate(timeout=180)
+    assert float(output) < fixtures.EPOCHS + 2.0  # the pauses, a second, and what starting a process takes
+    assert "warning" not in errors
+    store = open_store("digits")
+    assert wait_for_status(store, fixtures.key(0.01, 0), "FINISHED") == "FINISHED"
+    run = shown(store)[fixtures.key(0.01, 0)]
+    assert [step for step, _ in run["metrics"]["loss"]] == [1, 2, 3]
+    assert run["models"]
+
+
 def test_eight_processes_start_at_once_on_an_experiment_that_does_not_exist(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
