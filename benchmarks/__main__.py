@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks import contenders
+from benchmarks import contenders, measured
 from pipeline import backend, environment, params, running
 from pipeline.commands import tools
 from pipeline.storage import files
@@ -99,6 +97,7 @@ def epoch(train: Images, validation: Images, rounds: int) -> list[Row]:
 
 def process() -> list[Row]:
     """Two train stages that differ in their epochs alone: the slope is an epoch, the rest is outside."""
+    command = ("pipeline", "train", "--learning_rate", "0.001", "--seed", "0", "data/scaled", "runs")
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "study"
         copy.mkdir()
@@ -108,9 +107,9 @@ def process() -> list[Row]:
         points = []
         for epochs in (2, 8, 2, 8):
             files.write_text(copy / "params.yaml", text.replace("epochs: 20", f"epochs: {epochs}"))
-            points.append((epochs, *stage(copy)))
-    few, many = ([point for point in points if point[0] == count] for count in (2, 8))
-    seconds = [statistics.median(point[1] for point in group) for group in (few, many)]
+            points.append((epochs, measured.measure(copy, *command)))
+    few, many = ([cost for count, cost in points if count == wanted] for wanted in (2, 8))
+    seconds = [statistics.median(cost.seconds for cost in group) for group in (few, many)]
     an_epoch = (seconds[1] - seconds[0]) / 6
     return [
         {
@@ -118,26 +117,8 @@ def process() -> list[Row]:
             "median": f"{seconds[0] - 2 * an_epoch:.1f} s",
         },
         {"what": "inside, an epoch", "median": f"{an_epoch:.2f} s"},
-        {"what": "peak memory of the process", "median": f"{max(point[2] for point in points):.0f} MB"},
+        {"what": "peak memory of the process", "median": f"{max(cost.peak for _, cost in points):.0f} MB"},
     ]
-
-
-def stage(folder: Path) -> tuple[float, float]:
-    """Run one train stage; return its seconds and its peak memory in MB."""
-    command = [sys.executable, "-m", "pipeline", "train", "--learning_rate", "0.001", "--seed", "0"]
-    start = time.perf_counter()
-    child = subprocess.Popen(
-        [*command, "data/scaled", "runs"],
-        cwd=folder,
-        env=tools.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None),
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise RuntimeError(f"the train stage left with {child.returncode}")
-    unit = 1e6 if platform.system() == "Darwin" else 1e3
-    return time.perf_counter() - start, usage.ru_maxrss / unit
 
 
 def growth(train: Images, validation: Images) -> list[Row]:
