@@ -35,6 +35,7 @@ SPELLINGS = {
     "BSD License": "BSD-3-Clause",
     "GPLv2 with linking exception": "GPL-2.0-only WITH GCC-exception-2.0",
     "GPLv2 | EPLv1": "GPL-2.0-only OR EPL-1.0",
+    "LGPL with exceptions": "LGPL-3.0-or-later",  # the exceptions only add to what is allowed
     "MIT License": "MIT",
     "MIT license": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
