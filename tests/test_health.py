@@ -210,6 +210,7 @@ def test_roughness_and_rising_share_by_hand() -> None:
     found = health.examine(curve(loss, loss), THRESHOLDS)
     assert found.roughness == pytest.approx(1 / 4)  # one doubling up, four halvings down
     assert found.rising_share == pytest.approx(1 / 4)
+    assert OSCILLATING in found.labels  # a quarter is enough
 
 
 def test_a_smooth_fall_has_no_roughness_and_a_constant_loss_neither() -> None:
