@@ -198,7 +198,7 @@ COSTS: dict[str, float] = {
     "seconds of a run's epochs": 10.0,
     "seconds outside of them, warm worker": 0.2,
     "seconds to start a worker (TensorFlow, tracing)": 8.0,
-    "seconds of the driver for a run (DVC's books)": 0.04,
+    "seconds of the driver for a run (DVC's books)": 0.063,
     "MB of a run's outputs": 3.2,
     "MB of the data": 57.0,
     "MB a second into a node": 1000.0,
