@@ -7,6 +7,7 @@ from pipeline import params
 from pipeline.commands import tools
 from pipeline.commands.demo import demo
 from pipeline.commands.publish import publish
+from pipeline.datasets.facts import DATASETS
 from pipeline.errors import DownloadError, ToolError
 from pipeline.verification import record
 
@@ -20,9 +21,9 @@ def repro() -> int:
     Raises:
         ToolError: another stage failed; its own message stands above.
     """
-    params.load()  # a mistake there is said at once
+    study = params.load()  # a mistake there is said at once
     if tools.dvc("repro") != 0:
-        if Path("data/raw").exists():
+        if all((Path("data/raw") / one.name).exists() for one in DATASETS[study.data.dataset].files):
             raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")
         print("\nThe data set could not be had (see above), so the demo runs instead.\n", file=sys.stderr)
         demo()

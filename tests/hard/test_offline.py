@@ -1,11 +1,17 @@
-"""What `tools.offline` promises; `.ci/run` runs `make test` and `make demo` by it."""
+"""Without a network: what `tools.offline` promises (`.ci/run` runs tests and demo by it), and what a newcomer
+sees; beside it, what the same command does where there is data.
+"""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from pipeline.params import reading
+from tests.conftest import ROOT, run_pipeline
+from tests.hard.conftest import PATIENCE
 
 pytestmark = pytest.mark.hard
 OFFLINE = [sys.executable, "-m", "tools.offline"]
@@ -26,3 +32,31 @@ def test_there_is_no_network_but_loopback() -> None:
     )
     done = offline(sys.executable, "-c", program)
     assert "Network is unreachable" in done.stderr
+
+
+def test_a_newcomer_without_a_network_sees_the_demo_and_is_told_so(project: Path) -> None:
+    reading.override(project / "params.yaml", {"data.dataset": "mnist", "data.mirrors": ["../nothing/here"]})
+
+    done = run_pipeline(project, "repro", timeout=PATIENCE)
+
+    assert done.returncode == 75, done.stdout + done.stderr
+    assert "The study was NOT run: no source delivered MNIST." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((project / "data/raw").glob("*"))
+    assert not (project / "runs").exists()
+    demo = project / ".scratch/demo"
+    assert "data set digits" in (demo / "report/summary.md").read_text(encoding="utf-8")
+    assert (demo / "mlflow.db").exists()
+
+
+def test_one_command_runs_the_study_publishes_it_and_says_where_to_look(project: Path) -> None:
+    done = run_pipeline(project, "repro", timeout=PATIENCE)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report/index.html" in done.stdout
+    assert "0 not published" in done.stdout
+    recorded = json.loads((project / "environment.json").read_text(encoding="utf-8"))
+    assert "runs/lr-0.01/seed-0" in recorded["outputs"]
+    again = run_pipeline(project, "repro", timeout=PATIENCE)
+    assert "Data and pipelines are up to date." in again.stdout + again.stderr
+    assert "publish: 0 changed" in again.stdout
