@@ -7,11 +7,15 @@ from pydantic import ValidationError
 from ruamel.yaml.error import MarkedYAMLError
 
 EXPECTED = {
+    "bool_parsing": "true or false",
     "bool_type": "true or false",
     "finite_number": "a finite number",
+    "float_parsing": "a decimal number",
     "float_type": "a decimal number",
     "greater_than": "a number above {gt}",
     "greater_than_equal": "a number of at least {ge}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
     "int_type": "a whole number",
     "less_than": "a number below {lt}",
     "less_than_equal": "a number of at most {le}",
