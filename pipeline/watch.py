@@ -39,6 +39,8 @@ class Watcher:
         self._process = process
         self._last_line = ""
         self._warned = self._connected = False
+        # Its own way to stderr: while TensorFlow is imported, what is written there is held back.
+        self._stderr = os.dup(2)
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
         self._listener.start()
 
@@ -112,7 +114,7 @@ class Watcher:
     def _print(self, line: str) -> None:
         if not self._warned:
             self._warned = True
-            print(f"\n{line}", file=sys.stderr, flush=True)
+            os.write(self._stderr, f"\n{line}\n".encode())
 
 
 @contextlib.contextmanager
