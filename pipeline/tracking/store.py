@@ -8,6 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -91,6 +92,8 @@ def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()  # says at once where nobody can write; the lock would wait for its turn instead
         with FileLock(path, timeout=60):
+            if uri.startswith("sqlite:///"):
+                _create_database(mlflow, place.database(uri))
             return _connect(mlflow, uri, dataset)
 
 
@@ -145,6 +148,19 @@ def summary(error: BaseException) -> str:
     """The first line of an error's text, cut to a length that one can read."""
     lines = str(error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def _create_database(mlflow: Any, path: Path) -> None:
+    """Make the tables beside and rename: MLflow cannot go on with tables that a full disk left half-made."""
+    if path.exists():
+        return
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        mlflow.MlflowClient(f"sqlite:///{new}", f"sqlite:///{new}").search_experiments(max_results=1)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _connect(mlflow: Any, uri: str, dataset: str) -> Store:
