@@ -8,8 +8,8 @@ from pipeline.backend import keras, tf
 class Adam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
     """Adam (Kingma and Ba 2015) with Keras' state and Keras' formula.
 
-    Keras writes the update as operations on whole arrays, each of which passes through memory; they take a
-    tenth of an epoch. TensorFlow's own operation computes the same in a single pass.
+    Keras writes the update as a dozen operations on whole arrays, each of which passes through memory.
+    TensorFlow's own operation computes the same in a single pass.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

@@ -51,12 +51,9 @@ def _words(process: psutil.Process) -> list[str]:
 
 def strike(folder: Path, name: str, chance: random.Random, lasts: float) -> str | None:
     """Start a stage and kill it somewhere in its time; None if it was over before."""
-    process = start(folder, *STAGES[name])
-    time.sleep(chance.uniform(0.1, lasts))
-    if process.poll() is not None:
-        process.communicate()
-        return None
-    return kill_all(process)
+    with start(folder, *STAGES[name]) as process:
+        time.sleep(chance.uniform(0.1, lasts))
+        return kill_all(process) if process.poll() is None else None
 
 
 def mend(folder: Path) -> None:
