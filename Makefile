@@ -25,7 +25,7 @@ test-services: .venv/.dev ## tests that need PostgreSQL and Chromium; each says 
 	@pytest -m services
 
 test-hard: .venv/.dev ## faults and hostile input, about 15 minutes
-	@pytest -m hard
+	@pytest -m hard --numprocesses auto --dist loadfile
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
 	@coverage erase && pytest --numprocesses auto --dist loadfile --cov --cov-report term-missing:skip-covered

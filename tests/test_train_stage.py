@@ -86,6 +86,49 @@ def test_a_second_run_gives_the_same_bytes(copy: Path) -> None:
     assert files.sha256(copy / FOLDER) == before
 
 
+WORKER = """
+import json, sys
+from pathlib import Path
+from pipeline import identity, params
+from pipeline.commands.sweep import driving, worker
+from pipeline.errors import ToolError
+
+def attempt(rate, **others):
+    study = worker.Study(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
+    key = identity.digest({**inputs, "learning_rate": rate, "seed": 0})
+    return worker.train(study, content, worker.Run(0, rate, 0, key), posted.append)
+
+settings = params.load()
+inputs, content, posted = identity.inputs(settings), driving.read(Path("data/scaled")), []
+refused = []
+for wrong in ({"files": {**inputs["files"], "pipeline/training.py": "0" * 64}}, {"packages": ["keras==1.0"]}):
+    try:
+        attempt(0.01, **wrong)
+    except ToolError as error:
+        refused.append(str(error))
+attempt(0.001)
+for name, data in attempt(0.01).files.items():
+    (Path(sys.argv[1]) / name).write_bytes(data)
+print(json.dumps({"refused": refused, "posted": posted}))
+"""
+
+
+def test_a_sweep_s_worker_gives_the_stage_s_bytes_after_other_work_and_refuses_other_code(
+    copy: Path, study: Path, tmp_path: Path
+) -> None:
+    written = tmp_path / "written"
+    written.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(written)], cwd=copy, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert files.sha256(written) == files.sha256(study / FOLDER)
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert "expected the driver's code, got another version" in said["refused"][0]
+    assert "expected keras==1.0, got keras 3" in said["refused"][1]
+    assert [sorted(message) for message in said["posted"]].count(["run", "started"]) == 2
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A longer run that nothing interrupted."""

@@ -45,6 +45,17 @@ def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(trainer: Trainer)
     np.testing.assert_allclose(rows[:, :4], history, rtol=2e-4)
 
 
+def test_the_graph_computes_what_its_python_says(trainer: Trainer) -> None:
+    """AutoGraph rewrites the loop; run operation by operation, as written, it comes to the same."""
+    rows = run(trainer, 2)
+    backend.tf.config.run_functions_eagerly(True)
+    try:
+        as_written = run(trainer, 2)
+    finally:
+        backend.tf.config.run_functions_eagerly(False)
+    np.testing.assert_allclose(as_written, rows, rtol=1e-4)
+
+
 def test_the_same_run_gives_the_same_bits_also_after_another_run(trainer: Trainer) -> None:
     first, weights = run(trainer, 2), trainer.model().get_weights()
     list(trainer.train(0.1, 99, 2))

@@ -47,12 +47,20 @@ class Task(NamedTuple):
     run_key: str
 
 
-def follow(task: Task, lines: Iterable[str], say: Say, connected: Callable[[], None] = lambda: None) -> None:
+def follow(
+    task: Task,
+    lines: Iterable[str],
+    say: Say,
+    connected: Callable[[], None] = lambda: None,
+    *,
+    awaited: bool = True,
+) -> None:
     """Deliver what `lines` tell until they end.
 
     Args:
         say: called at most once, with what is wrong and what to do.
         connected: called once the store has answered.
+        awaited: whether somebody waits for the last delivery, so that it is to be prepared meanwhile.
     """
     messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
@@ -62,7 +70,8 @@ def follow(task: Task, lines: Iterable[str], say: Say, connected: Callable[[], N
         last = _collect(messages, tracker.rows)
         if last is not None:
             break
-        tracker.prepare()
+        if awaited:
+            tracker.prepare()
     if "finished" in last:
         tracker.complete(Path(last["finished"]))
     else:

@@ -83,6 +83,7 @@ class Telling:
                 follow.Task(self._params, rate, seed, key),
                 ending.lines(messages),
                 lambda text: self._report(key, text),
+                awaited=False,
             )
         finally:
             ending.close()
