@@ -21,14 +21,15 @@ repro: .venv/.runtime ## the whole study on a fresh machine: environment, `dvc r
 test: .venv/.dev ## lint, types, and all tests that need no service
 	@ruff check . && ruff format --check . && mypy && pytest --numprocesses auto --dist loadfile
 
-test-services: .venv/.dev ## tests that need PostgreSQL and Chromium; each says what it misses
+test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
 	@pytest -m services
 
 test-hard: .venv/.dev ## faults and hostile input, about 15 minutes
 	@pytest -m hard --numprocesses auto --dist loadfile
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
-	@coverage erase && pytest --numprocesses auto --dist loadfile --cov --cov-report term-missing:skip-covered
+	@coverage erase && pytest -m 'not services' --ignore tests/hard --numprocesses auto --dist loadfile \
+		--cov --cov-report term-missing:skip-covered
 
 mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
 	@rm -rf mutants && mutmut run && mutmut results --all true | python -m tools.mutation_score

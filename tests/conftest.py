@@ -22,6 +22,12 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: a test often waits for a process that does not fill one."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def _environment_of_its_own() -> Iterator[None]:
     """What a test or a library sets (MLflow keeps its store's address there) ends with the test.

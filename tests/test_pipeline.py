@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.commands import tools
 from pipeline.params import reading
 from tests.conftest import make_project, run_dvc
 
@@ -91,3 +92,17 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     assert "tensorflow==" in text
     project.write_text(text.replace("tensorflow==", "tensorflow==0."))
     assert {"train@0.01-0", "train@0.001-0"} <= set(would_run(copy))
+
+
+def test_a_note_that_a_killed_dvc_left_half_written_is_removed(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = copy / ".dvc/tmp/rwlock"
+    note.write_text('{"write": {}, "read": {}}')
+    tools.mend_rwlock(copy)
+    assert note.exists()
+    note.write_text('{"write": {"data/raw": {"pid": 1, ')
+    assert "JSON structure is corrupted" in run_dvc(copy, "repro").stderr  # if not, DVC mends it itself now
+    tools.mend_rwlock(copy)
+    assert "which a killed DVC left half-written" in capsys.readouterr().err
+    assert run_dvc(copy, "repro").returncode == 0

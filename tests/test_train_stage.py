@@ -79,13 +79,6 @@ def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(study: Pat
     assert np.array_equal(model.predict(images, verbose=0).argmax(axis=1), stored)
 
 
-def test_a_second_run_gives_the_same_bytes(copy: Path) -> None:
-    before = files.sha256(copy / FOLDER)
-    shutil.rmtree(copy / FOLDER)
-    assert run_pipeline(copy, *RUN).returncode == 0
-    assert files.sha256(copy / FOLDER) == before
-
-
 WORKER = """
 import json, sys
 from pathlib import Path
@@ -106,27 +99,33 @@ for wrong in ({"files": {**inputs["files"], "pipeline/training.py": "0" * 64}}, 
         attempt(0.01, **wrong)
     except ToolError as error:
         refused.append(str(error))
-attempt(0.001)
-for name, data in attempt(0.01).files.items():
-    (Path(sys.argv[1]) / name).write_bytes(data)
+for rate, place in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
+    for name, data in attempt(rate).files.items():
+        (Path(place) / name).write_bytes(data)
 print(json.dumps({"refused": refused, "posted": posted}))
 """
 
 
-def test_a_sweep_s_worker_gives_the_stage_s_bytes_after_other_work_and_refuses_other_code(
+def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_other_code(
     copy: Path, study: Path, tmp_path: Path
 ) -> None:
-    written = tmp_path / "written"
-    written.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(written)], cwd=copy, capture_output=True, text=True, check=False
-    )
+    diverged, same = runs.folder(tmp_path, 1e30, 0), runs.folder(tmp_path, 0.01, 0)
+    for folder in (diverged, same):
+        folder.mkdir(parents=True)
+    command = [sys.executable, "-c", WORKER, str(diverged), str(same)]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert files.sha256(written) == files.sha256(study / FOLDER)
+    assert files.sha256(same) == files.sha256(study / FOLDER)
     said = json.loads(done.stdout.splitlines()[-1])
     assert "expected the driver's code, got another version" in said["refused"][0]
     assert "expected keras==1.0, got keras 3" in said["refused"][1]
     assert [sorted(message) for message in said["posted"]].count(["run", "started"]) == 2
+    # A rate that diverges is a result, too.
+    run = runs.read(tmp_path, 1e30, 0)
+    assert run.metrics["diverged_epoch"] == len(run.history) < 3
+    assert run.metrics["test"] == {"loss": None, "accuracy": None}
+    assert set(run.predictions) == {255}
+    json.loads((diverged / "metrics.json").read_text(), parse_constant=pytest.fail)
 
 
 @pytest.fixture(scope="module")
@@ -139,17 +138,17 @@ def uninterrupted(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return place
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT], ids=lambda end: end.name)
-def test_a_stopped_run_leaves_a_checkpoint_and_goes_on_to_the_same_bytes(
-    copy: Path, uninterrupted: Path, end: signal.Signals
+def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
+    copy: Path, uninterrupted: Path
 ) -> None:
     lengthen(copy, LONG)
-    with start(copy) as process:
-        wait_for_epochs(process)
-        process.send_signal(end)
-        process.communicate(timeout=60)
-    assert process.returncode == 128 + end
-    assert len(list((copy / ".scratch/checkpoints").glob("*.npz"))) == 1
+    for end in (signal.SIGTERM, signal.SIGINT):
+        with start(copy) as process:
+            wait_for_epochs(process)
+            process.send_signal(end)
+            process.communicate(timeout=60)
+        assert process.returncode == 128 + end
+        assert len(list((copy / ".scratch/checkpoints").glob("*.npz"))) == 1
     again = run_pipeline(copy, *RUN)
     assert again.returncode == 0, again.stderr
     assert files.sha256(copy / FOLDER) == files.sha256(uninterrupted / FOLDER)
@@ -172,18 +171,6 @@ def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
     while not list((copy / ".scratch/checkpoints").glob("*.npz")):  # the last thing that the run does
         assert time.monotonic() < deadline, "the training goes on without its parent"
         time.sleep(0.2)
-
-
-def test_a_diverging_rate_is_a_result(copy: Path) -> None:
-    text = (copy / "params.yaml").read_text()
-    (copy / "params.yaml").write_text(text.replace("- 0.001", "- 1.0e+30"))
-    done = run_pipeline(copy, "train", "--learning_rate", "1e+30", "--seed", "0", "data/scaled", "runs")
-    assert done.returncode == 0, done.stderr
-    run = runs.read(copy / "runs", 1e30, 0)
-    assert run.metrics["diverged_epoch"] == len(run.history) < 3
-    assert run.metrics["test"] == {"loss": None, "accuracy": None}
-    assert set(run.predictions) == {255}
-    json.loads((runs.folder(copy / "runs", 1e30, 0) / "metrics.json").read_text(), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize(

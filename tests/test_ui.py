@@ -28,6 +28,7 @@ def fetch(address: str, body: object = None) -> bytes:
         return bytes(answer.read())
 
 
+@pytest.mark.services
 def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Path) -> None:  # noqa: F811
     fixtures.write_study(study)
     with socket.socket() as taken:

@@ -1,6 +1,7 @@
 """Sweeps in bad circumstances: killed drivers, workers and nodes, Ctrl-C, failing runs, MLflow servers."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -24,12 +25,13 @@ from tests.hard.conftest import forget, outputs, says, start
 pytestmark = pytest.mark.hard
 
 LONG = 1800  # seconds: two cores may be shared with all kinds of things
-STUDY = {"train.learning_rates": [0.01, 0.001, 0.0001], "train.seeds": [0, 1], "train.epochs": 60}
+RUNS = 4
+STUDY = {"train.learning_rates": [0.01, 0.001], "train.seeds": [0, 1], "train.epochs": 60}
 
 
 @pytest.fixture(scope="module")
 def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six runs as `dvc repro` trains them."""
+    """The runs as `dvc repro` trains them."""
     place = tmp_path_factory.mktemp("trained") / "study"
     shutil.copytree(finished, place, symlinks=True)
     forget(place)
@@ -83,14 +85,14 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_sweep_does_the_rest(untrained: P
     assert "Finished runs are recorded, the others keep their checkpoints" in said
     assert "Traceback" not in said
     done = len(list(untrained.glob("runs/*/*/metrics.json")))
-    assert 0 < done < 6
+    assert 0 < done < RUNS
     assert (untrained / "dvc.lock").read_text().count("train@") == done
     again = run_pipeline(untrained, "sweep", timeout=LONG)
     assert again.returncode == 0, again.stderr
-    assert f"sweep: {done} runs up to date, 0 in DVC's run cache, {6 - done} to train" in again.stderr
+    assert f"sweep: {done} runs up to date, 0 in DVC's run cache, {RUNS - done} to train" in again.stderr
     before = (untrained / "dvc.lock").read_text()
-    for stage in ("train@0.01-0", "train@0.01-1", "train@0.001-0"):  # one of them was interrupted
-        assert run_dvc(untrained, "repro", "-f", "-s", stage, timeout=LONG).returncode == 0
+    interrupted = ("train@0.01-0", "train@0.01-1", "train@0.001-0", "train@0.001-1")[done]
+    assert run_dvc(untrained, "repro", "-f", "-s", interrupted, timeout=LONG).returncode == 0
     assert (untrained / "dvc.lock").read_text() == before
 
 
@@ -109,11 +111,11 @@ def test_a_run_that_fails_does_not_stop_the_others(untrained: Path) -> None:
     assert done.returncode == 1
     assert "sweep: 1 runs failed; the others are done and recorded." in done.stderr
     assert "learning rate 0.001, seed 1: ValueError: no more memory on this planet" in done.stderr
-    assert len(list(untrained.glob("runs/*/*/metrics.json"))) == 5
+    assert len(list(untrained.glob("runs/*/*/metrics.json"))) == RUNS - 1
     assert not (untrained / "report/verdict.json").exists()
     again = run_pipeline(untrained, "sweep", timeout=LONG)
     assert again.returncode == 0, again.stderr
-    assert "5 runs up to date, 0 in DVC's run cache, 1 to train" in again.stderr
+    assert f"{RUNS - 1} runs up to date, 0 in DVC's run cache, 1 to train" in again.stderr
     assert "up to date" in run_dvc(untrained, "status", timeout=LONG).stdout
 
 
@@ -123,7 +125,7 @@ def test_outputs_that_cannot_be_written_fail_their_run_alone(untrained: Path) ->
     done = run_pipeline(untrained, "sweep", timeout=LONG)
     assert done.returncode == 1
     assert done.stderr.count("it could not be written") == 2
-    assert len(list(untrained.glob("runs/*/*/metrics.json"))) == 4
+    assert len(list(untrained.glob("runs/*/*/metrics.json"))) == RUNS - 2
 
 
 def test_a_killed_worker_s_run_is_trained_again(untrained: Path, trained: Path) -> None:
@@ -193,8 +195,11 @@ def test_a_sweep_beside_dvc_repro_says_so_and_breaks_nothing(untrained: Path) ->
 
 
 def busy(place: Path) -> bool:
-    lock = place / ".dvc/tmp/rwlock"
-    return lock.exists() and "seed-0" in lock.read_text().partition('"read"')[0]
+    """Whether DVC notes that somebody writes a run."""
+    with contextlib.suppress(FileNotFoundError, ValueError):  # DVC may be writing it just now
+        writers = json.loads((place / ".dvc/tmp/rwlock").read_text()).get("write", {})
+        return any("seed-0" in path for path in writers)
+    return False
 
 
 # ---- a cluster of several nodes, each with its own Ray processes
@@ -249,12 +254,12 @@ def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
     cluster.stdin.flush()
     said, _ = process.communicate(timeout=LONG)
     assert process.returncode == 0, said
-    assert "6/6 runs done, 0 running, 0 failed" in said
+    assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in said
     assert cluster.stdout.readline() == "replaced\n"
     assert_same(untrained, trained)
     with sqlite3.connect(untrained / "mlflow.db") as store:
         finished = store.execute("SELECT name FROM runs WHERE status = 'FINISHED'").fetchall()
-    assert len(finished) == len(set(finished)) == 6
+    assert len(finished) == len(set(finished)) == RUNS
 
 
 # ---- MLflow servers
@@ -296,8 +301,8 @@ def test_workers_tell_a_server_themselves(untrained: Path, trained: Path, server
     with sqlite3.connect(database) as store:
         runs = store.execute("SELECT status FROM runs").fetchall()
         steps = store.execute("SELECT COUNT(*) FROM metrics WHERE key = 'val_loss'").fetchone()
-    assert runs == [("FINISHED",)] * 6
-    assert steps == (6 * 60,)
+    assert runs == [("FINISHED",)] * RUNS
+    assert steps == (RUNS * 60,)
     assert not (untrained / "mlflow.db").exists()
 
 

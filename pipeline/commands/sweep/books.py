@@ -26,6 +26,7 @@ from dvc.rwlock import rwlock
 from dvc.stage.cache import RunCacheNotFoundError
 
 from pipeline import __main__ as program
+from pipeline.commands import tools
 from pipeline.errors import ToolError
 
 _STAGE = "train"
@@ -62,6 +63,7 @@ class Books:
     """The books of the repository at `root`. Waits while another DVC process holds the repository's lock."""
 
     def __init__(self, root: Path = Path()) -> None:
+        tools.mend_rwlock(root)
         with _explained():
             self._repo = Repo(str(root.resolve()), _wait_for_lock=True)
             with self._repo.lock:  # not `lock_repo`: it forgets all that DVC has read, each time
