@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.commands.sweep import driving, engine
+from pipeline.commands.sweep import cluster, driving
 from pipeline.commands.sweep.books import Books
 from pipeline.commands.sweep.display import Display
 from pipeline.errors import DataError, ToolError
@@ -279,9 +279,9 @@ def test_the_line_tells_done_running_failed_left_and_best(capsys: pytest.Capture
 
 
 def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ToolError, match=r"expected Ray .* `make sweep` installs it"):
-        engine.require()
+        cluster.require()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 command   the order of things: what is stale, train it, record it, the rest
 books     DVC: what is stale, what its run cache can restore, how a finished run is recorded
-engine    Ray: the cluster, the tasks, what they report; the only importer of Ray
+cluster   Ray's cluster: started here or joined; the only importer of Ray
+engine    the runs as Ray's tasks, and what they report
 worker    what happens inside a task; knows no Ray
 telling   MLflow while the runs go on
 display   the one line that a person sees

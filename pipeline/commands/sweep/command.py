@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from pipeline import interruption, params
 from pipeline.commands import tools
-from pipeline.commands.sweep import driving, engine
+from pipeline.commands.sweep import cluster, driving
 from pipeline.commands.sweep.books import Books, Plan
 from pipeline.commands.sweep.driving import SCRATCH, Failed
 from pipeline.commands.sweep.engine import Options
@@ -30,7 +30,7 @@ def sweep(options: Options, *, dry_run: bool = False) -> int:
         Interrupted: a signal came; what is done is recorded, and the same command does the rest.
     """
     study = params.load()
-    engine.require()
+    cluster.require()
     os.environ.update(tools.environment())
     with Books() as books:
         if dry_run:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pipeline import identity
-from pipeline.commands.sweep import engine
+from pipeline.commands.sweep import cluster
 from pipeline.commands.sweep.books import Books, Entry
 from pipeline.commands.sweep.display import Display
 from pipeline.commands.sweep.engine import Engine, Failure, Options, Stopped
@@ -57,7 +57,7 @@ def train(
     failures: list[Failed] = []
     telling = None if server else Teller()  # first: it imports MLflow while Ray starts
     try:
-        with engine.connected(options, size) as ray, Display(len(runs), study.train.epochs) as display:
+        with cluster.connected(options.address, size) as ray, Display(len(runs), study.train.epochs) as display:
             chosen = _sized(ray, study, options)
             print(_announced(ray, chosen), file=sys.stderr)
             follower = _Follower(runs, telling, display)

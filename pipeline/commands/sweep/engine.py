@@ -1,40 +1,22 @@
-"""Ray: a cluster of this machine's cores or one that is there already, and the runs as its tasks.
+"""The runs as tasks of a Ray cluster (`cluster` starts or joins it).
 
 Ray places the tasks, hands them their data (once to each node, through its object store), retries those whose
 worker or node died on another, and keeps processes alive between tasks. A task is a run.
 """
 
-# ruff: noqa: TID251 - the only importer of Ray
-
 import contextlib
-import importlib.util
-import os
-import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
-
-from filelock import FileLock, Timeout
 
 from pipeline.commands.sweep import worker
 from pipeline.commands.sweep.worker import Arrays, Finished, Run, Study
-from pipeline.errors import ToolError
 
 RETRIES = 10
 """How often a run starts again whose worker or node died; a run that fails by itself does not."""
 
 _POLL = 0.5  # seconds between two looks at what the workers report
 _GRACE = 30.0  # seconds that interrupted runs have to save their checkpoints
-
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a run without a share of a GPU sees none
-    "RAY_worker_niceness": "0",  # as `dvc repro` trains; Ray's own choice is 15
-}
-
 
 class Options(NamedTuple):
     """Attributes:
@@ -68,19 +50,8 @@ Event = tuple[Run, Outcome] | Message
 Ask = Callable[[], bool]
 
 
-def require() -> None:
-    """Raises:
-    ToolError: Ray is not installed.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise ToolError(
-            "expected Ray to be installed, found none. `make sweep` installs it; by hand: "
-            "`pip install --require-hashes -r requirements-ray.lock`. `dvc repro` needs no Ray."
-        )
-
-
 class Engine:
-    """A connection to a Ray cluster. Use `connected`."""
+    """A connection to a Ray cluster; `cluster.connected` makes it."""
 
     def __init__(self, ray: Any, dashboard: str, local: bool) -> None:
         self._ray, self.dashboard, self.local = ray, dashboard, local
@@ -162,64 +133,6 @@ class Engine:
         return Stopped() if finished is None else finished
 
 
-@contextlib.contextmanager
-def connected(options: Options, data_bytes: int) -> Iterator[Engine]:
-    """Start a cluster on this machine, or join the one at `options.address`; leave it in the end.
-
-    A cluster of one's own listens on 127.0.0.1 alone and wants a token that only its processes know.
-
-    Args:
-        data_bytes: what the object store must hold at least.
-
-    Raises:
-        ToolError: there is no cluster at the address, or this machine cannot start one.
-    """
-    local = options.address is None
-    os.environ.update(_SETTINGS)  # Ray reads its variables when it is imported
-    if local:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for 127.0.0.1, on Linux too
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    import ray
-
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    with contextlib.ExitStack() as stack:
-        if local:
-            place = stack.enter_context(_short_folder())
-            settings = quiet | {
-                "num_cpus": _cores(),
-                "include_dashboard": False,
-                "object_store_memory": max(200_000_000, 3 * data_bytes),
-                "_temp_dir": str(place),
-            }
-        else:
-            package = Path(worker.__file__).parents[2]
-            environment = {"py_modules": [str(package)], "env_vars": _SETTINGS}
-            settings = quiet | {"address": options.address, "runtime_env": environment}
-        try:
-            context = _joined(ray, settings, attempts=3 if local else 1)
-        except Exception as error:
-            where = options.address or "this machine"
-            raise ToolError(
-                f"Ray on {where}: expected a cluster, got: {error}. Check --address, and that every machine "
-                "has the packages of requirements-ray.lock; without --address the sweep uses this machine."
-            ) from error
-        stack.callback(ray.shutdown)
-        yield Engine(ray, getattr(context, "dashboard_url", "") or "", local)
-
-
-def _joined(ray: Any, settings: Mapping[str, Any], attempts: int) -> Any:
-    """`ray.init`; it gives its own processes 30 s to start, which a busy machine may not manage."""
-    while True:
-        attempts -= 1
-        try:
-            return ray.init(**settings)
-        except Exception:
-            ray.shutdown()
-            if not attempts:
-                raise
-
-
 def _train(study: Study, arrays: Arrays, run: Run, board: Any) -> Finished | None:
     """The task; `board` is an actor's handle."""
     return worker.train(study, arrays, run, lambda message: board.post.remote(message) and None)
@@ -237,30 +150,3 @@ class _Board:
     def take(self) -> list[Message]:
         messages, self._messages = self._messages, []
         return messages
-
-
-def _cores() -> int:
-    """Those that this process may use; a container or `taskset` may leave fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _short_folder() -> Iterator[Path]:
-    """A folder for Ray's sockets, whose paths may have some 100 characters; macOS' own is too long.
-
-    Those of killed sweeps go first: nobody holds their lock any more.
-    """
-    parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= 20 else "/tmp")  # noqa: S108
-    for old in parent.glob("ray-sweep-*"):
-        with contextlib.suppress(OSError, Timeout), FileLock(old / "owner", timeout=0):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="ray-sweep-", dir=parent))
-    try:
-        with FileLock(folder / "owner"):
-            yield folder
-    finally:
-        for _ in range(10):  # Ray's processes may write their last lines meanwhile
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.2)
