@@ -57,7 +57,10 @@ def train(
     failures: list[Failed] = []
     telling = None if server else Teller()  # first: it imports MLflow while Ray starts
     try:
-        with cluster.connected(options.address, size) as ray, Display(len(runs), study.train.epochs) as display:
+        with (
+            cluster.connected(options.address, size) as ray,
+            Display(len(runs), study.train.epochs) as display,
+        ):
             chosen = _sized(ray, study, options)
             print(_announced(ray, chosen), file=sys.stderr)
             follower = _Follower(runs, telling, display)

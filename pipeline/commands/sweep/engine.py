@@ -18,6 +18,7 @@ RETRIES = 10
 _POLL = 0.5  # seconds between two looks at what the workers report
 _GRACE = 30.0  # seconds that interrupted runs have to save their checkpoints
 
+
 class Options(NamedTuple):
     """Attributes:
 
