@@ -9,7 +9,7 @@ from pipeline import environment
 from pipeline.commands import tools
 from pipeline.errors import ParamsError
 from pipeline.storage import files, runs
-from pipeline.verification import copy, hashes, locks, originals, record, staleness, tolerance
+from pipeline.verification import copy, hashes, locks, originals, record, staleness, tolerance, working
 from pipeline.verification.copy import Copy
 from pipeline.verification.locks import Lock
 
@@ -70,12 +70,12 @@ class _Check:
         """What is wrong with the commit as it stands, without running anything."""
         problems = staleness.find(self._stages, self._status, self._lock)
         problems += locks.contradictions(self._lock)
-        problems += self._uncommitted()
+        problems += working.uncommitted(self._root, self._lock)
         return problems
 
     def reruns(self, count: int, *, everything: bool) -> list[str]:
         """Train again, and compare; runs whose outputs here contradict dvc.lock come first."""
-        problems, suspects = self._outputs()
+        problems, suspects = working.contradicting(self._root, self._lock, self._stages)
         known = [name for name in self._stages if name.startswith("train@")]
         drawn = known if everything else locks.choose(self._commit, known, count)
         chosen = [name for name in known if name in {*drawn, *suspects}]
@@ -102,50 +102,6 @@ class _Check:
                 "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
             )
         return said
-
-    def _uncommitted(self) -> list[str]:
-        """Changes in the working folder that a rerun of the commit would not see."""
-        names = tools.git("diff", "--name-only", "-z", "HEAD", folder=self._root).split("\0")[:-1]
-        problems = []
-        if "dvc.lock" in names:
-            lock = self._root / "dvc.lock"
-            here = locks.parse(lock.read_text(encoding="utf-8")) if lock.is_file() else {}
-            stages = locks.listed(locks.differences(self._lock, here)) or "its form alone"
-            problems.append(
-                f"dvc.lock here is not the committed one (different: {stages}). "
-                "If `dvc repro` wrote it, commit it; if not, `git checkout dvc.lock`."
-            )
-        used: dict[str, list[str]] = {}
-        for stage, entry in self._lock.items():
-            for name in names:
-                if name in entry.outs:
-                    problems.append(
-                        f"{name} here is not the committed one, which {stage} made: `git checkout {name}`."
-                    )
-                elif any(name == dep or name.startswith(f"{dep}/") for dep in entry.deps):
-                    used.setdefault(name, []).append(stage)
-        problems += [
-            f"{name} here is not what {locks.listed(stages)} ran with: `dvc repro`, or `git checkout {name}`."
-            for name, stages in used.items()
-        ]
-        outs = {path for entry in self._lock.values() for path in entry.outs}
-        if rest := sorted(set(names) - set(used) - outs - {"dvc.lock"}):
-            print(f"verify: not committed, so not looked at: {locks.listed(rest)}")
-        return problems
-
-    def _outputs(self) -> tuple[list[str], set[str]]:
-        """The outputs in the working folder that are not those of dvc.lock, and their stages."""
-        problems, suspects = [], set()
-        for stage in self._stages:
-            for path, md5 in self._lock[stage].outs.items():
-                there = self._root / path
-                if there.exists() and (got := hashes.md5(there)) != md5:
-                    suspects.add(stage)
-                    problems.append(
-                        f"{path} here is not what dvc.lock says: expected the MD5 {md5}, got {got}. "
-                        f"`dvc checkout {path}` brings the recorded one back, `dvc repro -f` makes it again."
-                    )
-        return problems, suspects
 
     def _compare(self, stage: str, before: Lock, after: Lock) -> Iterable[str]:
         for path, md5 in after[stage].outs.items():
