@@ -8,14 +8,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline import meanings, reasons, wording
+from pipeline import meanings, presentation, reasons, wording
 from pipeline.figures import gallery, svg
 from pipeline.grid import Advice
 from pipeline.params.report import ReportParams
@@ -24,9 +23,8 @@ from pipeline.reasons import Words
 from pipeline.speed import Reach, Winner
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.statistics import Discordance
-from pipeline.verdict import RateVerdict, Verdict
+from pipeline.verdict import Verdict
 
-TEMPLATES = Path(__file__).parent / "templates"
 _TAGS = {
     CHOSEN: "chosen",
     ALIKE: "alike",
@@ -84,44 +82,6 @@ def render(content: Content) -> str:
     return html.replace(" %", "\N{NO-BREAK SPACE}%")  # so that no line begins with a per cent sign
 
 
-def ranked(verdict: Verdict) -> list[RateVerdict]:
-    """Highest mean first, infeasible rates last."""
-    return sorted(
-        verdict.rates, key=lambda rate: (rate.standing == INFEASIBLE, -rate.mean, rate.learning_rate)
-    )
-
-
-def size(verdict: Verdict) -> str:
-    """The study in one line."""
-    return (
-        f"{wording.counted(len(verdict.rates), 'rate')} × {wording.counted(len(verdict.seeds), 'seed')} × "
-        f"{wording.counted(verdict.setting.epochs, 'epoch')}"
-    )
-
-
-def bounds(low: float, high: float) -> str:
-    """An interval of shares; parts outside of 0 and 1 are not shown."""
-    if math.isnan(low):
-        return "–"
-    return f"{wording.percent(max(low, 0.0)).removesuffix(' %')} to {wording.percent(min(high, 1.0))}"
-
-
-def labels(rate: RateVerdict) -> str:
-    """Health labels with the number of runs that have them: `stuck 3/3, oscillating 2/3`."""
-    return ", ".join(f"{label} {count}/{len(rate.values)}" for label, count in rate.labels.items())
-
-
-def reach_text(reach: Reach, epochs: int) -> str:
-    """`4 (3–5)`, `12 (2 of 3 runs)`, or that it was not reached."""
-    if not reach.reached:
-        return f"not in {epochs}"
-    if reach.reached < reach.runs:
-        return f"{reach.low:g} or more ({reach.reached} of {reach.runs} runs)"
-    if reach.low == reach.high:
-        return f"{reach.median:g}"
-    return f"{reach.median:g} ({reach.low:g}–{reach.high:g})"
-
-
 def _context(content: Content) -> dict[str, Any]:
     verdict = content.verdict
     held_out = verdict.setting.chosen_on
@@ -142,7 +102,7 @@ def _context(content: Content) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "dataset": verdict.setting.dataset,
-        "size": size(verdict),
+        "size": presentation.size(verdict),
         "headline": content.words.headline,
         "detail": content.words.detail,
         "warnings": content.words.warnings,
@@ -156,14 +116,14 @@ def _context(content: Content) -> dict[str, Any]:
         "spread": "Lines are medians over the seeds, bands go from the lowest seed to the highest."
         if len(verdict.seeds) > 1
         else "One line a rate.",
-        "rates": ranked(verdict),
+        "rates": presentation.ranked(verdict),
         "tags": _TAGS,
-        "bounds": bounds,
-        "labels": labels,
+        "bounds": presentation.bounds,
+        "labels": presentation.labels,
         "tested": [(rate, content.tested[rate]) for rate in sorted(content.tested)],
         "targets": content.params.accuracy_targets,
         "reach": [
-            (rate, [reach_text(one, verdict.setting.epochs) for one in content.reach[rate]])
+            (rate, [presentation.reach_text(one, verdict.setting.epochs) for one in content.reach[rate]])
             for rate in sorted(content.reach)
         ],
         "winners": [_winner(winner, verdict) for winner in content.winners],
@@ -176,7 +136,7 @@ def _context(content: Content) -> dict[str, Any]:
         "charts": charts,
         "light": Markup(_declare({name: colour.light for name, colour in colours.items()}, "#f3f6f9")),  # noqa: S704
         "dark": Markup(_declare({name: colour.dark for name, colour in colours.items()}, "#1e2530")),  # noqa: S704
-        "css": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+        "css": Markup((presentation.TEMPLATES / "page.css").read_text(encoding="utf-8")),  # noqa: S704
     }
 
 
@@ -200,7 +160,9 @@ def _key(verdict: Verdict) -> list[tuple[str, str, str]]:
         (
             reasons.criterion(verdict),
             wording.percent(chosen.mean),
-            f"{interval}{bounds(chosen.low, chosen.high)}" if interval else "one seed: no interval",
+            f"{interval}{presentation.bounds(chosen.low, chosen.high)}"
+            if interval
+            else "one seed: no interval",
         )
     ]
     if verdict.setting.chosen_on != "test":
@@ -240,7 +202,7 @@ def _declare(colours: Mapping[str, str], wash: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(presentation.TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline import page, reasons, wording
+from pipeline import presentation, reasons, wording
 from pipeline.grid import Advice
 from pipeline.reasons import Words
 from pipeline.verdict import Verdict
@@ -23,11 +23,11 @@ def render(verdict: Verdict, words: Words, advice: Advice) -> str:
             wording.rate(rate.learning_rate),
             verdict.shown(rate),
             wording.percent(rate.mean),
-            page.bounds(rate.low, rate.high),
+            presentation.bounds(rate.low, rate.high),
             wording.percent(rate.test_mean),
-            page.labels(rate),
+            presentation.labels(rate),
         )
-        for rate in page.ranked(verdict)
+        for rate in presentation.ranked(verdict)
     ]
     return (
         _environment()
@@ -41,7 +41,7 @@ def render(verdict: Verdict, words: Words, advice: Advice) -> str:
             lines=Markup(advice.lines),  # noqa: S704  (inside a code block nothing is escaped)
             criterion=reasons.criterion(verdict),
             rows=rows,
-            size=page.size(verdict),
+            size=presentation.size(verdict),
             dataset=verdict.setting.dataset,
         )
     )
@@ -129,7 +129,7 @@ def _rates(values: Sequence[float] | None) -> str:
 def _environment() -> Environment:
     # No HTML is made here, so autoescape would be the wrong escape; `finalize` escapes every value.
     return Environment(
-        loader=FileSystemLoader(page.TEMPLATES),
+        loader=FileSystemLoader(presentation.TEMPLATES),
         autoescape=False,  # noqa: S701
         finalize=lambda value: escape(value) if type(value) is str else value,
         trim_blocks=True,
