@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import stats
 
-from pipeline import comparison, grid, params, reasons, speed, statistics, verdict, wording
+from pipeline import comparison, grid, metrics, params, reasons, speed, statistics, verdict, wording
 from pipeline.params.report import ReportParams
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.storage.runs import CURVES, Run
@@ -299,7 +299,7 @@ def test_mcnemar_is_asked_nothing_where_nothing_is_chosen() -> None:
 def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     decided = decide(STUDY)
     tested = {0.0001: statistics.Discordance(30, 10, 0.00123456)}
-    found = verdict.as_metrics(decided, {"headline": "Use it."}, tested)
+    found = metrics.render(decided, {"headline": "Use it."}, tested)
     rates = found.pop("rates")
     assert found == {
         "dataset": "mnist",
@@ -344,10 +344,10 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
 
 def test_labels_of_more_than_a_word_are_keys_without_spaces_in_verdict_json() -> None:
     runs = table({0.01: [0.98, 0.981]}).assign(health="too short to judge")
-    found = verdict.as_metrics(verdict.decide(runs, PARAMS, SETTING), {}, {})
+    found = metrics.render(verdict.decide(runs, PARAMS, SETTING), {}, {})
 
     assert found["rates"]["lr-0.01"]["health"] == {"too_short_to_judge": 2}
-    single = verdict.as_metrics(decide({0.01: [0.98]}), {}, {})
+    single = metrics.render(decide({0.01: [0.98]}), {}, {})
     assert (single["indistinguishable"], single["seeds"]) == (None, 1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import comparison, grid, page, params, ramp_words, reasons, speed, summary, verdict
+from pipeline import comparison, grid, metrics, page, params, ramp_words, reasons, speed, summary, verdict
 from pipeline.errors import RunError
 from pipeline.figures import gallery, svg
 from pipeline.page import Content, Drawing, Origin
@@ -107,7 +107,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
             files.write_text(folder / f"{drawing.name}.svg", drawing.svg)
     tables.write(report / "comparison.csv", table)
     tables.write(report / "curves.csv", comparison.curves(found))
-    files.write_json(report / "verdict.json", verdict.as_metrics(decision, texts, tested))
+    files.write_json(report / "verdict.json", metrics.render(decision, texts, tested))
     files.write_text(report / "summary.md", markdown)
     files.write_text(report / "index.html", html)
 
