@@ -18,6 +18,8 @@ from pipeline.commands.sweep.books import Books
 from pipeline.commands.sweep.display import Display
 from pipeline.errors import DataError, ToolError
 from pipeline.storage import arrays
+from pipeline.verification import locks
+from pipeline.verification import record as machines
 from tests.conftest import ROOT, make_project, run_dvc, run_pipeline
 
 # DVC's own, about a library of its own.
@@ -44,6 +46,14 @@ def test_afterwards_dvc_finds_nothing_to_do(swept: Path) -> None:
     assert "up to date" in run_dvc(swept, "status", timeout=600).stdout
     left = {path.name for path in swept.glob("runs/**/*") if path.is_file()} - {".gitignore"}
     assert left == set(FILES)
+
+
+def test_the_environment_of_the_new_runs_is_noted(swept: Path) -> None:
+    noted = machines.read(swept / machines.FILE)["outputs"]
+    lock = locks.parse((swept / "dvc.lock").read_text(encoding="utf-8"))
+    for path in ("runs/lr-0.01/seed-0", "runs/lr-0.001/seed-0"):
+        (md5,) = [stage.outs[path] for stage in lock.values() if path in stage.outs]
+        assert noted[path]["md5"] == md5
 
 
 def test_dvc_repro_trains_the_same_bytes_and_leaves_the_same_lock(swept: Path) -> None:
@@ -196,6 +206,12 @@ def test_outputs_recorded_and_not_yet_in_the_lock_survive_a_killed_sweep(books_a
     assert killed.returncode == -9
     assert Path("dvc.lock").read_bytes() == lock
     assert counts(books_at) == (0, 4, 0)
+
+
+def test_books_open_where_a_killed_dvc_left_its_note_half_written(books_at: Path) -> None:
+    (books_at / ".dvc/tmp/rwlock").write_text('{"write": {"data": {"pid": 1, ')
+    with Books() as books, books.reserving(Path("runs")):
+        assert len(books.plan().current) == 4
 
 
 def test_dvc_keeps_away_from_reserved_runs_and_the_sweep_from_dvc(books_at: Path) -> None:

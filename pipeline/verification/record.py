@@ -1,8 +1,8 @@
 """environment.json: on what each output was made, committed beside dvc.lock.
 
 No output may tell the machine it was made on, or two machines could not agree on dvc.lock. So this file is
-no output of DVC: `make repro` and `make sweep` write it when they are done, and `verify` compares it with
-where it runs.
+no output of DVC: `make repro` and a sweep on this machine write it when they are done, and `verify`
+compares it with where it runs.
 """
 
 import hashlib

@@ -16,6 +16,7 @@ from pipeline.commands.sweep.engine import Options
 from pipeline.errors import Interrupted, ToolError
 from pipeline.interruption import Interruption
 from pipeline.params import Params
+from pipeline.verification import record
 
 
 def sweep(options: Options, *, dry_run: bool = False) -> int:
@@ -45,6 +46,8 @@ def sweep(options: Options, *, dry_run: bool = False) -> int:
                     books.reproduce_after()
             finally:
                 books.write_lock()
+            if options.address is None:  # on a cluster, other machines made the runs
+                record.update()
             if failures:
                 _report(failures)
             if asked.signal:
