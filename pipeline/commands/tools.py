@@ -1,5 +1,6 @@
 """DVC and git, called as programs: with this environment's Python first on the path, and errors in words."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -43,13 +44,11 @@ def mend_rwlock(folder: Path) -> None:
         return
     from dvc.lock import Lock, LockError
 
-    try:
-        with Lock(f"{path}.lock"):  # whoever writes it has this lock, and may have it just now
-            if not _is_whole(path):
-                path.unlink()
-                print(f"note: removed {path}, which a killed DVC left half-written.", file=sys.stderr)
-    except LockError:
-        return  # DVC will meet it, and say who has it
+    # Whoever writes the file has this lock; who cannot be waited for is DVC's to tell.
+    with contextlib.suppress(LockError), Lock(f"{path}.lock"):
+        if not _is_whole(path):
+            path.unlink()
+            print(f"note: removed {path}, which a killed DVC left half-written.", file=sys.stderr)
 
 
 def _is_whole(path: Path) -> bool:
