@@ -1,14 +1,18 @@
 """The process beside a training: how runs end, and what it costs the training when MLflow is in trouble."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipeline import params
+from pipeline.tracking import delivery, follow
 from pipeline.tracking.store import Store
 from tests import tracking_fixtures as fixtures
 from tests.mlflow_fixtures import empty_database, store, study  # noqa: F401
@@ -106,6 +110,25 @@ def test_a_store_in_trouble_costs_a_second_and_one_line(study: Path, uri: str, m
         assert (
             float(output) < 2.0
         )  # one second of patience, and what starting a process takes on a busy machine
+
+
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_delivery_is_prepared_only_where_somebody_waits_for_it(
+    study: Path,  # noqa: F811, ARG001
+    store: Store,  # noqa: F811, ARG001
+    monkeypatch: pytest.MonkeyPatch,
+    awaited: bool,
+) -> None:
+    def lines() -> Iterator[str]:
+        time.sleep(1.0)
+        yield json.dumps({"ended": "FAILED"})
+
+    prepared: list[bool] = []
+    monkeypatch.setattr(follow, "INTERVAL", 0.1)
+    monkeypatch.setattr(delivery, "prepare", lambda: prepared.append(True))
+    task = follow.Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
+    follow.follow(task, lines(), pytest.fail, awaited=awaited)
+    assert prepared == ([True] if awaited else [])
 
 
 def test_a_process_that_stands_still_does_not_hold_the_training(study: Path, store: Store) -> None:  # noqa: F811, ARG001

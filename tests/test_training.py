@@ -45,14 +45,17 @@ def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(trainer: Trainer)
     np.testing.assert_allclose(rows[:, :4], history, rtol=2e-4)
 
 
-def test_the_graph_computes_what_its_python_says(trainer: Trainer) -> None:
+def test_the_graph_computes_what_its_python_says(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """AutoGraph rewrites the loop; run operation by operation, as written, it comes to the same."""
     rows = run(trainer, 2)
+    steps, step = [], trainer._step
+    monkeypatch.setattr(trainer, "_step", lambda chosen: steps.append(len(chosen)) or step(chosen))
     backend.tf.config.run_functions_eagerly(True)
     try:
         as_written = run(trainer, 2)
     finally:
         backend.tf.config.run_functions_eagerly(False)
+    assert steps == [128, 128, 44] * 2  # Python did each of them
     np.testing.assert_allclose(as_written, rows, rtol=1e-4)
 
 
