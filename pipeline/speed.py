@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import statistics
+from pipeline.standing import is_far
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ class Winner(NamedTuple):
 
     budget: epochs.
     rate: index of the rate with the highest mean; None if every rate has a run that had diverged by then.
-    others: indices of the rates that cannot be told from it; None with fewer than two seeds.
+    others: indices of the rates near it that cannot be told from it; None with fewer than two seeds.
     mean: its mean over seeds.
     """
 
@@ -92,9 +93,14 @@ def winners(
             found.append(Winner(budget, None, None, math.nan))
             continue
         best, mask = statistics.candidates(values, resolution, confidence)
-        others = tuple(int(index) for index in np.flatnonzero(mask) if index != best)
+        means = values.mean(axis=1)
+        others = tuple(
+            int(index)
+            for index in np.flatnonzero(mask)
+            if index != best and not is_far(means[best] - means[index])
+        )
         single = values.shape[1] < 2
-        found.append(Winner(budget, best, None if single else others, float(values[best].mean())))
+        found.append(Winner(budget, best, None if single else others, float(means[best])))
     return tuple(found)
 
 

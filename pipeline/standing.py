@@ -1,4 +1,4 @@
-"""How a rate stands in the verdict: the words that the verdict, the charts and the page share."""
+"""How a rate stands in the verdict: the words that the verdict, the charts and the page share. Pure."""
 
 CHOSEN = "chosen"
 ALIKE = "not told apart"
@@ -8,3 +8,10 @@ WORSE = "worse"
 INFEASIBLE = "infeasible"
 UNKNOWN = "unknown"
 """With a single seed: no rate can be told from another."""
+
+_FAR = 0.01
+
+
+def is_far(gap: float) -> bool:
+    """Whether a mean accuracy this much below the best one's is no near miss, whatever few seeds can tell."""
+    return round(gap, 9) > _FAR

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from pipeline import presentation, reasons, wording
 from pipeline.grid import Advice
 from pipeline.reasons import Words
+from pipeline.standing import is_far
 from pipeline.verdict import Verdict
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
@@ -74,11 +75,24 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
         if old != new
         else f"The choice is still {_rate(new)}.",
     )
-    alike = [_rates(one.get("indistinguishable")) for one in (before, after)]
+    alike = [_rates(_near(one)) for one in (before, after)]
     if alike[0] != alike[1]:
         found.append(f"Not told from it: {alike[0]} before, {alike[1]} now.")
     found += _list_rates(before.get("rates") or {}, after.get("rates") or {})
     return [escape(sentence) for sentence in found] if len(found) > 1 or old != new else []
+
+
+def _near(content: Mapping[str, Any]) -> list[float] | None:
+    """`indistinguishable` without the rates that a reader is told are too scattered; see `Verdict.near`."""
+    listed, rates = content.get("indistinguishable"), content.get("rates") or {}
+    best = _mean(rates, content.get("learning_rate"))
+    if listed is None or best is None:
+        return listed
+    return [rate for rate in listed if (own := _mean(rates, rate)) is None or not is_far(best - own)]
+
+
+def _mean(rates: Mapping[str, Any], learning_rate: float | None) -> float | None:
+    return _value(rates.get(f"lr-{learning_rate}", {}).get("validation_accuracy"))
 
 
 def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline import comparison, health, statistics
 from pipeline.params.report import ReportParams
-from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
+from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE, is_far
 
 Floats = NDArray[np.float64]
-
-_FAR = 0.01
-"""A mean this much below the chosen one's is no near miss, whatever a test of few seeds can say."""
 
 
 class Setting(NamedTuple):
@@ -126,7 +123,7 @@ class Verdict(NamedTuple):
         if rate.standing != ALIKE or self.learning_rate is None:
             return rate.standing
         gap = self.rate(self.learning_rate).mean - rate.mean
-        return SCATTERED if round(gap, 9) > _FAR else ALIKE
+        return SCATTERED if is_far(gap) else ALIKE
 
     @property
     def near(self) -> tuple[float, ...] | None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -321,3 +322,18 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
         "0.01: chosen before, not told apart now; validation accuracy 98.00 % before, 98.10 % now "
         "(+0.100 points); test accuracy 97.00 % before, none now.",
     ]
+
+
+def test_a_rate_too_scattered_to_tell_is_not_listed_as_a_rival() -> None:
+    def content(scattered: float) -> dict[str, Any]:
+        means = {"lr-0.01": 0.98, "lr-0.001": 0.975, "lr-0.3": scattered}
+        return {
+            "learning_rate": 0.01,
+            "indistinguishable": [0.001, 0.3],
+            "rates": {name: {"validation_accuracy": {"mean": mean}} for name, mean in means.items()},
+        }
+
+    assert "Not told from it: 0.001 before, 0.001 and 0.3 now." in markdown.list_changes(
+        content(0.8), content(0.971)
+    )
+    assert "Not told" not in "".join(markdown.list_changes(content(0.8), content(0.9)))

@@ -597,6 +597,15 @@ def test_the_winner_depends_on_the_budget_and_budgets_beyond_the_histories_are_l
     ]
 
 
+def test_a_rate_whose_seeds_scatter_far_below_the_winner_is_not_listed_beside_it() -> None:
+    steady = [np.array([value]) for value in (0.980, 0.981, 0.982)]
+    near = [np.array([value]) for value in (0.979, 0.982, 0.980)]
+    scattered = [np.array([value]) for value in (0.98, 0.5, 0.9)]
+    runs = [scattered, near, steady]
+    (found,) = speed.winners(runs, (1,), best_epoch=True, resolution=0.001, confidence=0.95)
+    assert (found.rate, found.others) == (2, (1,))
+
+
 def test_a_rate_that_had_diverged_by_then_does_not_win() -> None:
     diverging = [np.array([0.99, NAN]), np.array([0.99, 0.99, 0.99])]
     steady = [np.array([0.9, 0.9, 0.9])] * 2

@@ -23,11 +23,7 @@ _COLUMNS = (
     "metrics.`test_accuracy`",
     "attributes.`Models`",
 )
-_CHARTS = (
-    ("val_loss", "Validation loss", "log"),
-    ("val_accuracy", "Validation accuracy", "linear"),
-    ("loss", "Training loss", "log"),
-)
+_SCALES = {"val_loss": "log", "val_accuracy": "linear", "loss": "log"}
 
 
 def share(store: Store, study_id: str, *, dry_run: bool) -> bool:
@@ -59,7 +55,6 @@ def _state(study_id: str) -> dict[str, Any]:
             "metricSectionId": "study-curves",
             "metricKey": metric,
             "selectedMetricKeys": [metric],
-            "displayName": name,
             "scaleType": scale,
             "xAxisScaleType": "linear",
             "xAxisKey": "step",
@@ -73,7 +68,7 @@ def _state(study_id: str) -> dict[str, Any]:
             "deleted": False,
             "isGenerated": False,
         }
-        for metric, name, scale in _CHARTS
+        for metric, scale in _SCALES.items()
     ]
     sections = [{"uuid": "study-curves", "name": "Learning curves", "display": True, "isReordered": False}]
     return {
