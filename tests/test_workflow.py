@@ -1,9 +1,8 @@
-"""The workflows: what they may do, what they run, and that every `run:` step works in a scratch clone."""
+"""The workflows: what they may do, and the comment; `hard/test_workflow_steps.py` runs the study's steps."""
 
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.conftest import AUTHOR, ROOT, make_project, run_dvc
+from tests.conftest import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -208,102 +207,3 @@ def test_a_pull_request_that_moved_on_gets_no_comment(
     assert done.returncode == 1
     assert "no open pull request with the head abc" in done.stderr
     assert github.comments == []
-
-
-# --- every step of study.yml, in order, in a scratch clone
-
-
-class Runner:
-    """Runs steps as GitHub's runner does: bash -eo pipefail, and files that carry PATH and summary on."""
-
-    def __init__(self, folder: Path, scratch: Path) -> None:
-        self.folder, self.scratch = folder, scratch
-        for name in ("path", "summary"):
-            (scratch / name).write_text("")
-
-    def run(self, step: dict[str, Any], **variables: str) -> str:
-        added = self.scratch.joinpath("path").read_text().splitlines()
-        environment = os.environ | {
-            "PATH": os.pathsep.join([*reversed(added), os.environ["PATH"]]),
-            "GITHUB_PATH": str(self.scratch / "path"),
-            "GITHUB_STEP_SUMMARY": str(self.scratch / "summary"),
-            **variables,
-        }
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{step['name']}:\n{done.stdout}"
-        return done.stdout
-
-    @property
-    def summary(self) -> str:
-        return (self.scratch / "summary").read_text()
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A pull request: a base with its study, and a commit on top that adds a seed. And the base's hash."""
-    from pipeline.params import reading
-
-    folder = make_project(tmp_path_factory.mktemp("workflow") / "clone")
-    # The whole suite would run this test again; one module shows that the step works.
-    for test in (folder / "tests").glob("test_*.py"):
-        if test.name != "test_preparation.py":
-            test.unlink()
-    for others in ("hard", "services"):  # they import from the modules that are gone
-        shutil.rmtree(folder / "tests" / others)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    with (folder / ".git" / "info" / "exclude").open("a") as stream:
-        stream.write(".venv\n")
-    base = _study(folder, "base")
-    reading.override(folder / "params.yaml", {"train.seeds": [0, 1]})
-    _study(folder, "one more seed")
-    return folder, base
-
-
-def _study(folder: Path, message: str) -> str:
-    done = run_dvc(folder, "repro")
-    assert done.returncode == 0, done.stderr
-    for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", message]):
-        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
-    return subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-@pytest.mark.hard
-@pytest.mark.parametrize("job", list(WORKFLOWS["study"]["jobs"]))
-def test_every_step_runs_in_a_scratch_clone(job: str, clone: tuple[Path, str], tmp_path: Path) -> None:
-    folder, base = clone
-    runner = Runner(folder, tmp_path)
-    said = {step["name"]: runner.run(step, BASE=base) for step in run_steps("study", job)}
-
-    if job == "test":
-        assert "passed" in said["Lint, types, tests"]
-    if job == "study":
-        assert runner.summary == (folder / "comment" / "comment.md").read_text()
-        assert f"### Changed against {base}" in runner.summary
-        assert "| train.seeds" in runner.summary.replace("params.yaml", "")
-        assert "Data and pipelines are up to date" in said["The study"]
-    if job == "verify":
-        assert "verify: everything compared is equal" in runner.summary
-        assert "trains 2 of 4 runs again" in runner.summary
-
-
-@pytest.mark.hard
-def test_a_new_branch_without_a_commit_before_it_compares_with_itself(
-    clone: tuple[Path, str], tmp_path: Path
-) -> None:
-    runner = Runner(clone[0], tmp_path)
-    (tmp_path / "path").write_text(f"{ROOT / '.venv/bin'}\n")
-    (step,) = [step for step in run_steps("study", "study") if step["name"] == "What changed"]
-
-    runner.run(step, BASE="0" * 40)
-
-    assert "Nothing: the same verdict, the same numbers." in runner.summary

@@ -1,18 +1,27 @@
-"""A finished study on the digits sample, made once; every test works in a copy of it."""
+"""Finished studies on the digits sample, made once; every test works in a copy of one."""
 
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from pipeline.params import reading
 from tests import conftest as usual
 from tests.conftest import AUTHOR, make_project
 
 PATIENCE = 1800
 """Seconds for one command: these tests may share the machine with a study."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that none is left alone at the end (`make test-hard`)."""
+    items.sort(key=lambda item: item.path.stem not in {"test_kills", "test_sweep_faults"})
 
 
 def run_pipeline(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -23,15 +32,63 @@ def run_dvc(folder: Path, *arguments: str, **variables: str) -> "subprocess.Comp
     return usual.run_dvc(folder, *arguments, timeout=PATIENCE, **variables)
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """What `make` makes at the path that it is given, once for all xdist workers; others wait for the first.
+
+    Nobody may change anything in it: a test that has to works in a copy.
+    """
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    place, complete = root / name, root / f"{name}.complete"
+    with FileLock(root / f"{name}.lock"):
+        if not complete.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            make(place)
+            complete.touch()
+    return place
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scratch project after `dvc repro`, all of it committed."""
-    place = make_project(tmp_path_factory.mktemp("hard") / "finished")
-    done = run_dvc(place, "repro")
-    assert done.returncode == 0, done.stderr
-    for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
-        subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
-    return place
+
+    def make(place: Path) -> None:
+        done = run_dvc(make_project(place), "repro")
+        assert done.returncode == 0, done.stderr
+        for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
+            subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
+
+    return made_once(tmp_path_factory, "finished", make)
+
+
+RUNS = 4
+"""Of the study that sweeps are tried on."""
+
+
+@pytest.fixture(scope="session")
+def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of `RUNS` longer runs as `dvc repro` trains them."""
+
+    def make(place: Path) -> None:
+        shutil.copytree(finished, place, symlinks=True)
+        forget(place)
+        reading.override(
+            place / "params.yaml",
+            {"train.learning_rates": [0.01, 0.001], "train.seeds": [0, 1], "train.epochs": 60},
+        )
+        done = run_dvc(place, "repro")
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "trained", make)
+
+
+@pytest.fixture
+def untrained(trained: Path, tmp_path: Path) -> Path:
+    """The same study before anything was done."""
+    place = tmp_path / "untrained"
+    shutil.copytree(trained, place, symlinks=True)
+    return forget(place)
 
 
 @pytest.fixture
@@ -73,6 +130,28 @@ def says(place: Path) -> dict[str, str]:
 
     lock = locks.parse((place / "dvc.lock").read_text(encoding="utf-8"))
     return {path: md5 for entry in lock.values() for path, md5 in entry.outs.items()}
+
+
+def assert_same(place: Path, reference: Path) -> None:
+    """Everything is as `dvc repro` left it in `reference`, on the disk and in DVC's books."""
+    assert (place / "dvc.lock").read_text() == (reference / "dvc.lock").read_text()
+    assert outputs(place) == says(reference)
+    folders = {path for path in (place / "runs").glob("*/*") if path.is_dir()}
+    assert {path.relative_to(place) for path in folders} == {
+        path.relative_to(reference) for path in (reference / "runs").glob("*/*") if path.is_dir()
+    }
+    assert "up to date" in run_dvc(place, "status").stdout
+
+
+def wait_for(
+    condition: Callable[[], object], process: "subprocess.Popen[str] | subprocess.Popen[bytes]"
+) -> None:
+    """Wait until it is true, while the process is at work."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def start(folder: Path, *command: str, **variables: str) -> "subprocess.Popen[str]":

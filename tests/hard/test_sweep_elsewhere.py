@@ -1,0 +1,127 @@
+"""Sweeps on a cluster whose nodes come and go, and with MLflow servers."""
+
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hard.conftest import PATIENCE, RUNS, assert_same, run_pipeline, start, wait_for
+
+pytestmark = pytest.mark.hard
+
+# ---- a cluster of several nodes, each with its own Ray processes
+
+CLUSTER = """
+import os, sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    if line == "replace\\n":
+        cluster.remove_node(nodes.pop(0), allow_graceful=False)
+        nodes.append(cluster.add_node(num_cpus=1))
+        print("replaced", flush=True)
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        cwd=tmp_path,
+        env=os.environ | RAY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    yield process
+    process.communicate(timeout=PATIENCE)
+
+
+RAY = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
+    untrained: Path, trained: Path, cluster: "subprocess.Popen[str]"
+) -> None:
+    assert cluster.stdin is not None
+    assert cluster.stdout is not None
+    address = cluster.stdout.readline().strip()
+    process = start(untrained, "pipeline", "sweep", "--address", address, "--cpus-per-run", "1", **RAY)
+    wait_for(lambda: list(untrained.glob("runs/*/*/metrics.json")), process)
+    cluster.stdin.write("replace\n")
+    cluster.stdin.flush()
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in said
+    assert cluster.stdout.readline() == "replaced\n"
+    assert_same(untrained, trained)
+    with sqlite3.connect(untrained / "mlflow.db") as store:
+        finished = store.execute("SELECT name FROM runs WHERE status = 'FINISHED'").fetchall()
+    assert len(finished) == len(set(finished)) == RUNS
+
+
+# ---- MLflow servers
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """An MLflow server's address and its database."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = tmp_path / "server"
+    place.mkdir()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{place / 'store.db'}", "--workers", "1"]
+    command += ["--artifacts-destination", str(place / "artifacts")]
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
+    process = subprocess.Popen(
+        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: answers(port), process)
+    yield f"http://127.0.0.1:{port}", place / "store.db"
+    process.terminate()
+    process.wait(60)
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def test_workers_tell_a_server_themselves(untrained: Path, trained: Path, server: tuple[str, Path]) -> None:
+    address, database = server
+    done = run_pipeline(untrained, "sweep", MLFLOW_TRACKING_URI=address)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert_same(untrained, trained)
+    with sqlite3.connect(database) as store:
+        runs = store.execute("SELECT status FROM runs").fetchall()
+        steps = store.execute("SELECT COUNT(*) FROM metrics WHERE key = 'val_loss'").fetchone()
+    assert runs == [("FINISHED",)] * RUNS
+    assert steps == (RUNS * 60,)
+    assert not (untrained / "mlflow.db").exists()
+
+
+def test_a_server_that_is_down_costs_a_warning(untrained: Path, trained: Path) -> None:
+    done = run_pipeline(untrained, "sweep", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "warning: MLflow did not get everything" in done.stderr
+    assert "`python -m pipeline publish` delivers what is missing" in done.stderr
+    assert_same(untrained, trained)
