@@ -198,13 +198,13 @@ COSTS: dict[str, float] = {
     "seconds of a run's epochs": 10.0,
     "seconds outside of them, warm worker": 0.2,
     "seconds to start a worker (TensorFlow, tracing)": 8.0,
-    "seconds of the driver for a run (DVC's books)": 0.063,
+    "seconds of the driver for a run (DVC's books)": 0.026,
     "MB of a run's outputs": 3.2,
     "MB of the data": 57.0,
     "MB a second into a node": 1000.0,
     "MB a second out of the driver's node": 1000.0,
     "runs at a time on a node": 8.0,
-    "share of the driver's work after the last run": 0.25,
+    "share of the driver's work after the last run": 0.2,
 }
 """Measured where they can be (docs/scaling.md says how); bandwidths and the node are assumed."""
 

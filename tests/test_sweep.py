@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -39,6 +40,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "0 runs up to date, 0 in DVC's run cache, 2 to train" in done.stderr
     assert "2/2 runs done, 0 running, 0 failed" in done.stderr
     assert "warning" not in done.stderr
+    beyond = re.search(r"beyond its epochs, a run took its worker (\d+\.\d\d) s \(median of 2\)", done.stderr)
+    assert beyond
+    assert 0 < float(beyond[1]) < 60
     return place
 
 

@@ -1,6 +1,7 @@
 """The driver's side of the runs: sends them out, writes and records what comes back, tells what happens."""
 
 import shutil
+import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ def train(
         for number, entry in enumerate(entries)
     ]
     failures: list[Failed] = []
+    beyond: list[float] = []
     telling = None if server else Teller()  # first: it imports MLflow while Ray starts
     try:
         with (
@@ -82,6 +84,7 @@ def train(
                             failures.append(Failed(entry, f"it could not be written: {error}"))
                             follower.ended(run, "FAILED")
                         else:
+                            beyond.append(outcome.beyond)
                             follower.finished(run, entry.folder)
                     case Failure(reason):
                         failures.append(Failed(entry, reason))
@@ -93,6 +96,12 @@ def train(
         trouble = telling.close() if telling else ""
         if trouble:
             warn(trouble)
+    if beyond:
+        print(
+            f"sweep: beyond its epochs, a run took its worker {statistics.median(beyond):.2f} s "
+            f"(median of {len(beyond)})",
+            file=sys.stderr,
+        )
     return failures
 
 

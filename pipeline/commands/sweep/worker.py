@@ -61,14 +61,11 @@ class Finished(NamedTuple):
     """Attributes:
 
     files: the content of the run's folder.
-    machine: what trained it; other processors may round differently.
-    seconds: spent on the run, and of these outside of its epochs.
+    beyond: seconds that the run took beyond its epochs, each of them taken for the median one.
     """
 
     files: dict[str, bytes]
-    machine: str
-    seconds: float
-    outside: float
+    beyond: float
 
 
 Post = Callable[[Mapping[str, Any]], None]
@@ -159,25 +156,20 @@ class _Desk:
             raise
         checkpoint.remove()
         reporter.finish(written)
-        seconds = time.perf_counter() - started
-        return Finished(written, self._machine, seconds, seconds - reporter.inside)
+        return Finished(written, time.perf_counter() - started - reporter.epochs_took())
 
 
 _desk: _Desk | None = None
 
 
 class _Reporter:
-    """Tells of a run's epochs: MLflow of each at once, the driver of several together.
-
-    Attributes:
-        inside: seconds from the first epoch's start to the last one's end.
-    """
+    """Tells of a run's epochs: MLflow of each at once, the driver of several together."""
 
     def __init__(self, run: Run, post: Post, telling: Telling | None) -> None:
         self._run, self._post, self._telling = run, post, telling
         self._rows: list[dict[str, float]] = []
-        self._posted = self._began = time.perf_counter()
-        self.inside = 0.0
+        self._posted = time.perf_counter()
+        self._ends = [self._posted]
         post({"run": run.number, "started": platform.node()})
         self._tell({})
 
@@ -186,10 +178,14 @@ class _Reporter:
         self._tell(row)
         self._rows.append(row)
         now = time.perf_counter()
-        self.inside = now - self._began
+        self._ends.append(now)
         if now - self._posted >= _BEAT:
             self._post({"run": self._run.number, "epochs": self._rows})
             self._rows, self._posted = [], now
+
+    def epochs_took(self) -> float:
+        """Seconds. The first epoch's share is the others': it also drew the weights, or traced the graph."""
+        return float(np.median(np.diff(self._ends))) * (len(self._ends) - 1)
 
     def finish(self, written: Mapping[str, bytes]) -> None:
         if self._telling:
