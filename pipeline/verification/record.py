@@ -1,8 +1,8 @@
 """environment.json: on what each output was made, committed beside dvc.lock.
 
 No output may tell the machine it was made on, or two machines could not agree on dvc.lock. So this file is
-no output of DVC: `make repro` and a sweep on this machine write it when they are done, and `verify`
-compares it with where it runs.
+no output of DVC: `make repro` and sweeps write it when they are done, and `verify` compares it with where
+it runs.
 """
 
 import hashlib
@@ -20,11 +20,18 @@ from pipeline.verification.locks import Lock
 FILE = "environment.json"
 
 
-def update(root: Path = Path()) -> bool:
-    """Note for every output of dvc.lock that is new or changed that it was made here and now.
+Makers = Mapping[str, Mapping[str, str] | None]
+"""By an output's path, `environment.describe` of where it was made; None if nobody knows."""
+
+
+def update(root: Path = Path(), makers: Makers | None = None) -> bool:
+    """Note for every output of dvc.lock that is new or changed on what it was made.
 
     Outputs that the file knows with the same hash keep what it says about them: whoever pulls them from a
     remote did not make them.
+
+    Args:
+        makers: of the outputs that were not made here; all others were, and now.
 
     Returns:
         Whether the file changed.
@@ -36,7 +43,8 @@ def update(root: Path = Path()) -> bool:
     if not lock.is_file():
         raise DataError(f"{lock}: expected the study's dvc.lock, found none. Run `dvc repro` to make it.")
     before = read(root / FILE)
-    after = advance(before, locks.parse(lock.read_text(encoding="utf-8"), str(lock)), environment.describe())
+    content = locks.parse(lock.read_text(encoding="utf-8"), str(lock))
+    after = advance(before, content, environment.describe(), makers or {})
     if after == before:
         return False
     files.write_json(root / FILE, after)
@@ -66,15 +74,21 @@ def read(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def advance(before: Mapping[str, Any], lock: Lock, here: Mapping[str, str]) -> dict[str, Any]:
-    """The record of `lock`'s outputs: known ones stay as they were, the others were made `here`. Pure."""
-    name = hashlib.sha256(json.dumps(here, sort_keys=True).encode()).hexdigest()[:12]
-    environments = dict(before["environments"]) | {name: dict(here)}
-    outputs = {}
+def advance(before: Mapping[str, Any], lock: Lock, here: Mapping[str, str], makers: Makers) -> dict[str, Any]:
+    """The record of `lock`'s outputs: known ones stay as they were, the others are their makers'. Pure.
+
+    An output of which nobody knows where it was made is left out.
+    """
+    environments, outputs = dict(before["environments"]), {}
     for stage in lock.values():
         for path, md5 in stage.outs.items():
             known = before["outputs"].get(path)
-            outputs[path] = known if known and known.get("md5") == md5 else {"md5": md5, "environment": name}
+            if known and known.get("md5") == md5:
+                outputs[path] = known
+            elif (maker := makers.get(path, here)) is not None:
+                name = hashlib.sha256(json.dumps(maker, sort_keys=True).encode()).hexdigest()[:12]
+                environments[name] = dict(maker)
+                outputs[path] = {"md5": md5, "environment": name}
     used = {entry["environment"] for entry in outputs.values()}
     return {
         "environments": {key: environments[key] for key in sorted(used)},

@@ -18,16 +18,20 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from dvc.dependency import ParamsDependency
+from dvc.dvcfile import LOCK_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
 from dvc.rwlock import rwlock
+from dvc.stage import serialize
 from dvc.stage.cache import RunCacheNotFoundError
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
 from pipeline import __main__ as program
 from pipeline.commands import tools
 from pipeline.errors import ToolError
+from pipeline.storage import files
 
 _STAGE = "train"
 
@@ -187,10 +191,20 @@ class Books:
         self._unwritten.append(stage)
 
     def _write(self) -> None:
+        """As DVC's `Lockfile.dump_stages`, which writes in place: killed then, it leaves half a dvc.lock."""
         stages, self._unwritten = self._unwritten, []
-        if stages:
-            stages.sort(key=self._position.__getitem__)
-            stages[0].dvcfile.dump_stages(stages, update_pipeline=False)
+        if not stages:
+            return
+        stages.sort(key=self._position.__getitem__)
+        path = Path(self._repo.root_dir) / LOCK_FILE
+        content: dict[str, Any] = {"schema": "2.0"}
+        if path.exists():
+            content = parse_yaml_for_update(path.read_text(encoding="utf-8"), str(path)) or content
+        known = content.setdefault("stages", {})
+        for stage in stages:
+            known.update(serialize.to_lockfile(stage))
+        files.write_text(path, dumps_yaml(content))
+        self._repo.scm_context.track_file(LOCK_FILE)
 
 
 def _hash_once(known: dict[object, tuple[Any, Any]], dep: Any) -> None:

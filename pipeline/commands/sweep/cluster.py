@@ -7,6 +7,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -85,7 +86,11 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
 
 
 def _joined(ray: Any, settings: Mapping[str, Any], attempts: int) -> Any:
-    """`ray.init`; it gives its own processes 30 s to start, which a busy machine may not manage."""
+    """`ray.init`; it gives its own processes 30 s to start, which a busy machine may not manage.
+
+    It makes SIGTERM end the process at once. What was to happen then stays in force instead.
+    """
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     while True:
         attempts -= 1
         try:
@@ -94,6 +99,8 @@ def _joined(ray: Any, settings: Mapping[str, Any], attempts: int) -> Any:
             ray.shutdown()
             if not attempts:
                 raise
+        finally:
+            signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def _cores() -> int:

@@ -3,15 +3,16 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pipeline import interruption, params
+from pipeline import identity, interruption, params
 from pipeline.commands import tools
 from pipeline.commands.sweep import cluster, driving
 from pipeline.commands.sweep.books import Books, Plan
-from pipeline.commands.sweep.driving import SCRATCH, Failed
+from pipeline.commands.sweep.driving import SCRATCH, Failed, Trained
 from pipeline.commands.sweep.engine import Options
 from pipeline.errors import Interrupted, ToolError
 from pipeline.interruption import Interruption
@@ -38,16 +39,16 @@ def sweep(options: Options, *, dry_run: bool = False) -> int:
             return _foresee(books)
         with _alone(), interruption.deferred() as asked:
             books.reproduce_before()
+            inputs = identity.inputs(study)
             plan = books.plan()
             print(_described(plan), file=sys.stderr)
             try:
-                failures = _execute(study, books, plan, options, asked)
+                failures, makers = _execute(study, inputs, books, plan, options, asked)
                 if not failures and not asked.signal:
                     books.reproduce_after()
             finally:
                 books.write_lock()
-            if options.address is None:  # on a cluster, other machines made the runs
-                record.update()
+            record.update(makers=makers)
             if failures:
                 _report(failures)
             if asked.signal:
@@ -78,16 +79,25 @@ def _described(plan: Plan) -> str:
     )
 
 
-def _execute(study: Params, books: Books, plan: Plan, options: Options, asked: Interruption) -> list[Failed]:
+def _execute(
+    study: Params,
+    inputs: Mapping[str, Any],
+    books: Books,
+    plan: Plan,
+    options: Options,
+    asked: Interruption,
+) -> Trained:
+    restored: dict[str, None] = {entry.folder.as_posix(): None for entry in plan.restorable}
     if not (plan.restorable or plan.stale):
-        return []
+        return Trained([], {})
     with contextlib.ExitStack() as stack:
         for folder in {entry.folder.parents[1] for entry in (*plan.restorable, *plan.stale)}:
             stack.enter_context(books.reserving(folder))
         books.restore(plan.restorable)
         if not plan.stale or asked.signal:
-            return []
-        return driving.train(study, books, plan.stale, options, asked)
+            return Trained([], {**restored})
+        trained = driving.train(study, inputs, books, plan, options, asked)
+        return trained._replace(makers={**restored, **trained.makers})
 
 
 def _report(failures: list[Failed]) -> None:

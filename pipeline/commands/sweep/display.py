@@ -54,10 +54,14 @@ class Display:
             self.failed += 1
         else:
             self.done += 1
-            best = metrics["best"]["val_accuracy"]
-            if best is not None and (self.best is None or best > self.best[0]):
-                self.best = (best, metrics["learning_rate"], metrics["seed"])
+            self.consider(metrics)
         self.show(at_once=self.done + self.failed == self.total)
+
+    def consider(self, metrics: Mapping[str, Any]) -> None:
+        """A run that may be the best so far, trained now or before."""
+        best = metrics["best"]["val_accuracy"]
+        if best is not None and (self.best is None or best > self.best[0]):
+            self.best = (best, metrics["learning_rate"], metrics["seed"])
 
     def stopped(self, run: int) -> None:
         """A run was interrupted, or not begun when the sweep was."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline import identity
 from pipeline.commands.sweep import cluster
-from pipeline.commands.sweep.books import Books, Entry
+from pipeline.commands.sweep.books import Books, Entry, Plan
 from pipeline.commands.sweep.display import Display
 from pipeline.commands.sweep.engine import Engine, Failure, Options, Stopped
 from pipeline.commands.sweep.telling import PATIENCE, Teller
@@ -34,18 +34,32 @@ class Failed(NamedTuple):
     reason: str
 
 
+class Trained(NamedTuple):
+    """Attributes:
+
+    failures: of the runs that have no outputs.
+    makers: of those that have some, by their folders' paths; see `record.Makers`.
+    """
+
+    failures: list[Failed]
+    makers: dict[str, Mapping[str, str] | None]
+
+
 def train(
-    study: Params, books: Books, entries: Sequence[Entry], options: Options, asked: Interruption
-) -> list[Failed]:
-    """Train `entries`; each one is written and in DVC's run cache as soon as it arrives.
+    study: Params,
+    inputs: Mapping[str, Any],
+    books: Books,
+    plan: Plan,
+    options: Options,
+    asked: Interruption,
+) -> Trained:
+    """Train the plan's stale runs; each one is written and in DVC's run cache as soon as it arrives.
 
     Args:
+        inputs: `identity.inputs` from before the plan was made; workers refuse files that were edited since.
         asked: once a signal is noted there, what runs saves its checkpoint and nothing new starts.
-
-    Returns:
-        Those that failed.
     """
-    inputs = identity.inputs(study)
+    entries = plan.stale
     content = read(entries[0].scaled)
     size = sum(array.nbytes for part in content.values() for array in part)
     uri = place.tracking_uri()
@@ -55,8 +69,8 @@ def train(
         Run(number, entry.learning_rate, entry.seed, _run_key(inputs, entry))
         for number, entry in enumerate(entries)
     ]
-    failures: list[Failed] = []
-    beyond: list[float] = []
+    trained, beyond = Trained([], {}), list[float]()
+    failures = trained.failures
     telling = None if server else Teller()  # first: it imports MLflow while Ray starts
     try:
         with (
@@ -65,6 +79,8 @@ def train(
         ):
             chosen = _sized(ray, study, options)
             print(_announced(ray, chosen), file=sys.stderr)
+            for entry in (*plan.current, *plan.restorable):
+                display.consider(files.read_json(entry.folder / run_folders.METRICS))
             follower = _Follower(runs, telling, display)
             events = ray.train(
                 shared, content, runs, chosen, lambda: asked.signal is not None, follower.is_waiting
@@ -85,6 +101,7 @@ def train(
                             follower.ended(run, "FAILED")
                         else:
                             beyond.append(outcome.beyond)
+                            trained.makers[entry.folder.as_posix()] = outcome.machine
                             follower.finished(run, entry.folder)
                     case Failure(reason):
                         failures.append(Failed(entry, reason))
@@ -102,7 +119,7 @@ def train(
             f"(median of {len(beyond)})",
             file=sys.stderr,
         )
-    return failures
+    return trained
 
 
 def warn(trouble: str) -> None:
@@ -118,7 +135,7 @@ class _Follower:
 
     def __init__(self, runs: Sequence[Run], telling: Teller | None, display: Display) -> None:
         self._runs, self._telling, self._display = runs, telling, display
-        self._begun: set[int] = set()
+        self._begun, self._over = set[int](), set[int]()
         self._finished: set[str] = set()
         self._delivered: set[str] = set()
         self._trouble = ""
@@ -127,6 +144,8 @@ class _Follower:
     def take(self, message: Mapping[str, Any]) -> None:
         self._heard = time.monotonic()
         match message:
+            case {"run": number} if number in self._over:  # late: its outcome overtook it
+                pass
             case {"run": number, "started": _}:
                 self._begun.add(number)
                 self._display.started(number)
@@ -141,11 +160,13 @@ class _Follower:
                 self._trouble = self._trouble or trouble
 
     def finished(self, run: Run, folder: Path) -> None:
+        self._over.add(run.number)
         self._finished.add(run.run_key)
         self._tell(run.number, {"finished": str(folder.parents[1].resolve())})
         self._display.finished(run.number, files.read_json(folder / run_folders.METRICS))
 
     def ended(self, run: Run, status: str) -> None:
+        self._over.add(run.number)
         if run.number in self._begun:  # MLflow has not heard of the others
             self._tell(run.number, {"ended": status})
         if status == "FAILED":
@@ -199,18 +220,27 @@ def _run_key(inputs: Mapping[str, Any], entry: Entry) -> str:
 
 
 def _sized(ray: Engine, study: Params, options: Options) -> Options:
-    """Fill in the cores of a run.
+    """Fill in the cores of a run. On a cluster, a machine that can take one may still be to come.
 
     Raises:
         ToolError: this machine can never run one.
     """
     if options.cpus_per_run is None:
         threads = float(study.train.threads)
-        return options._replace(cpus_per_run=min(threads, ray.largest) if ray.local else threads)
-    if ray.local and options.cpus_per_run > ray.largest:
+        options = options._replace(cpus_per_run=min(threads, ray.largest) if ray.local else threads)
+    if ray.fits(options):
+        return options
+    wanted = f"{options.cpus_per_run:g} cores and {options.gpus_per_run:g} GPU(s) for a run"
+    if ray.local:
         raise ToolError(
-            f"--cpus-per-run {options.cpus_per_run:g}: expected at most the {ray.largest:g} cores there are."
+            f"{wanted}: expected at most the {ray.largest:g} cores and {ray.gpus:g} GPU(s) of this machine. "
+            "Give --cpus-per-run and --gpus-per-run less."
         )
+    print(
+        f"warning: no machine of the cluster has {wanted}; the sweep waits for one that has. If none will "
+        "come, end it with Ctrl-C and give --cpus-per-run and --gpus-per-run less.",
+        file=sys.stderr,
+    )
     return options
 
 

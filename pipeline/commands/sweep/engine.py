@@ -15,6 +15,9 @@ from pipeline.commands.sweep.worker import Arrays, Finished, Run, Study
 RETRIES = 10
 """How often a run starts again whose worker or node died; a run that fails by itself does not."""
 
+_RETRIES_GPU = 10 * RETRIES
+"""A process that had another GPU before gives way to a new one (`worker`), which Ray counts as a death."""
+
 _POLL = 0.5  # seconds between two looks at what the workers report
 _GRACE = 30.0  # seconds that interrupted runs have to save their checkpoints
 
@@ -57,9 +60,20 @@ class Engine:
     def __init__(self, ray: Any, dashboard: str, local: bool) -> None:
         self._ray, self.dashboard, self.local = ray, dashboard, local
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self.cpus, self.gpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("CPU", "GPU"))
-        self.largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+        self._sizes = [(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in nodes]
+        self.cpus, self.gpus = (sum(size[kind] for size in self._sizes) for kind in (0, 1))
         self.nodes = len(nodes)
+        self._asked: Any = None
+
+    @property
+    def largest(self) -> float:
+        """Cores of the largest machine."""
+        return max((cpus for cpus, _ in self._sizes), default=0.0)
+
+    def fits(self, options: Options) -> bool:
+        """Whether a machine that is there now can take a run."""
+        needed = (options.cpus_per_run or 0.0, options.gpus_per_run)
+        return any(cpus >= needed[0] and gpus >= needed[1] for cpus, gpus in self._sizes)
 
     def train(
         self,
@@ -83,7 +97,7 @@ class Engine:
         task = ray.remote(
             num_cpus=options.cpus_per_run,
             num_gpus=options.gpus_per_run,
-            max_retries=RETRIES,
+            max_retries=_RETRIES_GPU if options.gpus_per_run else RETRIES,
             max_calls=0,  # Ray would end a process with a GPU after each task; here it is to stay warm
         )(_train)
         waiting, open_tasks = list(reversed(runs)), dict[Any, Run]()
@@ -115,8 +129,14 @@ class Engine:
             yield from self._messages(board)
 
     def _messages(self, board: Any) -> list[Message]:
+        """What has arrived by now. A slow answer is waited for again: what it took is nowhere else."""
+        self._asked = self._asked or board.take.remote()
+        ready, _ = self._ray.wait([self._asked], timeout=5)
+        if not ready:
+            return []
+        asked, self._asked = self._asked, None
         with contextlib.suppress(self._ray.exceptions.RayError):  # its node died; it starts anew
-            taken: list[Message] = self._ray.get(board.take.remote(), timeout=5)
+            taken: list[Message] = self._ray.get(asked)
             return taken
         return []
 

@@ -62,10 +62,12 @@ class Finished(NamedTuple):
 
     files: the content of the run's folder.
     beyond: seconds that the run took beyond its epochs, each of them taken for the median one.
+    machine: `environment.describe` of where it was trained.
     """
 
     files: dict[str, bytes]
     beyond: float
+    machine: dict[str, str]
 
 
 Post = Callable[[Mapping[str, Any]], None]
@@ -110,7 +112,8 @@ class _Desk:
                 "(`tensorflow[and-cuda]` has them), or leave out --gpus-per-run."
             )
         self._study, self._post = study, post
-        self._machine = f"{environment.processor()} {device}"
+        self._processor = f"{environment.processor()} {device}"
+        self._machine = environment.describe()
         parts = {name: training.Images(*part) for name, part in arrays.items()}
         self._test = parts["test"]
         self._held_out = "validation" if len(parts["validation"].labels) else "test"
@@ -143,7 +146,7 @@ class _Desk:
             run.run_key,
             self._held_out,
         )
-        checkpoint = Checkpoint(run.run_key, self._machine)
+        checkpoint = Checkpoint(run.run_key, self._processor)
         try:
             with interruption.deferred() as asked:
                 outcome = running.run(self._trainer, self._test, task, checkpoint, asked, reporter.epoch)
@@ -156,7 +159,8 @@ class _Desk:
             raise
         checkpoint.remove()
         reporter.finish(written)
-        return Finished(written, time.perf_counter() - started - reporter.epochs_took())
+        beyond = time.perf_counter() - started - reporter.epochs_took()
+        return Finished(written, beyond, self._machine)
 
 
 _desk: _Desk | None = None
