@@ -1,4 +1,4 @@
-"""The sweep's parts: its books against DVC's, its display, its options. `hard/test_sweep.py` runs it whole."""
+"""The sweep's parts: its books against DVC's, its display and options; `hard/test_sweep.py` runs it whole."""
 
 import contextlib
 import os
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline import params
 from pipeline.commands.sweep import cluster, driving
 from pipeline.commands.sweep.books import Books
 from pipeline.commands.sweep.display import Display
+from pipeline.commands.sweep.engine import Engine, Options
 from pipeline.errors import DataError, ToolError
 from pipeline.storage import arrays
 from tests.conftest import ROOT, run_dvc, run_pipeline
@@ -242,3 +244,63 @@ def test_options_that_cannot_be_are_refused(arguments: list[str], said: str) -> 
     done = run_pipeline(ROOT, "sweep", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+class Machines:
+    """As much of Ray as says which machines there are."""
+
+    def __init__(self, *sizes: tuple[float, float]) -> None:
+        self._sizes = sizes
+
+    def nodes(self) -> list[dict[str, object]]:
+        return [{"Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}} for cpus, gpus in self._sizes]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "fits"), [(4, 0, True), (5, 0, False), (1, 0.5, True), (4, 1, False), (0.5, 2, False)]
+)
+def test_a_run_needs_one_machine_that_has_all_it_wants(cpus: float, gpus: float, fits: bool) -> None:
+    engine = Engine(Machines((4, 0), (2, 1)), "", local=True)
+    assert engine.fits(Options(None, cpus, gpus)) == fits
+
+
+def test_what_this_machine_can_never_take_is_refused_and_a_cluster_is_waited_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = params.load(ROOT / "params.yaml")
+    wanted = Options(None, None, 1.0)
+    with pytest.raises(ToolError, match=r"1 GPU\(s\) for a run: expected at most the 8 cores and 0 GPU\(s\)"):
+        driving.sized(Engine(Machines((8, 0)), "", local=True), study, wanted)
+    driving.sized(Engine(Machines((8, 0)), "", local=False), study, wanted)
+    assert "no machine of the cluster has" in capsys.readouterr().err
+
+
+def test_a_killed_writer_leaves_the_old_lock_or_the_new_one(
+    books_at: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("code.py").write_text("second\n")
+    before = Path("dvc.lock").read_bytes()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Books() as books:
+        (entry,) = books.plan().stale[:1]
+        driving.write(entry.folder, "prepared", FILES)
+        books.record([entry])
+        monkeypatch.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            books.write_lock()
+    assert Path("dvc.lock").read_bytes() == before
+    assert not list(books_at.glob(".dvc-*"))
+
+
+@pytest.mark.parametrize(("cores", "at_once"), [(1, 1), (2, 2), (3, 2), (16, 9), (64, 33)])
+def test_on_this_machine_one_run_more_goes_on_than_its_cores_hold(cores: int, at_once: int) -> None:
+    study = params.load(ROOT / "params.yaml")
+    assert study.train.threads == 2
+    chosen = driving.sized(Engine(Machines((cores, 0)), "", local=True), study, Options())
+    assert chosen.cpus_per_run
+    assert cores // chosen.cpus_per_run == at_once
+    elsewhere = driving.sized(Engine(Machines((cores, 0)), "", local=False), study, Options())
+    assert elsewhere.cpus_per_run == 2

@@ -44,7 +44,7 @@ def update(root: Path = Path(), makers: Makers | None = None) -> bool:
         raise DataError(f"{lock}: expected the study's dvc.lock, found none. Run `dvc repro` to make it.")
     before = read(root / FILE)
     content = locks.parse(lock.read_text(encoding="utf-8"), str(lock))
-    after = advance(before, content, environment.describe(), makers or {})
+    after = advance(before, content, environment.describe(), makers)
     if after == before:
         return False
     files.write_json(root / FILE, after)
@@ -74,7 +74,9 @@ def read(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def advance(before: Mapping[str, Any], lock: Lock, here: Mapping[str, str], makers: Makers) -> dict[str, Any]:
+def advance(
+    before: Mapping[str, Any], lock: Lock, here: Mapping[str, str], makers: Makers | None = None
+) -> dict[str, Any]:
     """The record of `lock`'s outputs: known ones stay as they were, the others are their makers'. Pure.
 
     An output of which nobody knows where it was made is left out.
@@ -85,7 +87,7 @@ def advance(before: Mapping[str, Any], lock: Lock, here: Mapping[str, str], make
             known = before["outputs"].get(path)
             if known and known.get("md5") == md5:
                 outputs[path] = known
-            elif (maker := makers.get(path, here)) is not None:
+            elif (maker := (makers or {}).get(path, here)) is not None:
                 name = hashlib.sha256(json.dumps(maker, sort_keys=True).encode()).hexdigest()[:12]
                 environments[name] = dict(maker)
                 outputs[path] = {"md5": md5, "environment": name}

@@ -62,7 +62,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "finished", make)
 
 
-RUNS = 4
+RUNS, EPOCHS = 4, 300
 """Of the study that sweeps are tried on."""
 
 
@@ -75,8 +75,12 @@ def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         forget(place)
         reading.override(
             place / "params.yaml",
-            {"train.learning_rates": [0.01, 0.001], "train.seeds": [0, 1], "train.epochs": 60},
+            {"train.learning_rates": [0.01, 0.001], "train.seeds": [0, 1], "train.epochs": EPOCHS},
         )
+        code = place / "pipeline/storage/checkpoints.py"  # so that a run of seconds has some
+        often = code.read_text(encoding="utf-8").replace("INTERVAL = 10.0", "INTERVAL = 0.1")
+        assert "INTERVAL = 0.1" in often
+        code.write_text(often, encoding="utf-8")
         done = run_dvc(place, "repro")
         assert done.returncode == 0, done.stderr
 

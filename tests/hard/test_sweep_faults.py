@@ -18,6 +18,7 @@ import pytest
 from pipeline.params import reading
 from pipeline.verification import hashes
 from tests.hard.conftest import (
+    EPOCHS,
     PATIENCE,
     RUNS,
     assert_same,
@@ -62,9 +63,9 @@ def entries(place: Path) -> Iterator[str]:
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_next_sweep_does_the_rest(untrained: Path) -> None:
-    reading.override(untrained / "params.yaml", {"train.epochs": 300})
+    reading.override(untrained / "params.yaml", {"train.epochs": 2 * EPOCHS})
     process = start(untrained, "pipeline", "sweep", "--max-concurrent", "1")
-    wait_for(lambda: list(untrained.glob("runs/*/*/metrics.json")), process)
+    wait_for(lambda: list(untrained.glob("runs/*/*/metrics.json")) and checkpoints(untrained), process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers see it too
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
@@ -73,13 +74,37 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_sweep_does_the_rest(untrained: P
     done = len(list(untrained.glob("runs/*/*/metrics.json")))
     assert 0 < done < RUNS
     assert (untrained / "dvc.lock").read_text().count("train@") == done
+    assert checkpoints(untrained)
     again = run_pipeline(untrained, "sweep")
     assert again.returncode == 0, again.stderr
     assert f"sweep: {done} runs up to date, 0 in DVC's run cache, {RUNS - done} to train" in again.stderr
+    assert not checkpoints(untrained)
     before = (untrained / "dvc.lock").read_text()
     interrupted = ("train@0.01-0", "train@0.01-1", "train@0.001-0", "train@0.001-1")[done]
     assert run_dvc(untrained, "repro", "-f", "-s", interrupted).returncode == 0
     assert (untrained / "dvc.lock").read_text() == before
+
+
+def checkpoints(place: Path) -> list[Path]:
+    return list((place / ".scratch/checkpoints").glob("*.npz"))
+
+
+def test_sigterm_does_as_much_and_until_then_nothing_listens_beyond_this_machine(untrained: Path) -> None:
+    reading.override(untrained / "params.yaml", {"train.epochs": 100 * EPOCHS})
+    process = start(untrained, "pipeline", "sweep")
+    wait_for(lambda: checkpoints(untrained), process)
+    listening = {
+        connection.laddr.ip
+        for one in psutil.Process(process.pid).children(recursive=True)
+        for connection in one.net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    process.terminate()
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert listening == {"127.0.0.1"}
+    assert process.returncode == 143, said
+    assert "Finished runs are recorded, the others keep their checkpoints" in said
+    assert checkpoints(untrained)
 
 
 def test_a_run_that_fails_does_not_stop_the_others(untrained: Path) -> None:
@@ -114,12 +139,15 @@ def test_outputs_that_cannot_be_written_fail_their_run_alone(untrained: Path) ->
     assert len(list(untrained.glob("runs/*/*/metrics.json"))) == RUNS - 2
 
 
-def test_a_killed_worker_s_run_is_trained_again(untrained: Path, trained: Path) -> None:
-    process = start(untrained, "pipeline", "sweep")
-    wait_for(lambda: training_workers(process), process)
-    training_workers(process)[0].kill()
+def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(untrained: Path, trained: Path) -> None:
+    process = start(untrained, "pipeline", "sweep", "--max-concurrent", "1")
+    wait_for(lambda: checkpoints(untrained), process)
+    (worker,) = training_workers(process)
+    worker.kill()
+    assert checkpoints(untrained)
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
+    assert not checkpoints(untrained)
     assert_same(untrained, trained)
 
 
@@ -132,13 +160,22 @@ def training_workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 
 def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path, swept: Swept) -> None:
-    dice = random.Random(6)
-    for _ in range(10):
+    dice, killed = random.Random(6), 0
+    for _ in range(30):
         process = start(untrained, "pipeline", "sweep")
         time.sleep(dice.uniform(0, swept.seconds))
         process.kill()  # the driver alone: what it started has to notice
-        process.communicate(timeout=PATIENCE)
+        said, _ = process.communicate(timeout=PATIENCE)
         assert not half_written(untrained)
+        if process.returncode == -signal.SIGKILL:
+            killed += 1
+        else:  # it was done before
+            assert process.returncode == 0, said
+            assert_same(untrained, trained)
+            forget(untrained)
+        if killed == 10:
+            break
+    assert killed == 10
     done = run_pipeline(untrained, "sweep")
     assert done.returncode == 0, done.stderr
     assert_same(untrained, trained)
