@@ -28,8 +28,8 @@ test-hard: .venv/.dev ## faults and hostile input, about half an hour on two cor
 	@pytest -m hard --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
-	@coverage erase && pytest -m 'not services' --ignore tests/hard --numprocesses auto --dist loadfile \
-		--cov --cov-report term-missing:skip-covered
+	@coverage erase && pytest -m 'not services' $(wildcard tests/test_*.py) tests/hard/test_sweep.py \
+		--numprocesses auto --dist loadfile --cov --cov-report term-missing:skip-covered
 
 mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
 	@rm -rf mutants && mutmut run && mutmut results --all true | python -m tools.mutation_score

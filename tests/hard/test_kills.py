@@ -98,7 +98,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
             assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
     assert not list((study / ".scratch/checkpoints").glob("*.npz"))
     assert "up to date" in run_dvc(study, "status").stdout
-    assert {"train", "dvc"} <= set(struck), struck  # moments were spread
+    assert len(set(struck)) >= 6, struck  # moments were spread over five of six stages, and DVC itself
 
     for _ in range(2):
         done = run_pipeline(study, "publish")
