@@ -84,6 +84,16 @@ def test_packages_go_into_the_environment_and_nowhere_else() -> None:
     assert "include-system-site-packages = false" in (Path(sys.prefix) / "pyvenv.cfg").read_text()
 
 
+def test_what_the_documents_install_has_hashes_and_the_same_dvc() -> None:
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in TRACKED if name.endswith(".md")]
+    installs = [line for text in texts for line in re.findall(r"^.*\bpip install .*$", text, re.MULTILINE)]
+
+    assert installs
+    assert all("--require-hashes -r " in line for line in installs)
+    (asked,) = {version for text in texts for version in re.findall(r"dvc\[s3\]==([\d.]+)", text)}
+    assert {asked} == versions("runtime")["dvc"]
+
+
 # --- licences and the bill of materials
 
 
