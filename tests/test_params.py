@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.facts import DATASETS
 from pipeline.errors import ParamsError
 from pipeline.params import load, reading
 from tests.data_fixtures import ROOT
@@ -50,6 +51,8 @@ def test_lists_are_read_as_dvc_reads_them(path: Path, key: str, written: str, re
 
 
 ZEROS = "0" * 74
+*_NAMES, _LAST = map(repr, DATASETS)
+DATASET = f"{', '.join(_NAMES)} or {_LAST}"
 # Values as ruamel.yaml hands them over; the table after this one is about how they are written.
 REFUSED = [
     ("train.learning_rates", [0.0], "expected rates above 0 and finite, got 0.0."),
@@ -90,8 +93,8 @@ REFUSED = [
     ("train.threads", 0, "expected a number of at least 1, got 0."),
     ("train.threads", 257, "expected a number of at most 256, got 257."),
     ("train.precision", "float64", "expected 'float32' or 'bfloat16', got 'float64'."),
-    ("data.dataset", "fashion", "expected 'mnist' or 'digits', got 'fashion'."),
-    ("data.dataset", ["mnist"], "expected 'mnist' or 'digits', got ['mnist']."),
+    ("data.dataset", "fashion", f"expected {DATASET}, got 'fashion'."),
+    ("data.dataset", ["mnist"], f"expected {DATASET}, got ['mnist']."),
     ("data.validation_size", -1, "expected a number of at least 0, got -1."),
     ("data.validation_size", 0.1, "expected a whole number, got 0.1."),
     ("data.validation_size", 9, "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so that "
@@ -169,7 +172,7 @@ def test_every_wrong_value_is_named_at_once(path: Path) -> None:
     reading.override(path, {"train.epochs": 0, "data.dataset": "x", "train.learning_rates": ["a", 0.1]})
 
     assert refused(path) == [
-        "data.dataset: expected 'mnist' or 'digits', got 'x'.",
+        f"data.dataset: expected {DATASET}, got 'x'.",
         "train.learning_rates.0: expected a decimal number, got 'a'.",
         "train.epochs: expected a number of at least 1, got 0.",
     ]
@@ -198,7 +201,7 @@ def test_an_unknown_key_is_refused_and_the_one_it_hides_is_called_missing(path: 
 def test_a_long_value_is_not_repeated_in_full(path: Path) -> None:
     reading.override(path, {"data.dataset": "x" * 5000})
 
-    assert refused(path) == [f"data.dataset: expected 'mnist' or 'digits', got '{'x' * 76}...."]
+    assert refused(path) == [f"data.dataset: expected {DATASET}, got '{'x' * 76}...."]
 
 
 NO_PARAMS = [
