@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.datasets.facts import DATASETS
 from pipeline.errors import ParamsError
 from pipeline.params import load, reading
 from tests.data_fixtures import ROOT
@@ -49,6 +50,9 @@ def test_lists_are_read_as_dvc_reads_them(path: Path, key: str, written: str, re
     assert getattr(load(path).train, name) == read
 
 
+ZEROS = "0" * 74
+*_NAMES, _LAST = map(repr, DATASETS)
+DATASET = f"{', '.join(_NAMES)} or {_LAST}"
 # Values as ruamel.yaml hands them over; the table after this one is about how they are written.
 REFUSED = [
     ("train.learning_rates", [0.0], "expected rates above 0 and finite, got 0.0."),
@@ -63,6 +67,8 @@ REFUSED = [
     ("train.learning_rates.0", ["0.1"], "expected a decimal number, got '0.1'."),
     ("train.learning_rates.1", [0.1, True], "expected a decimal number, got True."),
     ("train.learning_rates.0", [[0.1]], "expected a decimal number, got [0.1]."),
+    ("train.learning_rates", [10**400], f"expected decimal numbers up to 1.8e+308, got [1{ZEROS}0...."),
+    ("train.learning_rates", [-(10**400)], f"expected decimal numbers up to 1.8e+308, got [-1{ZEROS}...."),
     ("train.seeds", [], "expected a list of at least 1, got []."),
     ("train.seeds", [1, 2, 1], "expected each seed once, got 1 twice: remove one of them."),
     ("train.seeds.0", [-1], "expected a number of at least 0, got -1."),
@@ -70,6 +76,8 @@ REFUSED = [
     ("train.seeds.0", [0.5], "expected a whole number, got 0.5."),
     ("train.seeds.0", [True], "expected a whole number, got True."),
     ("train.epochs", 0, "expected a number of at least 1, got 0."),
+    ("train.epochs", 1_000_001, "expected a number of at most 1000000, got 1000001."),
+    ("train.epochs", 10**30, f"expected a number of at most 1000000, got {10**30}."),
     ("train.epochs", 2.5, "expected a whole number, got 2.5."),
     ("train.epochs", "20", "expected a whole number, got '20'."),
     ("train.batch_size", 0, "expected a number of at least 1, got 0."),
@@ -80,9 +88,13 @@ REFUSED = [
         "expected at most the 55,000 training images of mnist that data.validation_size leaves, got 55,001.",
     ),
     ("train.hidden_units", 0, "expected a number of at least 1, got 0."),
+    ("train.hidden_units", 100_001, "expected a number of at most 100000, got 100001."),
+    ("train.hidden_units", 10**11, "expected a number of at most 100000, got 100000000000."),
+    ("train.threads", 0, "expected a number of at least 1, got 0."),
+    ("train.threads", 257, "expected a number of at most 256, got 257."),
     ("train.precision", "float64", "expected 'float32' or 'bfloat16', got 'float64'."),
-    ("data.dataset", "fashion", "expected 'mnist' or 'digits', got 'fashion'."),
-    ("data.dataset", ["mnist"], "expected 'mnist' or 'digits', got ['mnist']."),
+    ("data.dataset", "fashion", f"expected {DATASET}, got 'fashion'."),
+    ("data.dataset", ["mnist"], f"expected {DATASET}, got ['mnist']."),
     ("data.validation_size", -1, "expected a number of at least 0, got -1."),
     ("data.validation_size", 0.1, "expected a whole number, got 0.1."),
     ("data.validation_size", 9, "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so that "
@@ -91,6 +103,14 @@ REFUSED = [
      "that every class has images to train and to choose on, got 59,991."),
     ("data.validation_size", 60_000, "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so "
      "that every class has images to train and to choose on, got 60,000."),
+    ("range_test.steps", 19, "expected a number of at least 20, got 19."),
+    ("range_test.steps", 10_001, "expected a number of at most 10000, got 10001."),
+    ("range_test.lowest", 0, "expected a number above 0.0, got 0."),
+    ("range_test.stop", float("inf"), "expected a finite number, got inf."),
+    ("range_test.smoothing", "0.9", "expected a decimal number, got '0.9'."),
+    ("report.confidence", True, "expected a decimal number, got True."),
+    ("report.budgets.0", [0], "expected a number of at least 1, got 0."),
+    ("report.budgets.1", [5, 1_000_001], "expected a number of at most 1000000, got 1000001."),
     ("data.mirrors", "/data/mnist", "expected a list, got '/data/mnist': write [/data/mnist]."),
     ("data.mirrors.0", [1], "expected a text, got 1."),
     ("data.mirrors.1", ["a", ""], "expected a text that is not empty, got ''."),
@@ -107,11 +127,52 @@ def test_a_value_out_of_range_is_told_what_was_expected(
     assert refused(path) == [f"{place}: {said}"]
 
 
+def leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    """Every parameter by its dotted name, with its value."""
+    found = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found += leaves(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return found
+
+
+LEAVES = leaves(DEFAULT.model_dump())
+ENDLESS = [("400 digits", "9" * 400), ("more digits than Python writes", "0x" + "f" * 5000)]
+
+
+@pytest.mark.parametrize("number", [text for _, text in ENDLESS], ids=[name for name, _ in ENDLESS])
+@pytest.mark.parametrize(("name", "value"), LEAVES, ids=[name for name, _ in LEAVES])
+def test_no_parameter_takes_a_number_without_end(path: Path, name: str, value: object, number: str) -> None:
+    marker = 987654321
+    reading.override(path, {name: [marker] if isinstance(value, tuple) else marker})
+    path.write_text(path.read_text(encoding="utf-8").replace(str(marker), number), encoding="utf-8")
+
+    (line,) = refused(path)
+
+    assert line.startswith(name)
+    assert " expected " in line
+    assert len(line) < 300
+
+
+NUMBERS = [name for name, value in LEAVES if isinstance(value, int | float)]
+
+
+@pytest.mark.parametrize("written", [True, "1"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_not_guessed_from_something_else(path: Path, name: str, written: object) -> None:
+    reading.override(path, {name: written})
+
+    (line,) = refused(path)
+
+    assert line.startswith(f"{name}: expected a ")
+    assert line.endswith(f" number, got {written!r}.")
+
+
 def test_every_wrong_value_is_named_at_once(path: Path) -> None:
     reading.override(path, {"train.epochs": 0, "data.dataset": "x", "train.learning_rates": ["a", 0.1]})
 
     assert refused(path) == [
-        "data.dataset: expected 'mnist' or 'digits', got 'x'.",
+        f"data.dataset: expected {DATASET}, got 'x'.",
         "train.learning_rates.0: expected a decimal number, got 'a'.",
         "train.epochs: expected a number of at least 1, got 0.",
     ]
@@ -140,7 +201,7 @@ def test_an_unknown_key_is_refused_and_the_one_it_hides_is_called_missing(path: 
 def test_a_long_value_is_not_repeated_in_full(path: Path) -> None:
     reading.override(path, {"data.dataset": "x" * 5000})
 
-    assert refused(path) == [f"data.dataset: expected 'mnist' or 'digits', got '{'x' * 76}...."]
+    assert refused(path) == [f"data.dataset: expected {DATASET}, got '{'x' * 76}...."]
 
 
 NO_PARAMS = [

@@ -5,13 +5,15 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tools import supply_chain
-from tools.supply_chain import LOCKS, Package
+from tools import advisories, supply_chain
+from tools.advisories import Package
+from tools.supply_chain import LOCKS
 
 SOURCES = sorted(
     path for folder in ("pipeline", "benchmarks", "tools") for path in (ROOT / folder).rglob("*.py")
@@ -31,12 +33,18 @@ def versions(group: str) -> dict[str, set[str]]:
 # --- the lock files
 
 
-@pytest.mark.parametrize("lock", LOCKS.values())
-def test_every_line_of_a_lock_is_an_exact_version_or_a_hash(lock: str) -> None:
-    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+def test_every_lock_is_among_those_that_are_listed_and_audited() -> None:
+    assert sorted(LOCKS.values()) == sorted(path.name for path in ROOT.glob("requirements*.lock"))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"requirements[\w-]*\.lock", makefile)) == set(LOCKS.values())
+
+
+@pytest.mark.parametrize("group", LOCKS)
+def test_every_line_of_a_lock_is_an_exact_version_or_a_hash(group: str) -> None:
+    lines = (ROOT / LOCKS[group]).read_text(encoding="utf-8").splitlines()
     requirements = [number for number, line in enumerate(lines) if not line.startswith((" ", "#"))]
 
-    assert len(requirements) > 50
+    assert len(requirements) > 50 or [lines[number][:4] for number in requirements] == ["uv=="]
     for line in lines:
         assert re.fullmatch(
             r"[a-z0-9.-]+(\[[a-z,-]+\])?==[^ ]+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?", line
@@ -45,7 +53,7 @@ def test_every_line_of_a_lock_is_an_exact_version_or_a_hash(lock: str) -> None:
 
 
 def test_each_lock_contains_the_smaller_ones_at_the_same_versions() -> None:
-    runtime, ray, dev = (versions(group) for group in LOCKS)
+    runtime, ray, dev = (versions(group) for group in ("runtime", "ray", "dev"))
 
     assert runtime.items() <= ray.items()
     assert ray.items() <= dev.items()
@@ -74,6 +82,16 @@ def test_packages_go_into_the_environment_and_nowhere_else() -> None:
         assert "$(BIN)/python" in line
     assert "BIN := .venv/bin" in makefile
     assert "include-system-site-packages = false" in (Path(sys.prefix) / "pyvenv.cfg").read_text()
+
+
+def test_what_the_documents_install_has_hashes_and_the_same_dvc() -> None:
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in TRACKED if name.endswith(".md")]
+    installs = [line for text in texts for line in re.findall(r"^.*\bpip install .*$", text, re.MULTILINE)]
+
+    assert installs
+    assert all("--require-hashes -r " in line for line in installs)
+    (asked,) = {version for text in texts for version in re.findall(r"dvc\[s3\]==([\d.]+)", text)}
+    assert {asked} == versions("runtime")["dvc"]
 
 
 # --- licences and the bill of materials
@@ -143,13 +161,14 @@ def ranges(*events: dict[str, str]) -> dict[str, object]:
         (ranges({"introduced": "1.0"}, {"last_affected": "1.2.0"}), True),
         (ranges({"introduced": "1.0"}, {"last_affected": "1.1.9"}), False),
         (ranges({"introduced": "0"}, {"fixed": "1.1"}, {"introduced": "1.2"}, {"fixed": "1.10"}), True),
+        (ranges({"introduced": "0"}, {"fixed": "the one after"}), True),
         ({"ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}]}, False),
     ],
 )
 def test_advisories_are_held_against_versions(affected: dict[str, object], hit: bool) -> None:
     package = Package("some-package", "1.2.0", "runtime", "MIT")
 
-    lines = supply_chain.audit([package], iter([advisory(**affected)]))
+    lines = advisories.audit([package], iter([advisory(**affected)]))
 
     assert lines == (["some-package 1.2.0 (runtime): PYSEC-1: a hole"] if hit else [])
 
@@ -160,21 +179,109 @@ def test_withdrawn_and_foreign_advisories_say_nothing() -> None:
     foreign = advisory(versions=["1.2.0"])
     foreign["affected"][0]["package"]["ecosystem"] = "npm"  # type: ignore[index]
 
-    assert supply_chain.audit([package], iter([withdrawn, foreign])) == []
+    assert advisories.audit([package], iter([withdrawn, foreign])) == []
 
 
-def test_the_audit_reads_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+# As the Python Packaging Advisory Database writes it, but that it quotes a version that looks like a number.
+IN_YAML = """\
+id: PYSEC-1
+details: |
+  a hole
+
+  in several paragraphs
+affected:
+- package:
+    ecosystem: PyPI
+    name: {name}
+    purl: pkg:pypi/{name}
+  ranges:
+  - type: ECOSYSTEM
+    events:
+    - introduced: '0'
+    - fixed: {fixed}
+  versions:
+  - {version}
+references:
+- type: WEB
+  url: somewhere
+modified: '2024-11-21T14:22:44.000000Z'
+published: 2024-01-01T00:00:00Z
+"""
+
+
+def in_json(name: str, version: str, fixed: str) -> str:
+    found = advisory(versions=[version], **ranges({"introduced": "0"}, {"fixed": fixed}))
+    found["affected"][0]["package"]["name"] = name  # type: ignore[index]
+    return json.dumps(found)
+
+
+def in_yaml(name: str, version: str, fixed: str) -> str:
+    return IN_YAML.format(name=name, version=version, fixed=fixed)
+
+
+@pytest.mark.parametrize(("suffix", "write"), [("json", in_json), ("yaml", in_yaml), ("yml", in_yaml)])
+def test_the_audit_reads_a_folder_in_both_formats(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, write: Callable[..., str]
+) -> None:
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "workflow.yml").write_text("name: numpy\n")
     assert supply_chain.main(["audit", str(tmp_path)]) == 2
-    assert "expected advisories (*.json, OSV's format), found none" in capsys.readouterr().err
-    (tmp_path / "vulns").mkdir()
-    (tmp_path / "vulns" / "a.json").write_text(json.dumps(advisory(versions=["1"])))
+    assert "expected advisories (*.json or *.yaml, OSV's format), found none" in capsys.readouterr().err
+    folder = tmp_path / "vulns" / "one"
+    folder.mkdir(parents=True)
+    (folder / f"PYSEC-0.{suffix}").write_text(write("numpy", "0.1", "0.2"))
+    (folder / f"PYSEC-2.{suffix}").write_text(write("a-package-of-others", "0", "99"))
     assert supply_chain.main(["audit", str(tmp_path)]) == 0
-    (numpy,) = versions("runtime")["numpy"]
-    known = advisory(versions=[numpy])
-    known["affected"][0]["package"]["name"] = "NumPy"  # type: ignore[index]
-    (tmp_path / "vulns" / "b.json").write_text(json.dumps(known))
+    assert capsys.readouterr().out.endswith(" packages, none of them in an advisory\n")
+    (numpy,), (uv,) = versions("runtime")["numpy"], versions("installer")["uv"]
+    (folder / f"PYSEC-3.{suffix}").write_text(write("NumPy", numpy, "0.2"))
+    (folder / f"PYSEC-4.{suffix}").write_text(write("uv", "0.1", "99"))
     assert supply_chain.main(["audit", str(tmp_path)]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == f"numpy {numpy} (runtime): PYSEC-1: a hole"
+    assert capsys.readouterr().out.splitlines() == [
+        f"numpy {numpy} (runtime): PYSEC-1: a hole",
+        f"uv {uv} (installer): PYSEC-1: a hole",
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["json", "yaml"])
+def test_a_version_that_looks_like_a_number_keeps_its_zero(tmp_path: Path, suffix: str) -> None:
+    write = {"json": in_json, "yaml": in_yaml}[suffix]
+    (tmp_path / f"a.{suffix}").write_text(write("some-package", "1.10", "1.20"))
+    (read,) = advisories.read(advisories.files(tmp_path), ["some-package"])
+
+    found = [advisories.is_affected(one, read["affected"][0]) for one in ("1.10", "1.19", "1.20")]
+
+    assert found == [True, True, False]
+
+
+NO_ADVISORY = [
+    ("a.json", '{"name": "numpy"', "expected an advisory (OSV's format), got: "),
+    ("a.yaml", "name: numpy\n\tid: 1", "expected an advisory (OSV's format), got: "),
+    (
+        "a.yaml",
+        "name: numpy",
+        "expected an advisory (OSV's format) with id and affected, got something else. ",
+    ),
+    ("a.json", '[{"name": "numpy"}]', "expected an advisory (OSV's format) with id and affected, got "),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "said"), NO_ADVISORY)
+def test_a_file_that_is_no_advisory_is_said_and_not_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, said: str
+) -> None:
+    (tmp_path / name).write_text(text)
+
+    assert supply_chain.main(["audit", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / name}: {said}")
+
+
+def test_security_md_shows_the_audit_as_it_is_called() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^python -m tools\.supply_chain audit .*$", text, re.MULTILINE)
+
+    assert line == "python -m tools.supply_chain audit <folder>"
+    assert supply_chain.main(["audit", str(ROOT / "tests")]) == 2  # a folder without any
 
 
 # --- what the code never does
@@ -211,7 +318,7 @@ def test_no_pickle_no_code_from_data_and_no_shell(path: Path) -> None:
         if name.endswith("pd.read_pickle"):
             raise AssertionError(name)
         if name == "YAML":  # "unsafe" would build any object
-            assert arguments.get("typ", "'rt'") in ("'safe'", "'rt'")
+            assert arguments.get("typ", "'rt'") in ("'base'", "'safe'", "'rt'")
 
 
 def test_nothing_is_told_to_listen_beyond_this_machine() -> None:

@@ -3,8 +3,9 @@
     python -m tools.supply_chain write           docs/licences.md and docs/sbom.cdx.json anew
     python -m tools.supply_chain audit FOLDER    the locks against advisories in OSV's format; no network
 
-The bill of materials is CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json). Advisories are JSON files as
-https://ossf.github.io/osv-schema describes them, for example from the Python Packaging Advisory Database.
+The bill of materials is CycloneDX 1.5 (https://cyclonedx.org/docs/1.5/json). Advisories are files
+(JSON or YAML) as https://ossf.github.io/osv-schema describes them, for example the Python Packaging Advisory
+Database.
 """
 
 import argparse
@@ -12,17 +13,23 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from pipeline.errors import DataError
+from tools import advisories
+from tools.advisories import Package
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = {"runtime": "requirements.lock", "ray": "requirements-ray.lock", "dev": "requirements-dev.lock"}
-"""From the smallest to the largest; each contains the ones before it."""
+LOCKS = {
+    "installer": "requirements-uv.lock",
+    "runtime": "requirements.lock",
+    "ray": "requirements-ray.lock",
+    "dev": "requirements-dev.lock",
+}
+"""What installs the others; then from the smallest to the largest, each of which contains those before it."""
 
 SPELLINGS = {
     "3-Clause BSD License": "BSD-3-Clause",
@@ -53,18 +60,6 @@ KNOWN = {
     "waitress": "ZPL-2.1",
 }
 """Packages whose metadata do not say it, or that other systems install; read in their own files."""
-
-
-class Package(NamedTuple):
-    """Attributes:
-
-    group: the smallest lock that holds it.
-    """
-
-    name: str
-    version: str
-    group: str
-    licence: str
 
 
 def read_lock(text: str) -> list[tuple[str, str]]:
@@ -103,6 +98,7 @@ def licences(found: Sequence[Package]) -> str:
             "# Licences",
             "",
             "Every package that `make` installs, from the lock files and the packages' own metadata.",
+            "Set `installer` is what installs the others.",
             "`python -m tools.supply_chain write` makes this list and `sbom.cdx.json`, the same as a bill of",
             "materials (CycloneDX 1.5); `tests/test_supply_chain.py` keeps both true.",
             "",
@@ -147,64 +143,20 @@ def bill(found: Sequence[Package]) -> dict[str, Any]:
     }
 
 
-def audit(found: Sequence[Package], advisories: Iterator[Mapping[str, Any]]) -> list[str]:
-    """A line for each package that an advisory is about."""
-    known = {one.name: [other for other in found if other.name == one.name] for one in found}
-    return sorted(
-        {
-            f"{one.name} {one.version} ({one.group}): {advisory['id']}: "
-            f"{advisory.get('summary') or advisory.get('details', '').partition(chr(10))[0]}"
-            for advisory in advisories
-            if not advisory.get("withdrawn")
-            for affected in advisory.get("affected", ())
-            if affected.get("package", {}).get("ecosystem") == "PyPI"
-            for one in known.get(canonicalize_name(affected["package"]["name"]), ())
-            if is_affected(one.version, affected)
-        }
-    )
-
-
-def is_affected(version: str, affected: Mapping[str, Any]) -> bool:
-    """Whether a version is listed, or lies in one of the ranges (OSV's rules for `ECOSYSTEM`)."""
-    if version in affected.get("versions", ()):
-        return True
-    return any(
-        _is_inside(Version(version), limits["events"])
-        for limits in affected.get("ranges", ())
-        if limits.get("type") == "ECOSYSTEM"
-    )
-
-
-def _is_inside(version: Version, events: Sequence[Mapping[str, str]]) -> bool:
-    inside = False
-    for event in sorted(events, key=_when):
-        kind, limit = next(iter(event.items()))
-        at = Version("0") if limit == "0" else Version(limit)
-        if kind == "introduced" and (limit == "0" or version >= at):
-            inside = True
-        elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
-            inside = False
-    return inside
-
-
-def _when(event: Mapping[str, str]) -> tuple[Version, bool]:
-    kind, limit = next(iter(event.items()))
-    try:
-        return Version(limit), kind != "introduced"
-    except InvalidVersion:
-        return Version("0"), kind != "introduced"
-
-
-def read_advisories(folder: Path) -> Iterator[Mapping[str, Any]]:
-    for path in sorted(folder.rglob("*.json")):
-        yield json.loads(path.read_text(encoding="utf-8"))
-
-
 def write() -> None:
     found = packages()
     (ROOT / "docs").mkdir(exist_ok=True)
     (ROOT / "docs" / "licences.md").write_text(licences(found), encoding="utf-8")
     (ROOT / "docs" / "sbom.cdx.json").write_text(json.dumps(bill(found), indent=1) + "\n", encoding="utf-8")
+
+
+def _audit(found: Sequence[Package], folder: Path) -> list[str]:
+    if not (paths := advisories.files(folder)):
+        raise DataError(
+            f"{folder}: expected advisories (*.json or *.yaml, OSV's format), found none. "
+            "Name the folder of a downloaded database."
+        )
+    return advisories.audit(found, advisories.read(paths, {one.name for one in found}))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -218,14 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.command == "write":
         write()
         return 0
-    if not any(chosen.folder.rglob("*.json")):
-        print(
-            f"error: {chosen.folder}: expected advisories (*.json, OSV's format), found none.",
-            file=sys.stderr,
-        )
+    try:
+        lines = _audit(found := packages(), chosen.folder)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    found = packages()
-    lines = audit(found, read_advisories(chosen.folder))
     print("\n".join(lines) if lines else f"{len(found)} packages, none of them in an advisory")
     return 1 if lines else 0
 

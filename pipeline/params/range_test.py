@@ -7,14 +7,14 @@ from pydantic_core import PydanticCustomError
 
 from pipeline.params.section import Section
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RangeTestParams(Section):
     """Attributes:
 
     lowest, highest: the first and the last rate; in between it grows by the same factor each step.
-    steps: batches trained on for each seed, at least 20.
+    steps: batches trained on for each seed, 20 to 10,000.
     smoothing: weight of the past in the running mean of the loss, from 0 up to, not including, 1.
     stop: a loss this many times above the lowest ends the test.
     """
@@ -22,8 +22,8 @@ class RangeTestParams(Section):
     lowest: Rate
     highest: Rate
     steps: Annotated[int, Field(ge=20, le=10_000)]
-    smoothing: Annotated[float, Field(ge=0, lt=1, strict=False)]
-    stop: Annotated[float, Field(gt=1, allow_inf_nan=False, strict=False)]
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
+    stop: Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
     @model_validator(mode="after")
     def _rises(self) -> "RangeTestParams":

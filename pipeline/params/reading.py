@@ -15,7 +15,7 @@ from pipeline.params.range_test import RangeTestParams
 from pipeline.params.report import ReportParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
-from pipeline.params.wording import explain, unreadable
+from pipeline.params.wording import explain, short, unreadable
 from pipeline.storage import files
 
 
@@ -38,13 +38,13 @@ class Params(Section):
                 "unfit",
                 f"data.validation_size: expected 0, or {CLASSES} to {images - CLASSES:,} of the {images:,} "
                 f"training images of {name}, so that every class has images to train and to choose on, "
-                f"got {held_out:,}.",
+                f"got {short(held_out, ',')}.",
             )
         if self.train.batch_size > images - held_out:
             raise PydanticCustomError(
                 "unfit",
                 f"train.batch_size: expected at most the {images - held_out:,} training images of {name} "
-                f"that data.validation_size leaves, got {self.train.batch_size:,}.",
+                f"that data.validation_size leaves, got {short(self.train.batch_size, ',')}.",
             )
         return self
 

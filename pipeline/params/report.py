@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 
 from pipeline.params.section import Section
 
-Share = Annotated[float, Field(ge=0, le=1, strict=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]
-Factor = Annotated[float, Field(gt=1, allow_inf_nan=False, strict=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
 
 class HealthParams(Section):
@@ -27,7 +27,7 @@ class HealthParams(Section):
         overfitting_rise: the validation loss ends this share above its lowest.
     """
 
-    window: Annotated[float, Field(gt=0, le=1, strict=False)]
+    window: Annotated[float, Field(gt=0, le=1)]
     loss_floor: Positive
     diverged_growth: Factor
     stuck_loss: Share
@@ -47,15 +47,15 @@ class ReportParams(Section):
     diverged_share: a rate is infeasible if more than this share of its seeds diverged.
     coarse_ratio: neighbouring rates further apart than this factor are a coarse grid.
     accuracy_targets: validation accuracies whose first epoch is reported, rising.
-    budgets: numbers of epochs for which the best rate is reported, rising.
+    budgets: numbers of epochs for which the best rate is reported, 1 to 1,000,000, rising.
     """
 
     criterion: Literal["best_epoch", "last_epoch"]
-    confidence: Annotated[float, Field(gt=0.5, lt=1, strict=False)]
-    diverged_share: Annotated[float, Field(ge=0, lt=1, strict=False)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    diverged_share: Annotated[float, Field(ge=0, lt=1)]
     coarse_ratio: Factor
     accuracy_targets: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(strict=False)
-    budgets: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(strict=False)
+    budgets: tuple[Annotated[int, Field(ge=1, le=1_000_000, strict=True)], ...] = Field(strict=False)
     health: HealthParams
 
     @field_validator("accuracy_targets", "budgets")

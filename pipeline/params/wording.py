@@ -74,9 +74,17 @@ def _comparison(detail: Any) -> str:
     if kind in EXPECTED:
         message = f"expected {EXPECTED[kind].format(**detail.get('ctx', {}))}"
     hint = f": write [{value}]" if kind == "tuple_type" and isinstance(value, str | int | float) else ""
-    return f"{message}, got {_short(value)}{hint}"
+    return f"{message}, got {short(value)}{hint}"
 
 
-def _short(value: object) -> str:
-    text = "nothing" if value is None else repr(value)
+def short(value: object, spec: str = "") -> str:
+    """The value as it is said in an error, 80 characters at most.
+
+    Args:
+        spec: how a number is written, as `format` takes it.
+    """
+    try:
+        text = "nothing" if value is None else format(value, spec) if spec else repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."

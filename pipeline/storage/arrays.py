@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,28 +27,17 @@ def read(
     Raises:
         DataError: not there, no .npy file, a pickle, or another type or shape than expected.
     """
-    try:
-        array: Any = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: expected an array, found no file. Run `dvc repro` to make it again."
-        ) from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path}: expected a .npy array, got: {error}. Run `dvc repro` to make it again."
-        ) from error
-    fits = (
-        isinstance(array, np.ndarray)
-        and array.ndim == len(shape)
-        and all(want is None or have == want for have, want in zip(array.shape, shape, strict=True))
+    want = tuple("n" if length is None else length for length in shape)
+    array = _map(path)
+    fits = array.ndim == len(shape) and all(
+        length is None or have == length for have, length in zip(array.shape, shape, strict=True)
     )
     if not fits or array.dtype != np.dtype(dtype):
-        got = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
-        want = tuple("n" if length is None else length for length in shape)
         raise DataError(
-            f"{path}: expected {np.dtype(dtype)} {want}, got {got}. Run `dvc repro` to make it again."
+            f"{path}: expected {np.dtype(dtype)} {want}, got {array.dtype} {array.shape}. "
+            "Run `dvc repro` to make it again."
         )
-    return cast(NDArray[Any], array)
+    return array if mapped else np.array(array)
 
 
 def read_chunks(
@@ -63,3 +52,28 @@ def read_chunks(
     for start in range(0, size, rows):
         # Mapped anew for each chunk: the pages of the last one leave the process with it.
         yield np.array(read(path, dtype, shape, mapped=True)[start : start + rows])
+
+
+def _map(path: Path) -> NDArray[Any]:
+    """Map a .npy file: memory is taken for what is really there, whatever the header claims."""
+    try:
+        found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: expected an array, found no file. Run `dvc repro` to make it again."
+        ) from None
+    except Exception as error:  # numpy parses the header as Python, and a damaged one can fail in any way
+        raise DataError(
+            f"{path}: expected a .npy array, got: {error}. Run `dvc repro` to make it again."
+        ) from error
+    if not isinstance(found, np.memmap):
+        found.close()
+        raise DataError(
+            f"{path}: expected a .npy array, got an archive of several. Run `dvc repro` to make it again."
+        )
+    if (size := path.stat().st_size) != (claimed := found.offset + found.nbytes):
+        raise DataError(
+            f"{path}: expected {claimed:,} bytes, as its header says, got {size:,}. "
+            "Run `dvc repro` to make it again."
+        )
+    return found

@@ -160,13 +160,7 @@ def test_a_missing_permission_is_said(
 ) -> None:
     (study / path).chmod(mode)
     try:
-        done = subprocess.run(
-            [*_without_privileges(), sys.executable, "-m", "pipeline", *command],
-            cwd=study,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = without_privileges(study, "-m", "pipeline", *command)
     finally:
         (study / path).chmod(0o755)
 
@@ -177,20 +171,25 @@ def test_a_missing_permission_is_said(
 
 def test_a_read_only_output_is_replaced(study: Path) -> None:
     """DVC links outputs to its cache read-only where it is told to; writing beside and renaming copes."""
-    for path in (study / "data/scaled").iterdir():
+    files = sorted((study / "data/scaled").iterdir())
+    for path in files:
         path.chmod(0o444)
-    before = hashes.md5(study / "data/scaled")
+    in_place = without_privileges(study, "-c", f"open({str(files[0])!r}, 'r+')")
+    assert "PermissionError" in in_place.stderr  # or this test could not fail
 
-    done = run_pipeline(study, "scale", "data/raw", "data/scaled")
+    done = without_privileges(study, "-m", "pipeline", "scale", "data/raw", "data/scaled")
 
     assert done.returncode == 0, done.stderr
-    assert hashes.md5(study / "data/scaled") == before
+    assert hashes.md5(study / "data/scaled") == says(study)["data/scaled"]
+    assert all(path.stat().st_mode & 0o200 for path in files)
 
 
-def _without_privileges() -> list[str]:
-    """Root reads and writes whatever the permissions say, unless these capabilities are taken away."""
-    if os.geteuid() != 0:
-        return []
-    if shutil.which("setpriv") is None:
-        pytest.skip("root without setpriv ignores permissions")
-    return ["setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
+def without_privileges(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python there. Root reads and writes whatever the permissions say, unless it is denied to it."""
+    command = [sys.executable, *arguments]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root without setpriv ignores permissions")
+        dropped = ["--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all"]
+        command = ["setpriv", *dropped, *command]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

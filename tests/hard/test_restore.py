@@ -91,20 +91,20 @@ def test_a_fresh_clone_gets_everything_back_without_training(
     for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "remote"]):
         subprocess.run(["git", *command], cwd=study, check=True, capture_output=True)
     dvc(study, "push", "--run-cache")
-    clone = tmp_path / "elsewhere" / "clone"
-    subprocess.run(["git", "clone", "-q", str(study), str(clone)], check=True)
-    for name, value in remote.items():
-        if name != "url":
-            dvc(clone, "remote", "modify", "--local", "store", name, value)
+    clones = {way: tmp_path / "elsewhere" / way[0] for way in (("pull",), ("repro", "--pull"))}
+    for way, clone in clones.items():
+        subprocess.run(["git", "clone", "-q", str(study), str(clone)], check=True)
+        for name, value in remote.items():
+            if name != "url":
+                dvc(clone, "remote", "modify", "--local", "store", name, value)
 
-    dvc(clone, "pull")
+        said = dvc(clone, *way)
 
-    assert outputs(clone) == says(clone) == says(study)
-    said = dvc(clone, "repro", "--pull")
-    assert "Running stage" not in said
-    assert "up to date" in dvc(clone, "status")
-    assert (clone / "report/index.html").read_bytes() == (study / "report/index.html").read_bytes()
-    assert "test_accuracy" in dvc(clone, "metrics", "show")
+        assert "Running stage" not in said
+        assert outputs(clone) == says(clone) == says(study)
+        assert "up to date" in dvc(clone, "status")
+        assert (clone / "report/index.html").read_bytes() == (study / "report/index.html").read_bytes()
+        assert "test_accuracy" in dvc(clone, "metrics", "show")
     published = run_pipeline(clone, "publish")
     assert published.returncode == 0, published.stderr
     assert published.stdout.count("created") >= 3  # two runs and the report
