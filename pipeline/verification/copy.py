@@ -18,8 +18,6 @@ from pipeline.verification.locks import Stage
 _OURS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 _GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 """Git sets these for its hooks, where `verify` may be called; in the copy they would name the original."""
-_DOWNLOAD = "download"
-"""The stage that needs a source; DVC notes each stage in dvc.lock as it ends."""
 _STOPPED = "The stages of the commit do not run to their end in a clean copy: the reason stands above."
 
 
@@ -87,7 +85,9 @@ class Copy:
             ToolError: another stage fails; its own message stands above.
         """
         if not self._ran(*stages):
-            if not (self.folder / "dvc.lock").is_file() or _DOWNLOAD not in self.lock():
+            if not (
+                self.folder / "dvc.lock"
+            ).is_file():  # DVC notes each stage as it ends; download is the first
                 raise DownloadError(
                     "The data set could not be had in a clean copy: the reason stands above. "
                     f"With a network or {VARIABLE}=<folder or address>, run `verify` again."
