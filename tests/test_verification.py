@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.verification import hashes, locks, originals, record, staleness, tolerance
+from pipeline.verification import comparison, folders, hashes, locks, originals, record, staleness, tolerance
 from pipeline.verification.locks import Stage
 
 
@@ -225,22 +225,164 @@ def test_a_measure_that_only_the_rerun_has_hides_no_other_and_the_tolerance_itse
     )
 
 
-def test_the_rows_of_a_comparison_are_found_by_rate_and_seed() -> None:
-    table = "learning_rate,seed,test_accuracy\n0.001,0,0.9\n1e-05,2,\n"
+HEADER = b"learning_rate,seed,diverged_epoch,best_val_accuracy,final_val_accuracy,test_accuracy\n"
 
-    assert tolerance.rows(table) == {
-        (0.001, 0): {"learning_rate": "0.001", "seed": "0", "test_accuracy": "0.9"},
-        (0.00001, 2): {"learning_rate": "1e-05", "seed": "2", "test_accuracy": ""},
-    }
+
+def test_the_rows_of_a_comparison_are_found_by_rate_and_seed() -> None:
+    found = tolerance.rows(HEADER + b"0.001,0,,0.9,0.8,0.7\n1e-05,2,3,,,\n", "a.csv")
+
+    assert list(found) == [(0.001, 0), (0.00001, 2)]
+    assert found[0.001, 0]["test_accuracy"] == "0.7"
+    assert found[0.00001, 2]["test_accuracy"] == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no row"),
+        (HEADER, "no row"),
+        (b"learning_rate,seed\n0.1,0\n", "a row without diverged_epoch, best_val_accuracy, final_val_ac"),
+        (HEADER + b"0.1,0\n", "a row without diverged_epoch"),
+        (HEADER + b"0.1,zero,,0.9,0.9,0.9\n", "invalid literal for int"),
+        (HEADER + b"high,0,,0.9,0.9,0.9\n", "could not convert string to float: 'high'"),
+        (HEADER + b"0.1,0,,0.9,0.9,good\n", "could not convert string to float: 'good'"),
+        (HEADER + b"0.1,0,,nan,0.9,0.9\n", "best_val_accuracy nan"),
+        (HEADER + b"0.1,0,inf,0.9,0.9,0.9\n", "diverged_epoch inf"),
+        (HEADER + b"0.1,0,,0.9,0.9,\xff\n", "'utf-8' codec can't decode byte 0xff"),
+        (HEADER + b"0.1,0,," + b"9" * 200_000 + b",1,1\n", "field larger than field limit"),
+    ],
+)
+def test_what_is_no_comparison_is_told(content: bytes, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        tolerance.rows(content, "a.csv")
+    text = str(caught.value)
+    assert text.startswith(
+        "a.csv: expected a row per run with its rate, seed and accuracies, as stage report"
+    )
+    assert f"got something else ({said}" in text
+    assert text.endswith("Bring it back with git, or make it again with `dvc repro`.")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "Expecting value"),
+        (b"{", "Expecting property name"),
+        (b"[1]", "no learning_rate"),
+        (b"{}", "no learning_rate"),
+        (b'{"learning_rate": 0.1, "indistinguishable": 7}', "indistinguishable 7"),
+        (b'{"learning_rate": "\xff"}', "'utf-8' codec can't decode byte 0xff"),
+        (b"[" * 100_000, "maximum recursion depth exceeded"),
+    ],
+)
+def test_what_is_no_verdict_is_told(content: bytes, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        tolerance.verdict(content, "a.json")
+    assert str(caught.value).startswith("a.json: expected a verdict with its learning_rate, as stage report")
+    assert f"got something else ({said}" in str(caught.value)
+
+
+def test_tables_are_compared_row_by_row() -> None:
+    before = tolerance.rows(HEADER + b"0.1,0,,0.5,0.5,0.5\n0.1,1,,0.5,0.5,0.5\n", "a")
+    after = tolerance.rows(HEADER + b"0.1,0,,0.5,0.5,0.5\n0.1,1,,0.5,0.75,0.625\n", "b")
+    fewer = {key: row for key, row in after.items() if key == (0.1, 0)}
+
+    assert tolerance.compare_tables(before, after, 0.25) == (0.25, [])
+    assert tolerance.compare_tables(before, after, 0.125) == (
+        0.25,
+        ["learning rate 0.1, seed 1: final_val_accuracy: 0.5000 before, 0.7500 in the rerun"],
+    )
+    assert tolerance.compare_tables(before, fewer, 1)[1] == ["its rows are of other runs"]
 
 
 def test_the_same_choice_or_one_that_could_not_be_told_from_it() -> None:
     before = {"learning_rate": 0.001, "indistinguishable": [0.001, 0.0001]}
 
-    assert tolerance.compare_choices(before, {"learning_rate": 0.0001}) == []
-    assert tolerance.compare_choices(before, {"learning_rate": 0.01}) == [
+    assert tolerance.compare_verdicts(before, {"learning_rate": 0.0001}, 0) == (0, [])
+    assert tolerance.compare_verdicts(before, {"learning_rate": 0.01}, 1)[1] == [
         "learning_rate: 0.001 before, 0.01 in the rerun, which could be told from it"
     ]
+
+
+def test_the_accuracies_of_a_verdict_are_compared() -> None:
+    def verdict(test: float | None, mean: float) -> dict[str, object]:
+        rate = {"test_accuracy": test, "validation_accuracy": {"mean": mean, "low": 0.1}}
+        return {"learning_rate": 0.1, "rates": {"lr-0.1": rate}}
+
+    assert tolerance.compare_verdicts(verdict(0.5, 0.5), verdict(0.5, 0.75), 0.25) == (0.25, [])
+    assert tolerance.compare_verdicts(verdict(0.75, 0.5), verdict(0.5, 0.5), 0.125)[1] == [
+        "lr-0.1.test_accuracy: 0.7500 before, 0.5000 in the rerun"
+    ]
+    assert tolerance.compare_verdicts(verdict(0.5, 0.75), verdict(0.5, 0.5), 0.125)[1] == [
+        "lr-0.1.validation_accuracy.mean: 0.7500 before, 0.5000 in the rerun"
+    ]
+    assert tolerance.compare_verdicts(verdict(None, 0.5), verdict(0.5, 0.5), 0) == (0, [])
+    assert tolerance.compare_verdicts({"learning_rate": 0.1, "rates": 3}, verdict(0.5, 0.5), 0) == (0, [])
+
+
+# --- folders that several stages fill
+
+ONE, TWO, OLD = {"h": "1"}, {"h": "2", "in/m": "3"}, {"h": "4"}
+PARTS = {"runs/a": hashes.of_folder(ONE), "runs/b": hashes.of_folder(TWO)}
+LEFT = {"runs/old": hashes.of_folder(OLD)}
+HELD = {"runs/.gitignore": "5"}
+KNOWN = {hashes.of_folder(files): files for files in (ONE, TWO, OLD)}
+WHOLE = {"a/h": "1", "b/h": "2", "b/in/m": "3", ".gitignore": "5"}
+
+
+@pytest.mark.parametrize(
+    ("holds", "left", "forgotten", "told"),
+    [
+        (WHOLE, {}, {}, ""),
+        (WHOLE, LEFT, {}, ""),
+        (WHOLE | {"old/h": "4"}, LEFT, {}, ""),
+        (WHOLE | {"old/h": "4"}, {}, {}, "contradicts itself: report used runs"),
+        (WHOLE | {"b/h": "9"}, {}, {}, "contradicts itself: report used runs"),
+        (WHOLE | {"b/h": "9"}, LEFT, {}, "contradicts itself: report used runs"),
+        (WHOLE | {"more": "9"}, {}, {}, "contradicts itself: report used runs"),
+        (WHOLE, {}, PARTS, "says what is in runs/a, runs/b. `dvc pull`"),
+        (WHOLE, LEFT, LEFT, ""),
+        (WHOLE | {"old/h": "4"}, LEFT, LEFT, "says what is in runs/old. `dvc pull`"),
+    ],
+)
+def test_a_folder_is_what_its_parts_are(
+    holds: dict[str, str], left: dict[str, str], forgotten: dict[str, str], told: str
+) -> None:
+    folder = folders.Folder("report", "runs", hashes.of_folder(holds), PARTS, left, HELD)
+
+    problems, unknown = folders.check(
+        folder, lambda _, md5: None if md5 in forgotten.values() else KNOWN.get(md5)
+    )
+
+    assert told in "".join(problems + unknown)
+    assert len(problems) == ("contradicts" in told)
+    assert len(unknown) == ("says" in told)
+
+
+def test_a_part_that_is_a_file_counts_as_itself() -> None:
+    folder = folders.Folder("b", "x", hashes.of_folder({"f": "1"}), {"x/f": "1"}, {}, {})
+    assert folders.check(folder, lambda *_: None) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["../out", "/out", "in/../../out"])
+def test_a_listing_that_names_what_lies_outside_is_none(tmp_path: Path, name: str) -> None:
+    content = json.dumps([{"md5": "1", "relpath": name}]).encode()
+    (tmp_path / "listing").write_bytes(content)
+    md5 = hashes.of_file(tmp_path / "listing")
+    kept = tmp_path / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(content)
+
+    assert originals.listing(tmp_path / "gone", f"{md5}.dir", tmp_path) is None
+
+
+def test_a_stage_ran_on_what_the_lock_names_or_not() -> None:
+    before = {"train": Stage({}, {"runs/a": "1"}), "report": Stage({"runs": "2", "code.py": "3"}, {})}
+
+    assert comparison.exact(before, before, "report")
+    assert comparison.exact(before, {"report": before["report"]}, "report")  # laid there as recorded
+    assert not comparison.exact(before, before | {"train": Stage({}, {"runs/a": "9"})}, "report")
+    assert comparison.exact(before, before | {"train": Stage({}, {"runs/a": "9"})}, "train")
 
 
 # --- environment.json

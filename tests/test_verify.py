@@ -1,6 +1,5 @@
 """`verify`: what does not follow from the commit is found, and said in words that help."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,35 +8,14 @@ import pytest
 
 from pipeline import environment
 from pipeline.commands.verify import verify
-from pipeline.errors import DataError, ParamsError, ToolError
+from pipeline.errors import DataError, DownloadError, ParamsError, ToolError
 from pipeline.verification import hashes, locks, originals, record
 from tests.conftest import ROOT, run_dvc, run_pipeline
-from tests.verify_fixtures import commit, make, replace
+from tests.verify_fixtures import commit, made, made_elsewhere, recorded, replace, study
+
+__all__ = ["made", "study"]  # fixtures
 
 RUN = Path("runs/lr-0.01/seed-0")
-
-
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("verify") / "made")
-
-
-@pytest.fixture
-def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the miniature study, which is the current folder; temporary files go beside it."""
-    folder = tmp_path / "study"
-    shutil.copytree(made, folder, symlinks=True)
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def recorded(path: str) -> str:
-    """The MD5 that dvc.lock has for an output."""
-    return next(
-        entry.outs[path] for entry in locks.parse(Path("dvc.lock").read_text()).values() if path in entry.outs
-    )
 
 
 def left_over(study: Path) -> list[str]:
@@ -86,7 +64,7 @@ def test_an_output_changed_and_committed_is_found_down_to_the_epoch(
     history = (RUN / "history.csv").read_text().splitlines()
     value = float(history[2].split(",")[1])
     (RUN / "history.csv").write_text("\n".join([*history[:2], f"2,{value + 0.125}", history[3], ""]))
-    assert run_dvc(study, "commit", "-f", "train@0.01-0").returncode == 0
+    assert run_dvc(study, "commit", "-f").returncode == 0
     commit(study, "a better number")
 
     assert verify(everything=True, count=0) == 1
@@ -139,10 +117,7 @@ def test_another_processor_is_named_and_a_tolerance_compares_results(
     study: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    content = json.loads(Path(record.FILE).read_text())
-    (name,) = content["environments"]
-    content["environments"][name]["processor"] = "another kind"
-    Path(record.FILE).write_text(json.dumps(content))
+    made_elsewhere()
     replace(Path("train.py"), "0.9 + rate", "0.904 + rate")
     lock, code = Path("dvc.lock").read_text(), hashes.of_file(Path("train.py"))
     before = next(e.deps["train.py"] for e in locks.parse(lock).values() if "train.py" in e.deps)
@@ -155,6 +130,8 @@ def test_another_processor_is_named_and_a_tolerance_compares_results(
     assert "--tolerance" in said.err
     assert verify(0, everything=True, within=0.01) == 0
     said = capfd.readouterr().out
+    assert "report/comparison.csv: other bits, accuracies within 0.004" in said
+    assert "report/index.html: other bits, not compared: a tolerance is one of accuracies" in said
     assert "runs/lr-0.01/seed-0: other bits, accuracies within 0.004" in said
     assert "report/verdict.json" not in said  # the same choice in the same bytes
     assert verify(0, everything=True, within=0.001) == 1
@@ -203,6 +180,14 @@ COMMITTED = [
         "report/comparison.csv, which git holds, changed (deleted)",
     ),
     (
+        _append("report/verdict.json", "{"),
+        "report/verdict.json, which git holds, changed (modified) since report ran",
+    ),
+    (
+        lambda: Path("report/comparison.csv").write_bytes(b"learning_rate,seed\n0.1,\xff\n"),
+        "report/comparison.csv, which git holds, changed (modified) since report ran",
+    ),
+    (
         _edit_lock,
         f"but scale made it with {'1' * 32}.dir.",
     ),
@@ -210,7 +195,9 @@ COMMITTED = [
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), COMMITTED, ids=["code", "param", "rate", "command", "result", "missing", "lock"]
+    ("change", "said"),
+    COMMITTED,
+    ids=["code", "param", "rate", "command", "result", "missing", "no JSON", "no text", "lock"],
 )
 def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
     study: Path,
@@ -272,8 +259,9 @@ def test_without_a_lock_in_the_commit_it_says_what_to_do(study: Path) -> None:
     assert left_over(study) == []
 
 
-def test_a_damaged_lock_is_told(study: Path) -> None:
-    Path("dvc.lock").write_text("stages: [1]\n")
+@pytest.mark.parametrize("content", [b"stages: [1]\n", b"\xff"])
+def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
+    Path("dvc.lock").write_bytes(content)
     commit(study, "damaged")
 
     with pytest.raises(DataError, match=r"dvc\.lock: expected what DVC writes, got something else"):
@@ -290,6 +278,18 @@ def test_a_stage_that_does_not_run_is_told(study: Path) -> None:
 
     with pytest.raises(ToolError, match="do not run to their end in a clean copy: the reason stands above"):
         verify(1)
+
+
+def test_a_data_set_that_could_not_be_had_may_be_there_later(study: Path) -> None:
+    replace(Path("stage.py"), 'if stage == "download":', 'if stage == "download":\n    sys.exit(75)')
+    commit(study, "no network")
+
+    with pytest.raises(
+        DownloadError, match=r"could not be had in a clean copy: .* MNIST_MIRROR=.*, run `verify` again"
+    ) as caught:
+        verify(1)
+    assert caught.value.exit_code == 75
+    assert left_over(study) == []
 
 
 @pytest.mark.parametrize(("count", "within"), [(-1, None), (1, -0.1), (1, 2.0), (1, float("nan"))])
@@ -329,6 +329,23 @@ def test_originals_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: 
     assert originals.find(tmp_path / "index.html", hashes.md5(page), cache) is not None
     assert originals.find(tmp_path / "gone", "f" * 32, cache) is None
     assert originals.find(tmp_path / "gone", f"{'f' * 32}.dir", cache) is None
+
+
+def test_what_was_changed_in_the_cache_is_no_original(made: Path, tmp_path: Path) -> None:
+    md5 = hashes.md5(made / RUN)
+    cache = tmp_path / "cache"
+    shutil.copytree(made / ".dvc" / "cache", cache)
+    one = hashes.of_file(made / RUN / "metrics.json")
+    kept = cache / "files" / "md5" / one[:2] / one[2:]
+    kept.chmod(0o644)
+    kept.write_text("{}")
+
+    assert originals.find(tmp_path / "gone", md5, cache) is None
+    assert originals.listing(tmp_path / "gone", md5, cache) == hashes.contents(made / RUN)
+    folder = cache / "files" / "md5" / md5[:2] / md5[2:]
+    folder.chmod(0o644)
+    folder.write_text("[]")
+    assert originals.listing(tmp_path / "gone", md5, cache) is None
 
 
 def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:

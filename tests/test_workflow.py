@@ -35,11 +35,11 @@ def test_every_action_is_pinned_by_a_commit_with_its_version_beside_it() -> None
 
     assert len(lines) == sum("uses" in step for _, _, step in STEPS)
     for line in lines:
-        assert re.search(r"uses: actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+        assert re.search(r"uses: actions/[a-z-]+(/restore)?@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
 
 
 def test_one_action_has_one_version() -> None:
-    uses = {step["uses"] for _, _, step in STEPS if "uses" in step}
+    uses = {step["uses"].replace("/restore@", "@") for _, _, step in STEPS if "uses" in step}
     assert len(uses) == len({use.split("@")[0] for use in uses})
 
 
@@ -72,14 +72,59 @@ def test_no_text_of_a_stranger_becomes_part_of_a_program() -> None:
 
 
 def test_caches_are_keyed_by_what_they_hold() -> None:
-    keys = {
-        step["with"]["path"]: step["with"]["key"]
-        for _, _, step in STEPS
-        if step.get("uses", "").startswith("actions/cache")
-    }
-    assert set(keys) == {".venv", ".dvc/cache"}
-    assert "hashFiles('requirements*.lock')" in keys[".venv"]
-    assert "hashFiles('dvc.lock')" in keys[".dvc/cache"]
+    caches = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/cache")]
+    keys = {(step["with"]["path"], step["with"]["key"]) for step in caches}
+
+    assert {path for path, _ in keys} == {".venv", ".dvc/cache"}
+    for path, key in keys:
+        if path == ".venv":  # its python is a link to a folder named by the full version
+            assert "-py${{ steps.python.outputs.python-version }}-" in key
+            assert "hashFiles('requirements*.lock')" in key
+        else:
+            assert "hashFiles('dvc.lock')" in key
+    for name, job, step in STEPS:
+        if step.get("uses", "").startswith("actions/setup-python"):
+            assert step["id"] == "python", f"{name}, {job}"
+
+
+def test_verify_finds_the_runs_that_the_study_left_and_leaves_none_itself() -> None:
+    """Who saves under a key first saves for good: an empty cache would stay."""
+    job = WORKFLOWS["study"]["jobs"]["verify"]
+    uses = [step["uses"] for step in job["steps"] if step.get("with", {}).get("path") == ".dvc/cache"]
+
+    assert job["needs"] == "study"
+    assert job["if"] == "${{ !cancelled() }}"
+    assert len(uses) == 1
+    assert uses[0].startswith("actions/cache/restore@")
+
+
+@pytest.mark.parametrize("code", [0, 1, 75])
+def test_what_verify_says_reaches_the_summary_whatever_comes_of_it(tmp_path: Path, code: int) -> None:
+    program = tmp_path / "python"
+    program.write_text(
+        "#!/bin/sh\necho 'verify: trains 2 of 4 runs again'; echo \"Running stage 'scale'\"\n"
+        "echo '  runs/lr-0.1/seed-0: dvc.lock says 1, the rerun made 2.' >&2\n"
+        f"echo '    history.csv: differs' >&2; echo 'error: why' >&2; exit {code}\n"
+    )
+    program.chmod(0o755)
+    (step,) = [step for step in run_steps("study", "verify") if step["name"] == "Two runs again from nothing"]
+
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert (tmp_path / "summary").read_text() == (
+        "\n```text\nverify: trains 2 of 4 runs again\n"
+        "  runs/lr-0.1/seed-0: dvc.lock says 1, the rerun made 2.\n    history.csv: differs\n"
+        "error: why\n```\n"
+    )
+    assert "Running stage" in done.stdout
 
 
 # --- every step of comment.yml, against a server that answers as GitHub's API does
@@ -92,6 +137,7 @@ class GitHub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.pulls: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
+        self.jobs: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
 
@@ -107,6 +153,8 @@ class _Answer(BaseHTTPRequestHandler):
         result: Any = {}
         if self.command == "GET" and place.startswith("pulls?state=open&head=fork%3Achange%2Frate"):
             result = self.server.pulls
+        elif self.command == "GET" and place == "actions/runs/5/jobs?filter=latest&per_page=100":
+            result = {"jobs": self.server.jobs}
         elif self.command == "GET" and (
             found := re.fullmatch(r"issues/7/comments\?per_page=100&page=(\d+)", place)
         ):
@@ -144,12 +192,15 @@ def github() -> Iterator[GitHub]:
     server.server_close()
 
 
-def comment(github: GitHub, folder: Path, text: str, sha: str = "abc") -> subprocess.CompletedProcess[str]:
-    (folder / "comment").mkdir(exist_ok=True)
-    (folder / "comment" / "comment.md").write_text(text, encoding="utf-8")
+def comment(
+    github: GitHub, folder: Path, text: str | None, sha: str = "abc"
+) -> subprocess.CompletedProcess[str]:
+    if text is not None:
+        (folder / "comment").mkdir(exist_ok=True)
+        (folder / "comment" / "comment.md").write_text(text, encoding="utf-8")
     (step,) = run_steps("comment", "comment")
     assert step["shell"] == "python"
-    values = {"TOKEN": "secret", "OWNER": "fork", "BRANCH": "change/rate", "SHA": sha}
+    values = {"TOKEN": "secret", "OWNER": "fork", "BRANCH": "change/rate", "SHA": sha, "RUN": "5"}
     assert set(step["env"]) == set(values)
     return subprocess.run(
         [sys.executable, "-c", step["run"]],
@@ -194,6 +245,76 @@ def test_the_text_of_a_fork_calls_nobody_hides_nothing_and_is_bounded(github: Gi
     assert "everyone" in body
     assert body.count("<!--") == 1
     assert len(body) < 65_536
+
+
+def test_a_text_that_grows_by_being_made_harmless_is_bounded_too(github: GitHub, tmp_path: Path) -> None:
+    github.pulls = [{"number": 7, "head": {"sha": "abc"}}]
+
+    done = comment(github, tmp_path, "@" * 60_000)
+
+    assert done.returncode == 0, done.stderr
+    assert len(github.comments[0]["body"]) < 65_536
+
+
+PASSED, FAILED = "success", "failure"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        ({"test": PASSED, "study": PASSED, "verify": PASSED}, None),
+        ({"test": PASSED, "study": PASSED, "verify": FAILED}, "verify"),
+        ({"test": FAILED, "study": PASSED, "verify": "timed_out"}, "test, verify"),
+        ({"test": PASSED, "study": FAILED, "verify": "skipped"}, "study"),
+        ({"test": PASSED, "[free money](http://x)": FAILED}, "a job"),
+    ],
+)
+def test_jobs_that_failed_stand_above_the_text(
+    github: GitHub, tmp_path: Path, jobs: dict[str, str], said: str | None
+) -> None:
+    github.pulls = [{"number": 7, "head": {"sha": "abc"}}]
+    github.jobs = [{"name": name, "conclusion": how} for name, how in jobs.items()]
+
+    done = comment(github, tmp_path, "what changed")
+
+    assert done.returncode == 0, done.stderr
+    note = f"**Failed at abc: {said}.** The checks below say why.\n\n" if said else ""
+    assert github.comments[0]["body"] == f"<!-- learning-rate-study -->\n{note}what changed"
+
+
+def test_a_study_that_left_no_text_takes_the_place_of_the_one_before(github: GitHub, tmp_path: Path) -> None:
+    github.pulls = [{"number": 7, "head": {"sha": "abc"}}]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    comment(github, tmp_path / "one", "the commit before")
+    github.jobs = [{"name": "study", "conclusion": "failure"}]
+
+    done = comment(github, tmp_path / "two", None)
+
+    assert done.returncode == 0, done.stderr
+    (body,) = [one["body"] for one in github.comments]
+    assert "Failed at abc: study." in body
+    assert body.endswith("No report was made.\n")
+
+
+def test_a_text_that_is_a_link_is_not_followed(github: GitHub, tmp_path: Path) -> None:
+    github.pulls = [{"number": 7, "head": {"sha": "abc"}}]
+    (tmp_path / "secret").write_text("what the runner holds")
+    (tmp_path / "comment").mkdir()
+    (tmp_path / "comment" / "comment.md").symlink_to(tmp_path / "secret")
+
+    done = comment(github, tmp_path, None)
+
+    assert done.returncode == 0, done.stderr
+    assert "what the runner holds" not in github.comments[0]["body"]
+
+
+def test_the_comment_is_written_for_failures_too() -> None:
+    job = WORKFLOWS["comment"]["jobs"]["comment"]
+    (download,) = [step for step in job["steps"] if "uses" in step]
+
+    assert '["success", "failure", "timed_out"]' in job["if"]
+    assert download["continue-on-error"] is True
 
 
 @pytest.mark.parametrize("pulls", [[], [{"number": 7, "head": {"sha": "newer"}}]])

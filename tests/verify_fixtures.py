@@ -1,8 +1,11 @@
 """A study in miniature for the tests of `verify`: real DVC, real git, stages that take no time."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import AUTHOR, ROOT, SMALL, run_dvc
 
@@ -35,7 +38,7 @@ stages:
 """
 
 STAGE = """
-import csv, json, sys
+import itertools, json, sys
 from pathlib import Path
 import train
 
@@ -63,8 +66,10 @@ elif stage == "train":
 else:
     table = ["learning_rate,seed,diverged_epoch,best_val_accuracy,final_val_accuracy,test_accuracy"]
     best = (0, None)
-    for path in sorted(Path("runs").rglob("metrics.json")):
-        m = json.loads(path.read_text())
+    from ruamel.yaml import YAML
+    asked = YAML(typ="safe").load(Path("params.yaml"))["train"]
+    for rate, seed in itertools.product(asked["learning_rates"], asked["seeds"]):
+        m = json.loads(Path(f"runs/lr-{rate}/seed-{seed}/metrics.json").read_text())
         a = m["best"]["val_accuracy"]
         table.append(f"{m['learning_rate']},{m['seed']},,{a},{a},{a}")
         best = max(best, (a, m["learning_rate"]))
@@ -77,6 +82,22 @@ TRAIN = """
 def train(rate, seed):
     return 0.9 + rate + seed / 1000
 """
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("verify") / "made")
+
+
+@pytest.fixture
+def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the miniature study, which is the current folder; temporary files go beside it."""
+    folder = tmp_path / "study"
+    shutil.copytree(made, folder, symlinks=True)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def make(folder: Path) -> Path:
@@ -114,3 +135,38 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count(old) == 1, (old, text)
     path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def recorded(path: str) -> str:
+    """The MD5 that dvc.lock has for an output, or for what a stage used."""
+    from pipeline.verification import locks
+
+    lock = locks.parse(Path("dvc.lock").read_text())
+    return next(both[path] for entry in lock.values() if path in (both := {**entry.deps, **entry.outs}))
+
+
+def forget(*, folder: bool = True, cache: bool = True) -> None:
+    """Remove the runs here, or DVC's cache, as a colleague's clone lacks them."""
+    if folder:
+        for run in Path("runs").glob("lr-*/seed-*"):
+            shutil.rmtree(run)
+    if cache:
+        shutil.rmtree(Path(".dvc") / "cache")
+
+
+def forge(path: str, old: str, new: str) -> None:
+    """Edit a file of the report, and have dvc.lock say that the stage made it."""
+    replace(Path(path), old, new)
+    done = run_dvc(Path(), "commit", "-f", "report")
+    assert done.returncode == 0, done.stderr
+    commit(Path(), "forged")
+
+
+def made_elsewhere(**facts: str) -> None:
+    """Have environment.json say that all was made on something else."""
+    from pipeline.verification import record
+
+    content = json.loads(Path(record.FILE).read_text())
+    for environment in content["environments"].values():
+        environment.update(facts or {"processor": "another kind"})
+    Path(record.FILE).write_text(json.dumps(content))

@@ -1,20 +1,17 @@
 """Command `verify`: trains again from nothing, elsewhere, and compares with the committed dvc.lock."""
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline import environment
 from pipeline.commands import tools
 from pipeline.errors import ParamsError
-from pipeline.storage import files, runs
-from pipeline.verification import copy, hashes, locks, originals, record, staleness, tolerance, working
+from pipeline.verification import copy, folders, locks, originals, record, remake, staleness, working
+from pipeline.verification.comparison import Comparison, exact
 from pipeline.verification.copy import Copy
-from pipeline.verification.locks import Lock
-
-DATA = ("download", "scale")
-"""Stages that no processor may change a bit of."""
+from pipeline.verification.locks import Lock, Stage
+from pipeline.verification.originals import Files
 
 
 def verify(count: int, *, everything: bool = False, within: float | None = None) -> int:
@@ -22,8 +19,9 @@ def verify(count: int, *, everything: bool = False, within: float | None = None)
 
     Args:
         count: how many runs to train, drawn by the commit's hash.
-        everything: train all runs and make the report.
-        within: for another kind of processor: compare accuracies, and let them differ by this much.
+        everything: train all runs, and make the report from these.
+        within: where an output was made on another kind of processor, compare accuracies, and let them differ
+            by this much.
 
     Returns:
         0; or 1 if anything does not follow from the commit.
@@ -31,6 +29,8 @@ def verify(count: int, *, everything: bool = False, within: float | None = None)
     Raises:
         ParamsError: `count` or `within` cannot be worked with.
         ToolError: this is no git repository with a committed dvc.lock, or a stage does not run.
+        DownloadError: the data set could not be had.
+        DataError: a committed file is not what the pipeline writes.
     """
     if count < 0 or (within is not None and not 0 <= within <= 1):
         raise ParamsError(
@@ -48,6 +48,10 @@ def verify(count: int, *, everything: bool = False, within: float | None = None)
         if problems:
             return _end(problems, "Not trained again before these are mended: `dvc repro`, then commit.")
         problems = check.reruns(count, everything=everything)
+        if not everything:
+            problems += check.report(place / "report")
+        problems += check.folders()
+        check.summarize()
         kept = bool(problems)
         return _end(problems, check.advice())
     finally:
@@ -61,16 +65,29 @@ class _Check:
         self._lock = clone.lock()
         self._stages, self._status = clone.status()
         self._record = record.read(clone.folder / record.FILE)
+        self._here = environment.describe()
+        self._cache = copy.cache(root)
+        self._new: dict[str, Stage] = {}
         self._elsewhere = False
-        report = clone.folder / "report"  # read now: a rerun of the report replaces it
-        self._rows = tolerance.rows(_text(report / "comparison.csv"))
-        self._verdict = json.loads(_text(report / "verdict.json") or "{}")
+        self._comparison = Comparison(root, clone.folder, self._lock, self._record, self._here, within)
+        self._folders = folders.used(self._lock, self._stages, clone.folder)
 
     def files(self) -> list[str]:
         """What is wrong with the commit as it stands, without running anything."""
         problems = staleness.find(self._stages, self._status, self._lock)
         problems += locks.contradictions(self._lock)
+        problems += self.folders(quiet=True)  # what is not here, a rerun may make
         problems += working.uncommitted(self._root, self._lock)
+        return problems
+
+    def folders(self, *, quiet: bool = False) -> list[str]:
+        """Where a stage used a folder that is not what the other stages made in it."""
+        problems = []
+        for folder in self._folders:
+            wrong, unknown = folders.check(folder, self._listing)
+            problems += wrong
+            if not quiet:
+                _print_unchecked(unknown)
         return problems
 
     def reruns(self, count: int, *, everything: bool) -> list[str]:
@@ -85,14 +102,36 @@ class _Check:
             flush=True,
         )
         self._clone.rerun([*others, *chosen])
-        new = self._clone.lock()
-        own = [line for stage in new for line in self._compare(stage, self._lock, new)]
-        if not own:
-            number = sum(len(entry.outs) for entry in new.values())
-            how = "byte for byte" if self._within is None else f"accuracies within {self._within:g}"
-            print(f"verify: {number} outputs of {len(new)} stages are those of dvc.lock, {how}")
-        self._print_environment(new)
-        return problems + own
+        return problems + self._compare(self._clone, self._clone.lock())
+
+    def report(self, folder: Path) -> list[str]:
+        """Make the report again, from the recorded runs in another copy, and compare."""
+        if remake.STAGE not in self._stages:
+            return []
+        found, missing = remake.inputs(self._lock, self._stages, self._find)
+        if missing:
+            _print_unchecked(
+                [
+                    "the report, which was not made again: neither this folder nor DVC's cache has "
+                    f"{locks.listed(missing)} as dvc.lock names it. `dvc pull` brings it, `--all` makes it."
+                ]
+            )
+            return []
+        print("verify: makes the report again from the runs that dvc.lock names", flush=True)
+        clone = Copy(self._root, self._commit, folder)
+        remake.make(clone, found)
+        return self._compare(clone, clone.lock())
+
+    def summarize(self) -> None:
+        """What was compared, and on what."""
+        print(f"verify: {self._comparison.summary(len(self._new))}")
+        print("verify: ran on " + ", ".join(f"{key} {value}" for key, value in self._here.items()))
+        recorded = record.recorded(self._record, locks.outputs(self._lock, self._new))
+        if not recorded:
+            print(f"verify: {record.FILE} does not say on what these outputs were made")
+        for line in record.compare(recorded, self._here):
+            print(f"verify: another environment: {line}")
+        self._elsewhere = any(facts.get("processor") != self._here["processor"] for facts in recorded)
 
     def advice(self) -> str:
         """What to do about differences that a rerun found."""
@@ -103,66 +142,35 @@ class _Check:
             )
         return said
 
-    def _compare(self, stage: str, before: Lock, after: Lock) -> Iterable[str]:
-        for path, md5 in after[stage].outs.items():
-            expected = before[stage].outs.get(path)
-            if md5 == expected:
-                continue
-            if self._within is not None and stage not in DATA:
-                yield from self._measure(path)
-                continue
-            yield "\n".join(
-                [
-                    f"{path}: dvc.lock says {expected}, the rerun made {md5}.",
-                    *(f"    {line}" for line in self._explain(path, expected or "", md5)),
-                ]
-            )
-
-    def _explain(self, path: str, expected: str, got: str) -> list[str]:
-        before = originals.find(self._root / path, expected, copy.cache(self._root))
-        if before is not None:
-            return originals.explain(before, originals.files(self._clone.folder / path))
-        here = self._root / path
-        if here.exists() and hashes.md5(here) == got:
-            return ["What lies here is what the rerun made: it is dvc.lock that is wrong."]
+    def _compare(self, clone: Copy, new: Lock) -> list[str]:
+        self._new |= new
         return [
-            "Neither this folder nor DVC's cache has what dvc.lock names; after `dvc pull` more can be said."
+            line
+            for stage, entry in new.items()
+            for line in self._comparison.differences(
+                stage, entry, clone.folder, self._find, exact=exact(self._lock, new, stage)
+            )
         ]
 
-    def _measure(self, path: str) -> Iterable[str]:
-        """Compare results, not bits; of the report's files that is the choice."""
-        new = self._clone.folder / path
-        if (new / runs.METRICS).is_file():
-            metrics = files.read_json(new / runs.METRICS)
-            row = self._rows.get((metrics["learning_rate"], metrics["seed"]))
-            largest, lines = tolerance.compare(row, metrics, self._within or 0)
-            found = f"accuracies within {largest:.2g}"
-        elif new.name == "verdict.json":
-            lines, found = tolerance.compare_choices(self._verdict, files.read_json(new)), "the same choice"
-        else:
-            lines, found = [], "made from runs with other bits"
-        if lines:
-            yield "\n".join([f"{path}: another result.", *(f"    {line}" for line in lines)])
-        else:
-            print(f"verify: {path}: other bits, {found}")
+    def _places(self, path: str) -> list[Path]:
+        return [self._root / path, self._clone.folder / path]
 
-    def _print_environment(self, new: Lock) -> None:
-        here = environment.describe()
-        print("verify: ran on " + ", ".join(f"{key} {value}" for key, value in here.items()))
-        made = {path: self._lock[stage].outs.get(path, "") for stage in new for path in new[stage].outs}
-        recorded = record.recorded(self._record, made)
-        if not recorded:
-            print(f"verify: {record.FILE} does not say on what these outputs were made")
-        for line in record.compare(recorded, here):
-            print(f"verify: another environment: {line}")
-        self._elsewhere = any(facts.get("processor") != here["processor"] for facts in recorded)
+    def _find(self, path: str, md5: str) -> Files | None:
+        found = (originals.find(place, md5, self._cache) for place in self._places(path))
+        return next((files for files in found if files is not None), None)
+
+    def _listing(self, path: str, md5: str) -> Mapping[str, str] | None:
+        found = (originals.listing(place, md5, self._cache) for place in self._places(path))
+        return next((names for names in found if names is not None), None)
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def _print_unchecked(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(f"verify: not checked: {sentence}")
 
 
 def _end(problems: list[str], note: str) -> int:
+    sys.stdout.flush()  # where both go to one place, in this order
     for problem in problems:
         print(f"  {problem}", file=sys.stderr)
     if problems:

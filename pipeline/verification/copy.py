@@ -11,13 +11,14 @@ from typing import Any
 from pipeline import params
 from pipeline.commands import tools
 from pipeline.datasets.mirrors import VARIABLE
-from pipeline.errors import ToolError
+from pipeline.errors import DownloadError, ToolError
 from pipeline.verification import locks
 from pipeline.verification.locks import Stage
 
 _OURS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 _GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 """Git sets these for its hooks, where `verify` may be called; in the copy they would name the original."""
+_STOPPED = "The stages of the commit do not run to their end in a clean copy: the reason stands above."
 
 
 class Copy:
@@ -56,7 +57,7 @@ class Copy:
             raise ToolError(
                 "dvc.lock: expected it in the commit, found none. Run `dvc repro`, then commit it."
             )
-        return locks.parse(path.read_text(encoding="utf-8"))
+        return locks.read(path)
 
     def status(self) -> tuple[list[str], dict[str, Any]]:
         """The stages that dvc.yaml and params.yaml ask for, and what `dvc status` says of each.
@@ -80,14 +81,34 @@ class Copy:
         """Run stages and what they rest on, all from nothing; afterwards dvc.lock knows these alone.
 
         Raises:
-            ToolError: a stage fails; its own message stands above.
+            DownloadError: the data set could not be had.
+            ToolError: another stage fails; its own message stands above.
         """
+        if not self._ran(*stages):
+            if not (
+                self.folder / "dvc.lock"
+            ).is_file():  # DVC notes each stage as it ends; download is the first
+                raise DownloadError(
+                    "The data set could not be had in a clean copy: the reason stands above. "
+                    f"With a network or {VARIABLE}=<folder or address>, run `verify` again."
+                )
+            raise ToolError(_STOPPED)
+
+    def rerun_alone(self, stage: str) -> None:
+        """Run one stage on what lies in the copy; afterwards dvc.lock knows it alone.
+
+        Raises:
+            ToolError: it fails; its own message stands above.
+        """
+        if not self._ran("--single-item", stage):
+            raise ToolError(_STOPPED)
+
+    def _ran(self, *arguments: str) -> bool:
         (self.folder / "dvc.lock").unlink(missing_ok=True)
-        code = tools.dvc("repro", "--no-run-cache", *stages, folder=self.folder, variables=self._variables)
-        if code != 0:
-            raise ToolError(
-                "The stages of the commit do not run to their end in a clean copy: the reason stands above."
-            )
+        return (
+            tools.dvc("repro", "--no-run-cache", *arguments, folder=self.folder, variables=self._variables)
+            == 0
+        )
 
     def _git(self, *arguments: str) -> None:
         command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]

@@ -1,7 +1,8 @@
-"""dvc.lock as data: what it says about each stage, whether it agrees with itself, which runs to try. Pure."""
+"""dvc.lock as data: what it says about each stage, whether it agrees with itself, which runs to try."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -47,8 +48,36 @@ def parse(text: str, name: str = "dvc.lock") -> dict[str, Stage]:
         ) from error
 
 
+def read(path: Path) -> dict[str, Stage]:
+    """Like `parse`, from a file.
+
+    Raises:
+        DataError: it is not what DVC writes.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path.name}: expected what DVC writes, got something else ({error}). "
+            "Bring it back with git, or make it again with `dvc repro`."
+        ) from error
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def outputs(lock: Lock, stages: Iterable[str]) -> dict[str, str]:
+    """The MD5 of every output of these stages, by its path."""
+    return {path: md5 for stage in stages if stage in lock for path, md5 in lock[stage].outs.items()}
+
+
 def contradictions(lock: Lock) -> list[str]:
-    """Where a stage is said to have used something else than another stage is said to have made."""
+    """Where a stage is said to have used something else than another stage is said to have made.
+
+    A folder that several stages fill is more than this knows: see `folders`.
+    """
     made = {path: (stage, md5) for stage, entry in lock.items() for path, md5 in entry.outs.items()}
     users: dict[tuple[str, str], list[str]] = {}
     for stage, entry in lock.items():

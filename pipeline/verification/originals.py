@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Mapping
 from itertools import zip_longest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.storage import runs
@@ -17,6 +17,8 @@ Files = Mapping[str, Path]
 def find(path: Path, md5: str, cache: Path) -> Files | None:
     """The output with this hash, from the working folder or from DVC's cache; None if neither has it.
 
+    Every byte is read: a cache can be edited, too.
+
     Args:
         path: where the working folder has the output.
         cache: DVC's cache.
@@ -26,15 +28,21 @@ def find(path: Path, md5: str, cache: Path) -> Files | None:
     if not md5.endswith(".dir"):
         kept = _cached(cache, md5)
         return {path.name: kept} if kept else None
-    listing = _cached(cache, md5)
-    if listing is None:
+    entries = _cached_listing(cache, md5)
+    if entries is None:
         return None
-    try:
-        entries = {str(e["relpath"]): _cached(cache, e["md5"]) for e in json.loads(listing.read_bytes())}
-    except (ValueError, KeyError, TypeError):
-        return None
-    found = {name: kept for name, kept in entries.items() if kept}
+    found = {name: kept for name, of in entries.items() if (kept := _cached(cache, of))}
     return found if len(found) == len(entries) else None
+
+
+def listing(path: Path, md5: str, cache: Path) -> dict[str, str] | None:
+    """The MD5 of each file of the folder with this hash, by its name in it; None if nobody knows.
+
+    DVC's cache may have the listing of a folder without its files.
+    """
+    if path.is_dir() and hashes.of_folder(found := hashes.contents(path)) == md5:
+        return found
+    return _cached_listing(cache, md5)
 
 
 def files(path: Path) -> Files:
@@ -104,4 +112,17 @@ def _text(path: Path) -> str:
 
 def _cached(cache: Path, md5: str) -> Path | None:
     kept = cache / "files" / "md5" / md5[:2] / md5[2:]
-    return kept if kept.is_file() else None
+    return kept if kept.is_file() and hashes.of_file(kept) == md5.removesuffix(".dir") else None
+
+
+def _cached_listing(cache: Path, md5: str) -> dict[str, str] | None:
+    kept = _cached(cache, md5)
+    if kept is None:
+        return None
+    try:
+        found = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(kept.read_bytes())}
+    except (ValueError, KeyError, TypeError):
+        return None
+    # What is no name inside the folder is nothing that DVC wrote, and files are laid out by these names.
+    outside = any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in found)
+    return None if outside else found

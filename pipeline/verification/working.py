@@ -18,7 +18,7 @@ def uncommitted(root: Path, lock: Lock) -> list[str]:
     problems = []
     if "dvc.lock" in names:
         path = root / "dvc.lock"
-        here = locks.parse(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        here = locks.read(path) if path.is_file() else {}
         stages = locks.listed(locks.differences(lock, here)) or "its form alone"
         problems.append(
             f"dvc.lock here is not the committed one (different: {stages}). "

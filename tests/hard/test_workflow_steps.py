@@ -25,7 +25,7 @@ class Runner:
         for name in ("path", "summary"):
             (scratch / name).write_text("")
 
-    def run(self, step: dict[str, Any], **variables: str) -> str:
+    def run(self, step: dict[str, Any], code: int = 0, **variables: str) -> str:
         added = self.scratch.joinpath("path").read_text().splitlines()
         environment = os.environ | {
             "PATH": os.pathsep.join([*reversed(added), os.environ["PATH"]]),
@@ -42,7 +42,7 @@ class Runner:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{step['name']}:\n{done.stdout}"
+        assert done.returncode == code, f"{step['name']}:\n{done.stdout}"
         return done.stdout
 
     @property
@@ -94,6 +94,24 @@ def test_every_step_runs_in_a_scratch_clone(job: str, clone: tuple[Path, str], t
     if job == "verify":
         assert "verify: everything compared is equal" in runner.summary
         assert "trains 2 of 4 runs again" in runner.summary
+        assert "makes the report again" in runner.summary
+
+
+def test_what_verify_found_reaches_the_summary(clone: tuple[Path, str], tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    shutil.copytree(clone[0], folder, symlinks=True)
+    with (folder / "report" / "verdict.json").open("a") as stream:
+        stream.write(" ")
+    _commit(folder, "a verdict edited by hand")
+    (tmp_path / "runner").mkdir()
+    runner = Runner(folder, tmp_path / "runner")
+    (runner.scratch / "path").write_text(f"{ROOT / '.venv/bin'}\n")
+    (step,) = [step for step in run_steps("study", "verify") if step["name"] == "Two runs again from nothing"]
+
+    runner.run(step, code=1)
+
+    assert "  report/verdict.json, which git holds, changed (modified) since report ran" in runner.summary
+    assert "verify: 1 difference(s)" in runner.summary
 
 
 def test_a_new_branch_without_a_commit_before_it_compares_with_itself(
