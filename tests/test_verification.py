@@ -388,6 +388,17 @@ def test_a_stage_ran_on_what_the_lock_names_or_not() -> None:
 # --- environment.json
 
 
+def test_an_output_is_its_makers_and_nobody_s_where_that_is_unknown() -> None:
+    here, there = {"processor": "one"}, {"processor": "other"}
+    lock = {"a": Stage({}, {"here": "1", "there": "2", "restored": "3"})}
+    makers = {"there": there, "restored": None}
+    first = record.advance({"environments": {}, "outputs": {}}, lock, here, makers)
+
+    assert [record.recorded(first, {path: md5}) for path, md5 in lock["a"].outs.items()] == [[here], [there], []]
+    known = record.advance(record.advance({"environments": {}, "outputs": {}}, lock, there), lock, here, makers)
+    assert record.recorded(known, lock["a"].outs) == [there]
+
+
 def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
     here, there = {"processor": "one"}, {"processor": "other"}
     nothing = {"environments": {}, "outputs": {}}
