@@ -392,10 +392,12 @@ def test_an_output_is_its_makers_and_nobody_s_where_that_is_unknown() -> None:
     here, there = {"processor": "one"}, {"processor": "other"}
     lock = {"a": Stage({}, {"here": "1", "there": "2", "restored": "3"})}
     makers = {"there": there, "restored": None}
-    first = record.advance({"environments": {}, "outputs": {}}, lock, here, makers)
+    nothing = {"environments": {}, "outputs": {}}
+    first = record.advance(nothing, lock, here, makers)
+    known = record.advance(record.advance(nothing, lock, there), lock, here, makers)
 
-    assert [record.recorded(first, {path: md5}) for path, md5 in lock["a"].outs.items()] == [[here], [there], []]
-    known = record.advance(record.advance({"environments": {}, "outputs": {}}, lock, there), lock, here, makers)
+    found = [record.recorded(first, {path: md5}) for path, md5 in lock["a"].outs.items()]
+    assert found == [[here], [there], []]
     assert record.recorded(known, lock["a"].outs) == [there]
 
 
