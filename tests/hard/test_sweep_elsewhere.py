@@ -20,7 +20,8 @@ pytestmark = pytest.mark.hard
 CLUSTER = """
 import os, sys
 from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": int(sys.argv[1])}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 nodes = [cluster.add_node(num_cpus=1) for _ in range(3)]
 print(cluster.address, flush=True)
 for line in sys.stdin:
@@ -33,9 +34,21 @@ cluster.shutdown()
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+def client_port() -> int:
+    """Where the cluster takes drivers that are no part of it."""
+    return free_port()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, client_port: int) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
+        [sys.executable, "-c", CLUSTER, str(client_port)],
         cwd=tmp_path,
         env=os.environ | RAY,
         stdin=subprocess.PIPE,
@@ -76,15 +89,25 @@ def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
     assert len(finished) == len(set(finished)) == RUNS
 
 
+def test_a_driver_outside_of_the_cluster_reaches_it_through_rays_client(
+    fresh: Path, finished: Path, cluster: "subprocess.Popen[str]", client_port: int
+) -> None:
+    assert cluster.stdout is not None
+    cluster.stdout.readline()
+    address = f"ray://127.0.0.1:{client_port}"
+    done = run_pipeline(fresh, "sweep", "--address", address, "--cpus-per-run", "1", **RAY)
+    assert done.returncode == 0, done.stderr
+    assert "2/2 runs done, 0 running, 0 failed" in done.stderr
+    assert_same(fresh, finished)
+
+
 # ---- MLflow servers
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """An MLflow server's address and its database."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     place = tmp_path / "server"
     place.mkdir()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
