@@ -62,6 +62,7 @@ def cluster(tmp_path: Path, client_port: int) -> Iterator["subprocess.Popen[str]
 
 RAY = {
     "RAY_AUTH_MODE": "token",
+    "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "300",  # a busy machine; Ray would wait 30 s
     "RAY_AUTH_TOKEN": "0123456789abcdef" * 4,
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",

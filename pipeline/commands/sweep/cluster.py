@@ -78,7 +78,7 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
         except Exception as error:
             where = address or "this machine"
             raise ToolError(
-                f"Ray on {where}: expected a cluster, got: {error}. Check --address, and that every machine "
+                f"Ray on {where}: expected a cluster, got: {_line(error)}. Check --address, and that every machine "
                 "has the packages of requirements-ray.lock; without --address the sweep uses this machine."
             ) from error
         stack.callback(ray.shutdown)
@@ -101,6 +101,13 @@ def _joined(ray: Any, settings: Mapping[str, Any], attempts: int) -> Any:
                 raise
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _line(error: Exception) -> str:
+    """Ray's reason; its client puts the server's traceback in front of it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
+    whole = lines[-1:] if "Traceback" in str(error) else lines
+    return " ".join(whole).removesuffix(".")
 
 
 def _cores() -> int:
