@@ -79,7 +79,8 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
             where = address or "this machine"
             raise ToolError(
                 f"Ray on {where}: expected a cluster, got: {_line(error)}. Check --address, and that every "
-                "machine has the packages of requirements-ray.lock; without --address the sweep uses this machine."
+                "machine has the packages of requirements-ray.lock; without --address the sweep uses this "
+                "machine."
             ) from error
         stack.callback(ray.shutdown)
         yield Engine(ray, getattr(context, "dashboard_url", "") or "", local)
