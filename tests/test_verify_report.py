@@ -10,6 +10,7 @@ from tests.conftest import run_dvc
 from tests.verify_fixtures import commit, forge, forget, made, recorded, replace, study
 
 __all__ = ["made", "study"]  # fixtures
+pytestmark = pytest.mark.hard
 NOWHERE = f"{'0' * 32}.dir"
 WHERE = pytest.mark.parametrize("here", [True, False], ids=["in the folder", "in the cache"])
 

@@ -12,6 +12,7 @@ from pipeline.verification import record
 from tests.verify_fixtures import commit, forge, forget, made, made_elsewhere, recorded, replace, study
 
 __all__ = ["made", "study"]  # fixtures
+pytestmark = pytest.mark.hard
 RUN = "runs/lr-0.01/seed-0"
 NOWHERE = f"{'0' * 32}.dir"
 
