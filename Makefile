@@ -25,7 +25,7 @@ test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromiu
 	@pytest -m services
 
 test-hard: .venv/.dev ## faults and hostile input, about half an hour on two cores
-	@pytest -m hard --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@pytest -m hard --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
 	@coverage erase && pytest -m 'not services' $(wildcard tests/test_*.py) tests/hard/test_sweep.py \

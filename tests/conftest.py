@@ -23,9 +23,10 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: a test often waits for a process that does not fill one."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More workers than cores: a test often waits for a process that fills none, a hard one for several."""
+    cores = os.cpu_count() or 1
+    return 2 * cores if config.option.markexpr == "hard" else cores + 1
 
 
 @pytest.fixture(autouse=True)

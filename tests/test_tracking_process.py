@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +130,33 @@ def test_a_delivery_is_prepared_only_where_somebody_waits_for_it(
     task = follow.Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
     follow.follow(task, lines(), pytest.fail, awaited=awaited)
     assert prepared == ([True] if awaited else [])
+
+
+def test_one_failed_request_costs_neither_a_run_nor_a_warning(
+    study: Path,  # noqa: F811
+    store: Store,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixtures.write_run(study, 0.01, 0)
+    failures = [KeyError("SOME_VARIABLE"), None, None, KeyError("SOME_VARIABLE")]
+    find = Store.find
+
+    def failing(*arguments: Any) -> Any:
+        if failures and (failure := failures.pop(0)):
+            raise failure
+        return find(*arguments)
+
+    def lines() -> Iterator[str]:
+        while len(failures) > 1:  # until the first has been got over
+            time.sleep(0.05)
+        yield json.dumps({"finished": str(study / "runs")})
+
+    monkeypatch.setattr(follow, "INTERVAL", 0.1)
+    monkeypatch.setattr(Store, "find", failing)
+    task = follow.Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
+    follow.follow(task, lines(), pytest.fail, awaited=False)
+    (run,) = find(store, fixtures.key(0.01, 0))
+    assert run.info.status == "FINISHED"
 
 
 def test_a_process_that_stands_still_does_not_hold_the_training(study: Path, store: Store) -> None:  # noqa: F811, ARG001

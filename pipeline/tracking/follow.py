@@ -116,6 +116,7 @@ class _Tracker:
         self.run: Any = None
         self._store: Store | None = None
         self._idle = self._prepared = False
+        self._failures = 0
         self._beaten = time.monotonic()
         self._say: Say | None = say
         self._started = int(time.time() * 1000)
@@ -123,12 +124,19 @@ class _Tracker:
         self._tags = facts.process() | entry.identity_tags(task.params, task.run_key)
 
     def attempt(self) -> bool:
-        """Send what is there; a failure is said once and tried again the next time."""
+        """Send what is there; it is tried again the next time, and a second failure in a row is said.
+
+        The first may mean nothing: requests looks through the environment for proxies, which Ray changes
+        meanwhile (a KeyError); a server may be starting.
+        """
         try:
             self._send()
         except Exception as error:  # whatever MLflow, the network or the disk come up with
-            self._warn(error)
+            self._failures += 1
+            if self._failures > 1:
+                self._warn(error)
             return False
+        self._failures = 0
         return True
 
     def prepare(self) -> None:
@@ -139,18 +147,24 @@ class _Tracker:
                 delivery.prepare()
 
     def complete(self, runs: Path) -> None:
-        """Deliver the finished run from its outputs."""
+        """Deliver the finished run from its outputs; a second failure is said."""
         try:
             before = Journal.read(self.task.run_key)
             journal = Journal(self._started, int(time.time() * 1000), self._tags)
             journal.write(self.task.run_key)  # first: this process may be ended while it waits for a server
             whole = entry.of_run(self.task.params, runs, self.task.learning_rate, self.task.seed)
-            store = self._open()
-            outcome = delivery.deliver(store, whole, store.find(whole.key), journal)
+            try:
+                outcome = self._deliver(whole, journal)
+            except Exception:
+                outcome = self._deliver(whole, journal)  # what is there already is not sent again
             if outcome is delivery.Outcome.UNCHANGED and before:
                 before.write(self.task.run_key)  # MLflow keeps telling of the first time, so the note does
         except Exception as error:
             self._warn(error)
+
+    def _deliver(self, whole: entry.Entry, journal: Journal) -> delivery.Outcome:
+        store = self._open()
+        return delivery.deliver(store, whole, store.find(whole.key), journal)
 
     def end(self, status: str, tries: int) -> None:
         """There will be no outputs: say how far the run got, and how it ended."""

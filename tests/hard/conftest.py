@@ -1,5 +1,6 @@
 """Finished studies on the digits sample, made once; every test works in a copy of one."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
@@ -85,6 +87,34 @@ def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
 
     return made_once(tmp_path_factory, "trained", make)
+
+
+class Swept(NamedTuple):
+    """Attributes:
+
+    place: the study of `trained` after a sweep from nothing.
+    said: by the sweep, on stderr.
+    seconds: that it took.
+    """
+
+    place: Path
+    said: str
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def swept(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
+    def make(place: Path) -> None:
+        shutil.copytree(trained, place, symlinks=True)
+        forget(place)
+        began = time.monotonic()
+        done = run_pipeline(place, "sweep")
+        assert done.returncode == 0, done.stderr
+        note = json.dumps([done.stderr, time.monotonic() - began])
+        place.with_suffix(".json").write_text(note, encoding="utf-8")
+
+    place = made_once(tmp_path_factory, "swept", make)
+    return Swept(place, *json.loads(place.with_suffix(".json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
-"""The sweep against `dvc repro`: the same dvc.lock, outputs and runs in MLflow, whatever came between."""
+"""The sweep against `dvc repro`: the same dvc.lock, outputs, caches and runs in MLflow."""
 
 import json
 import re
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,79 +13,82 @@ from filelock import FileLock
 from pipeline.commands.sweep.display import Display
 from pipeline.verification import locks
 from pipeline.verification import record as machines
-from tests.conftest import make_project
-from tests.hard.conftest import run_dvc, run_pipeline
+from tests.hard.conftest import EPOCHS, RUNS, Swept, assert_same, run_dvc, run_pipeline
 from tests.test_sweep import FILES
 
 pytestmark = pytest.mark.hard
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = make_project(tmp_path_factory.mktemp("sweep") / "project")
-    done = run_pipeline(place, "sweep")
-    assert done.returncode == 0, done.stderr
-    assert "0 runs up to date, 0 in DVC's run cache, 2 to train" in done.stderr
-    assert "2/2 runs done, 0 running, 0 failed" in done.stderr
-    assert "warning" not in done.stderr
-    beyond = re.search(r"beyond its epochs, a run took its worker (\d+\.\d\d) s \(median of 2\)", done.stderr)
-    assert beyond
-    assert 0 < float(beyond[1]) < 60
-    return place
+@pytest.fixture
+def copy(swept: Swept, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(swept.place, tmp_path / "study", symlinks=True))
 
 
-def test_afterwards_dvc_finds_nothing_to_do(swept: Path) -> None:
-    assert "up to date" in run_dvc(swept, "status").stdout
-    left = {path.name for path in swept.glob("runs/**/*") if path.is_file()} - {".gitignore"}
+def test_a_sweep_from_nothing_leaves_what_dvc_repro_leaves(swept: Swept, trained: Path) -> None:
+    assert_same(swept.place, trained)
+    ours, theirs = (sorted(entries(place)) for place in (swept.place, trained))
+    assert ours == theirs  # the run cache too
+    left = {path.name for path in swept.place.glob("runs/**/*") if path.is_file()} - {".gitignore"}
     assert left == set(FILES)
 
 
-def test_the_environment_of_the_new_runs_is_noted(swept: Path) -> None:
-    noted = machines.read(swept / machines.FILE)["outputs"]
-    lock = locks.parse((swept / "dvc.lock").read_text(encoding="utf-8"))
-    for path in ("runs/lr-0.01/seed-0", "runs/lr-0.001/seed-0"):
+def entries(place: Path) -> Iterator[str]:
+    """The names in DVC's cache: hashes of contents, and of what the run cache says."""
+    for path in (place / ".dvc/cache").rglob("*"):
+        if path.is_file():
+            yield str(path.relative_to(place / ".dvc/cache"))
+
+
+def test_it_says_what_it_does_how_far_it_is_and_what_a_run_costs(swept: Swept) -> None:
+    assert f"0 runs up to date, 0 in DVC's run cache, {RUNS} to train" in swept.said
+    assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in swept.said
+    assert "warning" not in swept.said
+    beyond = re.search(r"beyond its epochs, a run took its worker (\d+\.\d\d) s \(median of 4\)", swept.said)
+    assert beyond
+    assert 0 < float(beyond[1]) < swept.seconds
+
+
+def test_the_environment_of_the_new_runs_is_noted(swept: Swept) -> None:
+    noted = machines.read(swept.place / machines.FILE)["outputs"]
+    lock = locks.parse((swept.place / "dvc.lock").read_text(encoding="utf-8"))
+    for path in ("runs/lr-0.01/seed-0", "runs/lr-0.001/seed-1"):
         (md5,) = [stage.outs[path] for stage in lock.values() if path in stage.outs]
         assert noted[path]["md5"] == md5
 
 
-def test_dvc_repro_trains_the_same_bytes_and_leaves_the_same_lock(swept: Path) -> None:
-    before = (swept / "dvc.lock").read_text(encoding="utf-8")
-    done = run_dvc(swept, "repro", "--force", "--single-item", "train@0.01-0")
-    assert done.returncode == 0, done.stderr
-    assert (swept / "dvc.lock").read_text(encoding="utf-8") == before
-
-
-def test_runs_are_in_mlflow_with_every_epoch(swept: Path) -> None:
-    with sqlite3.connect(swept / "mlflow.db") as store:
+def test_runs_are_in_mlflow_with_every_epoch(swept: Swept) -> None:
+    with sqlite3.connect(swept.place / "mlflow.db") as store:
         runs = store.execute("SELECT name, status FROM runs ORDER BY name").fetchall()
         steps = store.execute("SELECT DISTINCT step FROM metrics WHERE key = 'val_loss'").fetchall()
-    assert runs == [("lr-0.001 seed-0", "FINISHED"), ("lr-0.01 seed-0", "FINISHED")]
-    assert sorted(steps) == [(1,), (2,), (3,)]
+    names = [f"lr-{rate} seed-{seed}" for rate in (0.001, 0.01) for seed in (0, 1)]
+    assert runs == [(name, "FINISHED") for name in names]
+    assert sorted(steps) == [(step,) for step in range(1, EPOCHS + 1)]
 
 
-def test_what_the_run_cache_holds_is_restored_without_training(swept: Path) -> None:
-    before = (swept / "dvc.lock").read_text(encoding="utf-8")
-    (swept / "dvc.lock").unlink()
-    shutil.rmtree(swept / "runs")
-    dry = run_pipeline(swept, "sweep", "--dry-run")
+def test_what_the_run_cache_holds_is_restored_without_training(copy: Path) -> None:
+    before = (copy / "dvc.lock").read_text(encoding="utf-8")
+    (copy / "dvc.lock").unlink()
+    shutil.rmtree(copy / "runs")
+    dry = run_pipeline(copy, "sweep", "--dry-run")
     assert "up to date: it would be made first" in dry.stdout
-    assert not (swept / "dvc.lock").exists()
-    done = run_pipeline(swept, "sweep")
+    assert not (copy / "dvc.lock").exists()
+    done = run_pipeline(copy, "sweep")
     assert done.returncode == 0, done.stderr
-    assert "2 in DVC's run cache, 0 to train" in done.stderr
-    assert (swept / "dvc.lock").read_text(encoding="utf-8") == before
+    assert f"{RUNS} in DVC's run cache, 0 to train" in done.stderr
+    assert (copy / "dvc.lock").read_text(encoding="utf-8") == before
+    assert "up to date" in run_dvc(copy, "status").stdout
 
 
-def test_a_second_sweep_beside_the_first_says_so(swept: Path) -> None:
-    with FileLock(swept / ".scratch/sweep/lock"):
-        done = run_pipeline(swept, "sweep")
+def test_a_second_sweep_beside_the_first_says_so(copy: Path) -> None:
+    with FileLock(copy / ".scratch/sweep/lock"):
+        done = run_pipeline(copy, "sweep")
     assert done.returncode == 1
     assert "expected to be the only sweep in this repository, got another one at work" in done.stderr
     assert "Wait for it" in done.stderr
 
 
-def test_metrics_of_a_run_hold_what_the_display_reads(swept: Path) -> None:
-    metrics = json.loads((swept / "runs/lr-0.01/seed-0/metrics.json").read_text())
-    display = Display(1, 3)
+def test_metrics_of_a_run_hold_what_the_display_reads(swept: Swept) -> None:
+    metrics = json.loads((swept.place / "runs/lr-0.01/seed-0/metrics.json").read_text())
+    display = Display(1, EPOCHS)
     display.finished(0, metrics)
     assert display.best == (metrics["best"]["val_accuracy"], 0.01, 0)
