@@ -23,7 +23,8 @@ PATIENCE = 1800
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first, so that none is left alone at the end (`make test-hard`)."""
-    items.sort(key=lambda item: item.path.stem not in {"test_kills", "test_sweep_faults"})
+    longest = {"test_kills", "test_sweep_kills", "test_sweep_faults", "test_sweep_elsewhere"}
+    items.sort(key=lambda item: item.path.stem not in longest)
 
 
 def run_pipeline(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -175,6 +176,11 @@ def assert_same(place: Path, reference: Path) -> None:
         path.relative_to(reference) for path in (reference / "runs").glob("*/*") if path.is_dir()
     }
     assert "up to date" in run_dvc(place, "status").stdout
+
+
+def checkpoints(place: Path) -> list[Path]:
+    """Those of runs that are not complete."""
+    return list((place / ".scratch/checkpoints").glob("*.npz"))
 
 
 def wait_for(

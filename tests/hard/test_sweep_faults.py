@@ -1,13 +1,10 @@
-"""Sweeps in bad circumstances: killed drivers and workers, Ctrl-C, failing runs, others at work."""
+"""Sweeps in bad circumstances: Ctrl-C, SIGTERM, failing runs, others at work."""
 
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -19,9 +16,7 @@ from tests.hard.conftest import (
     EPOCHS,
     PATIENCE,
     RUNS,
-    Swept,
-    assert_same,
-    forget,
+    checkpoints,
     run_dvc,
     run_pipeline,
     start,
@@ -52,10 +47,6 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_sweep_does_the_rest(untrained: P
     interrupted = ("train@0.01-0", "train@0.01-1", "train@0.001-0", "train@0.001-1")[done]
     assert run_dvc(untrained, "repro", "-f", "-s", interrupted).returncode == 0
     assert (untrained / "dvc.lock").read_text() == before
-
-
-def checkpoints(place: Path) -> list[Path]:
-    return list((place / ".scratch/checkpoints").glob("*.npz"))
 
 
 def test_sigterm_does_as_much_and_until_then_nothing_listens_beyond_this_machine(untrained: Path) -> None:
@@ -107,68 +98,6 @@ def test_outputs_that_cannot_be_written_fail_their_run_alone(untrained: Path) ->
     assert done.returncode == 1
     assert done.stderr.count("it could not be written") == 2
     assert len(list(untrained.glob("runs/*/*/metrics.json"))) == RUNS - 2
-
-
-def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(untrained: Path, trained: Path) -> None:
-    process = start(untrained, "pipeline", "sweep", "--max-concurrent", "1")
-    wait_for(lambda: checkpoints(untrained), process)
-    (worker,) = training_workers(process)
-    worker.kill()
-    assert checkpoints(untrained)
-    said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, said
-    assert not checkpoints(untrained)
-    assert_same(untrained, trained)
-
-
-def training_workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """Ray names a worker after its task."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-        return [one for one in family if "ray::learning rate" in " ".join(one.cmdline())]
-    return []
-
-
-def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path, swept: Swept) -> None:
-    dice, killed = random.Random(6), 0
-    for _ in range(30):
-        process = start(untrained, "pipeline", "sweep")
-        try:
-            said, _ = process.communicate(timeout=dice.uniform(0, swept.seconds))
-        except subprocess.TimeoutExpired:
-            process.kill()  # the driver alone: what it started has to notice
-            process.communicate(timeout=PATIENCE)
-            assert not half_written(untrained)
-            killed += 1
-        else:  # it was done before
-            assert process.returncode == 0, said
-            assert_same(untrained, trained)
-            forget(untrained)
-        if killed == 10:
-            break
-    assert killed == 10
-    done = run_pipeline(untrained, "sweep")
-    assert done.returncode == 0, done.stderr
-    assert_same(untrained, trained)
-    deadline = time.monotonic() + 60
-    while (left := [one for one in psutil.process_iter() if belongs(one, untrained)]) and (
-        time.monotonic() < deadline
-    ):
-        time.sleep(1)
-    assert not left
-
-
-def half_written(place: Path) -> list[Path]:
-    """Folders of runs without all of their files, and files that are in nobody's plan."""
-    found = [path for path in place.glob("runs/*/*") if path.is_dir() and len(list(path.iterdir())) != 4]
-    return found + [path for path in place.glob("runs/*/.*") if path.name != ".gitignore"]
-
-
-def belongs(process: psutil.Process, place: Path) -> bool:
-    try:
-        return process.cwd() == str(place)
-    except psutil.Error:
-        return False
 
 
 def test_a_sweep_beside_dvc_repro_says_so_and_breaks_nothing(untrained: Path) -> None:

@@ -1,0 +1,80 @@
+"""Sweeps whose workers and drivers are killed."""
+
+import contextlib
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.hard.conftest import PATIENCE, assert_same, checkpoints, forget, run_pipeline, start, wait_for
+
+pytestmark = pytest.mark.hard
+
+LONGEST = 30.0
+"""Seconds that a driver is left alive at most: what a sweep from nothing takes where nothing else is at work.
+One that goes on where others were killed comes to its end."""
+
+
+def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(untrained: Path, trained: Path) -> None:
+    process = start(untrained, "pipeline", "sweep", "--max-concurrent", "1")
+    wait_for(lambda: checkpoints(untrained), process)
+    (worker,) = training_workers(process)
+    worker.kill()
+    assert checkpoints(untrained)
+    said, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    assert not checkpoints(untrained)
+    assert_same(untrained, trained)
+
+
+def training_workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """Ray names a worker after its task."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [one for one in family if "ray::learning rate" in " ".join(one.cmdline())]
+    return []
+
+
+def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path) -> None:
+    dice, killed = random.Random(6), 0
+    for _ in range(30):
+        process = start(untrained, "pipeline", "sweep")
+        try:
+            said, _ = process.communicate(timeout=dice.uniform(0, LONGEST))
+        except subprocess.TimeoutExpired:
+            process.kill()  # the driver alone: what it started has to notice
+            process.communicate(timeout=PATIENCE)
+            assert not half_written(untrained)
+            killed += 1
+        else:  # it was done before
+            assert process.returncode == 0, said
+            assert_same(untrained, trained)
+            forget(untrained)
+        if killed == 10:
+            break
+    assert killed == 10
+    done = run_pipeline(untrained, "sweep")
+    assert done.returncode == 0, done.stderr
+    assert_same(untrained, trained)
+    deadline = time.monotonic() + 60
+    while (left := [one for one in psutil.process_iter() if belongs(one, untrained)]) and (
+        time.monotonic() < deadline
+    ):
+        time.sleep(1)
+    assert not left
+
+
+def half_written(place: Path) -> list[Path]:
+    """Folders of runs without all of their files, and files that are in nobody's plan."""
+    found = [path for path in place.glob("runs/*/*") if path.is_dir() and len(list(path.iterdir())) != 4]
+    return found + [path for path in place.glob("runs/*/.*") if path.name != ".gitignore"]
+
+
+def belongs(process: psutil.Process, place: Path) -> bool:
+    try:
+        return process.cwd() == str(place)
+    except psutil.Error:
+        return False
