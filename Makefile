@@ -24,7 +24,7 @@ test: .venv/.dev ## lint, types, and all tests that need no service
 test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
 	@pytest -m services
 
-test-hard: .venv/.dev ## faults and hostile input, about half an hour on two cores
+test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour or two on two cores
 	@pytest -m hard --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands import tools
+from pipeline.commands import mending, tools
 from pipeline.params import reading
 from tests.conftest import make_project, run_dvc
 
@@ -94,14 +94,40 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     assert {"train@0.01-0", "train@0.001-0"} <= set(would_run(copy))
 
 
-def test_a_note_that_a_killed_dvc_left_half_written_is_removed(
+@pytest.mark.parametrize(
+    ("path", "content", "dvc_says"),
+    [
+        (".dvc/tmp/rwlock", '{"write": {"data/raw": {"pid": 1, ', "JSON structure is corrupted"),
+        ("dvc.lock", "", "validation failed"),
+        (
+            "dvc.lock",
+            "schema: '2.0'\nstages:\n  download:\n    cmd: python -m pipeline download\n    o",
+            "dvc.lock",
+        ),
+    ],
+    ids=["the note", "an empty lock", "half a lock"],
+)
+def test_what_a_killed_dvc_left_half_written_is_mended(
+    copy: Path, capfd: pytest.CaptureFixture[str], path: str, content: str, dvc_says: str
+) -> None:
+    expected = (copy / "dvc.lock").read_bytes()
+    (copy / path).write_text(content)
+    helpless = run_dvc(copy, "repro")
+    assert helpless.returncode != 0  # if not, DVC mends it itself now
+    assert dvc_says in helpless.stderr
+    mending.mend(copy)
+    assert "which a killed DVC left half-written" in capfd.readouterr().err
+    assert tools.dvc("repro", folder=copy) == 0
+    assert (copy / "dvc.lock").read_bytes() == expected
+
+
+def test_what_is_whole_and_the_two_sides_of_a_merge_are_left_alone(
     copy: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    note = copy / ".dvc/tmp/rwlock"
-    note.write_text('{"write": {}, "read": {}}')
-    assert tools.dvc("repro", "--dry", folder=copy) == 0
-    assert note.exists()
-    note.write_text('{"write": {"data/raw": {"pid": 1, ')
-    assert "JSON structure is corrupted" in run_dvc(copy, "repro").stderr  # if not, DVC mends it itself now
-    assert tools.dvc("repro", folder=copy) == 0
-    assert "which a killed DVC left half-written" in capfd.readouterr().err
+    (copy / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
+    for content in ((copy / "dvc.lock").read_text(), "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n"):
+        (copy / "dvc.lock").write_text(content)
+        mending.mend(copy)
+        assert (copy / "dvc.lock").read_text() == content
+    assert (copy / ".dvc/tmp/rwlock").exists()
+    assert capfd.readouterr().err == ""

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from pipeline import params
-from pipeline.commands import tools
+from pipeline.commands import mending, tools
 from pipeline.commands.demo import demo
 from pipeline.commands.publish import publish
 from pipeline.datasets.facts import DATASETS
@@ -22,6 +22,7 @@ def repro() -> int:
         ToolError: another stage failed; its own message stands above.
     """
     study = params.load()  # a mistake there is said at once
+    mending.mend(Path())
     if tools.dvc("repro") != 0:
         if all((Path("data/raw") / one.name).exists() for one in DATASETS[study.data.dataset].files):
             raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")

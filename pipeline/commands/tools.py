@@ -1,7 +1,5 @@
 """DVC and git, called as programs: with this environment's Python first on the path, and errors in words."""
 
-import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -28,37 +26,8 @@ def environment(**changes: str | None) -> dict[str, str]:
 
 def dvc(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> int:
     """Run DVC where its output is seen; return its exit code."""
-    mend_rwlock(folder or Path())
     command = [sys.executable, "-m", "dvc", *arguments]
     return subprocess.run(command, cwd=folder, env=variables or environment(), check=False).returncode
-
-
-def mend_rwlock(folder: Path) -> None:
-    """Remove DVC's note of who works on what if a killed DVC left it half-written.
-
-    DVC writes that file in place and refuses to work beside one that it cannot read. Nobody holds anything by
-    such a file; DVC makes it anew.
-    """
-    path = folder / ".dvc" / "tmp" / "rwlock"
-    if _is_whole(path):
-        return
-    from dvc.lock import Lock, LockError
-
-    # Whoever writes the file has this lock; who cannot be waited for is DVC's to tell.
-    with contextlib.suppress(LockError), Lock(f"{path}.lock"):
-        if not _is_whole(path):
-            path.unlink()
-            print(f"note: removed {path}, which a killed DVC left half-written.", file=sys.stderr)
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return True
-    except ValueError:
-        return False
-    return True
 
 
 def pipeline(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> int:

@@ -58,7 +58,8 @@ def strike(folder: Path, name: str, chance: random.Random, lasts: float) -> str 
 
 def mend(folder: Path) -> None:
     done = run_dvc(folder, "repro")
-    if "Unable to read RWLock-file" in done.stderr:  # DVC, killed while it wrote it, is helpless
+    # Killed while it wrote one of these, DVC is helpless.
+    if "Unable to read RWLock-file" in done.stderr or "dvc.lock" in done.stderr:
         done = run_pipeline(folder, "repro")
     assert done.returncode == 0, done.stderr + done.stdout
 

@@ -29,7 +29,7 @@ from dvc.stage.cache import RunCacheNotFoundError
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
 from pipeline import __main__ as program
-from pipeline.commands import tools
+from pipeline.commands import mending
 from pipeline.errors import ToolError
 from pipeline.storage import files
 
@@ -67,7 +67,7 @@ class Books:
     """The books of the repository at `root`. Waits while another DVC process holds the repository's lock."""
 
     def __init__(self, root: Path = Path()) -> None:
-        tools.mend_rwlock(root)
+        mending.mend(root)
         with _explained():
             self._repo = Repo(str(root.resolve()), _wait_for_lock=True)
             with self._repo.lock:  # not `lock_repo`: it forgets all that DVC has read, each time
