@@ -28,7 +28,8 @@ test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour or two o
 	@pytest -m hard --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
-	@coverage erase && pytest -m 'not services' $(wildcard tests/test_*.py) tests/hard/test_sweep.py \
+	@coverage erase && pytest -m '' $(wildcard tests/test_*.py) \
+		$(addprefix tests/hard/test_, offline.py sweep.py sweep_elsewhere.py sweep_faults.py) \
 		--numprocesses auto --dist loadfile --cov --cov-report term-missing:skip-covered
 
 mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
