@@ -85,9 +85,8 @@ class Copy:
             ToolError: another stage fails; its own message stands above.
         """
         if not self._ran(*stages):
-            if not (
-                self.folder / "dvc.lock"
-            ).is_file():  # DVC notes each stage as it ends; download is the first
+            # DVC notes each stage as it ends; download is the first.
+            if not (self.folder / "dvc.lock").is_file():
                 raise DownloadError(
                     "The data set could not be had in a clean copy: the reason stands above. "
                     f"With a network or {VARIABLE}=<folder or address>, run `verify` again."

@@ -3,8 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from filelock import FileLock, Timeout
 
@@ -16,7 +15,6 @@ from pipeline.commands.sweep.driving import SCRATCH, Failed, Trained
 from pipeline.commands.sweep.engine import Options
 from pipeline.errors import Interrupted, ToolError
 from pipeline.interruption import Interruption
-from pipeline.params import Params
 from pipeline.verification import record
 
 
@@ -43,7 +41,12 @@ def sweep(options: Options, *, dry_run: bool = False) -> int:
             plan = books.plan()
             print(_described(plan), file=sys.stderr)
             try:
-                failures, makers = _execute(study, inputs, books, plan, options, asked)
+                failures, makers = _execute(
+                    books,
+                    plan,
+                    asked,
+                    lambda: driving.train(study, inputs, books, plan, options, asked),
+                )
                 if not failures and not asked.signal:
                     books.reproduce_after()
             finally:
@@ -79,14 +82,7 @@ def _described(plan: Plan) -> str:
     )
 
 
-def _execute(
-    study: Params,
-    inputs: Mapping[str, Any],
-    books: Books,
-    plan: Plan,
-    options: Options,
-    asked: Interruption,
-) -> Trained:
+def _execute(books: Books, plan: Plan, asked: Interruption, train: Callable[[], Trained]) -> Trained:
     restored: dict[str, None] = {entry.folder.as_posix(): None for entry in plan.restorable}
     if not (plan.restorable or plan.stale):
         return Trained([], {})
@@ -96,7 +92,7 @@ def _execute(
         books.restore(plan.restorable)
         if not plan.stale or asked.signal:
             return Trained([], {**restored})
-        trained = driving.train(study, inputs, books, plan, options, asked)
+        trained = train()
         return trained._replace(makers={**restored, **trained.makers})
 
 
