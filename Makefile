@@ -6,8 +6,12 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	&& { echo $$name; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+# One process works through a file; tests/conftest.py says which files come first.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
+# Images of Python often set it; each process would then compile each module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-services test-hard coverage mutants demo recipe sweep ui publish verify bench lock clean
@@ -19,18 +23,18 @@ repro: .venv/.runtime ## the whole study on a fresh machine: environment, `dvc r
 	@python -m pipeline repro
 
 test: .venv/.dev ## lint, types, and all tests that need no service
-	@ruff check . && ruff format --check . && mypy && pytest --numprocesses auto --dist loadfile
+	@ruff check . && ruff format --check . && mypy && pytest $(PARALLEL)
 
 test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
 	@pytest -m services
 
 test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour or two on two cores
-	@pytest -m hard --numprocesses auto --dist loadfile --no-loadscope-reorder --durations 15
+	@pytest -m hard $(PARALLEL) --durations 15
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
 	@coverage erase && pytest -m '' $(wildcard tests/test_*.py) \
 		$(addprefix tests/hard/test_, offline.py sweep.py sweep_elsewhere.py sweep_faults.py) \
-		--numprocesses auto --dist loadfile --cov --cov-report term-missing:skip-covered
+		$(PARALLEL) --cov --cov-report term-missing:skip-covered
 
 mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
 	@rm -rf mutants && mutmut run && mutmut results --all true | python -m tools.mutation_score

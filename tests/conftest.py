@@ -4,16 +4,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 _CONTEXT = ("MLFLOW_TRACKING_URI", "MNIST_MIRROR", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME")
+
+_LONGEST = {
+    "test_pipeline", "test_tracking_process", "test_train_stage", "test_verify",
+    "test_kills", "test_sweep_elsewhere", "test_sweep_faults", "test_sweep_kills",
+}  # fmt: skip
 
 
 def pytest_configure() -> None:
@@ -27,6 +33,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More workers than cores: a test often waits for a process that fills none, a hard one for several."""
     cores = os.cpu_count() or 1
     return 2 * cores if config.option.markexpr == "hard" else cores + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that none is left alone at the end."""
+    items.sort(key=lambda item: item.path.stem not in _LONGEST)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +74,36 @@ def make_project(place: Path) -> Path:
     for command in (["init", "-q"], ["add", "-A"], [*AUTHOR, "commit", "-qm", "scratch"]):
         subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
     return place
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """What `make` makes at the path that it is given, once for all xdist workers; others wait for the first.
+
+    Nobody may change anything in it: a test that has to works in a copy.
+    """
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    place, complete = root / name, root / f"{name}.complete"
+    with FileLock(root / f"{name}.lock"):
+        if not complete.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            make(place)
+            complete.touch()
+    return place
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scratch project after `dvc repro`, all of it committed; see `made_once`."""
+
+    def make(place: Path) -> None:
+        done = run_dvc(make_project(place), "repro", timeout=1800)  # beside a study, perhaps
+        assert done.returncode == 0, done.stdout + done.stderr
+        for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
+            subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")

@@ -2,27 +2,20 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pipeline.commands import mending, tools
 from pipeline.params import reading
-from tests.conftest import make_project, run_dvc
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = make_project(tmp_path_factory.mktemp("pipeline") / "project")
-    done = run_dvc(place, "repro", timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return place
+from tests.conftest import AUTHOR, run_dvc
 
 
 @pytest.fixture
-def copy(study: Path, tmp_path: Path) -> Path:
+def copy(finished: Path, tmp_path: Path) -> Path:
     place = tmp_path / "copy"
-    shutil.copytree(study, place, symlinks=True)
+    shutil.copytree(finished, place, symlinks=True)
     return place
 
 
@@ -33,7 +26,7 @@ def would_run(folder: Path) -> list[str]:
     return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
 
 
-def test_one_command_leaves_everything_that_the_contract_names(study: Path) -> None:
+def test_one_command_leaves_everything_that_the_contract_names(copy: Path) -> None:
     for name in (
         "dvc.lock",
         "mlflow.db",
@@ -44,15 +37,15 @@ def test_one_command_leaves_everything_that_the_contract_names(study: Path) -> N
         "report/curves.csv",
         "report/verdict.json",
     ):
-        assert (study / name).is_file(), name
-    assert json.loads((study / "report/verdict.json").read_text())["learning_rate"] in {0.01, 0.001}
-    assert "digits" in (study / "report/index.html").read_text()
-    shown = run_dvc(study, "metrics", "show", "--json")
+        assert (copy / name).is_file(), name
+    assert json.loads((copy / "report/verdict.json").read_text())["learning_rate"] in {0.01, 0.001}
+    assert "digits" in (copy / "report/index.html").read_text()
+    shown = run_dvc(copy, "metrics", "show", "--json")
     assert "learning_rate" in shown.stdout
 
 
-def test_nothing_runs_again_without_a_reason(study: Path) -> None:
-    assert would_run(study) == []
+def test_nothing_runs_again_without_a_reason(copy: Path) -> None:
+    assert would_run(copy) == []
 
 
 def test_a_new_rate_trains_that_rate_and_nothing_else(copy: Path) -> None:
@@ -98,14 +91,13 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     ("path", "content", "dvc_says"),
     [
         (".dvc/tmp/rwlock", '{"write": {"data/raw": {"pid": 1, ', "JSON structure is corrupted"),
-        ("dvc.lock", "", "validation failed"),
         (
             "dvc.lock",
             "schema: '2.0'\nstages:\n  download:\n    cmd: python -m pipeline download\n    o",
             "dvc.lock",
         ),
     ],
-    ids=["the note", "an empty lock", "half a lock"],
+    ids=["the note", "half a lock"],
 )
 def test_what_a_killed_dvc_left_half_written_is_mended(
     copy: Path, capfd: pytest.CaptureFixture[str], path: str, content: str, dvc_says: str
@@ -119,6 +111,17 @@ def test_what_a_killed_dvc_left_half_written_is_mended(
     assert "which a killed DVC left half-written" in capfd.readouterr().err
     assert tools.dvc("repro", folder=copy) == 0
     assert (copy / "dvc.lock").read_bytes() == expected
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_an_empty_lock_becomes_the_committed_one_or_none(copy: Path, committed: bool) -> None:
+    expected = (copy / "dvc.lock").read_bytes() if committed else None
+    if not committed:
+        for command in (["rm", "-q", "--cached", "dvc.lock"], [*AUTHOR, "commit", "-qm", "no results"]):
+            subprocess.run(["git", *command], cwd=copy, check=True)
+    (copy / "dvc.lock").write_text("")
+    mending.mend(copy)
+    assert ((copy / "dvc.lock").read_bytes() if (copy / "dvc.lock").exists() else None) == expected
 
 
 def test_what_is_whole_and_the_two_sides_of_a_merge_are_left_alone(

@@ -15,6 +15,7 @@ import pytest
 from pipeline import params
 from pipeline.tracking import delivery, follow
 from pipeline.tracking.store import Store
+from pipeline.tracking.tracker import Task
 from tests import tracking_fixtures as fixtures
 from tests.mlflow_fixtures import empty_database, store, study  # noqa: F401
 
@@ -127,7 +128,7 @@ def test_a_delivery_is_prepared_only_where_somebody_waits_for_it(
     prepared: list[bool] = []
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
     monkeypatch.setattr(delivery, "prepare", lambda: prepared.append(True))
-    task = follow.Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
+    task = Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
     follow.follow(task, lines(), pytest.fail, awaited=awaited)
     assert prepared == ([True] if awaited else [])
 
@@ -153,7 +154,7 @@ def test_one_failed_request_costs_neither_a_run_nor_a_warning(
 
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
     monkeypatch.setattr(Store, "find", failing)
-    task = follow.Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
+    task = Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
     follow.follow(task, lines(), pytest.fail, awaited=False)
     (run,) = find(store, fixtures.key(0.01, 0))
     assert run.info.status == "FINISHED"

@@ -20,23 +20,10 @@ FOLDER = Path("runs/lr-0.01/seed-0")
 LONG = 300
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with scaled digits and one finished run, for all tests of this module to copy."""
-    from tests.conftest import make_project
-
-    place = make_project(tmp_path_factory.mktemp("study") / "project")
-    assert run_pipeline(place, "download", "data/raw").returncode == 0
-    assert run_pipeline(place, "scale", "data/raw", "data/scaled").returncode == 0
-    done = run_pipeline(place, *RUN)
-    assert done.returncode == 0, done.stderr
-    return place
-
-
 @pytest.fixture
-def copy(study: Path, tmp_path: Path) -> Path:
+def copy(finished: Path, tmp_path: Path) -> Path:
     place = tmp_path / "copy"
-    shutil.copytree(study, place)
+    shutil.copytree(finished, place, symlinks=True)
     return place
 
 
@@ -55,9 +42,9 @@ def lengthen(folder: Path, epochs: int) -> None:
     (folder / "params.yaml").write_text(text.replace("epochs: 3", f"epochs: {epochs}"))
 
 
-def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(study: Path) -> None:
-    run = runs.read(study / "runs", 0.01, 0)
-    assert sorted(path.name for path in (study / FOLDER).iterdir()) == [
+def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(finished: Path) -> None:
+    run = runs.read(finished / "runs", 0.01, 0)
+    assert sorted(path.name for path in (finished / FOLDER).iterdir()) == [
         "history.csv",
         "metrics.json",
         "model.keras",
@@ -66,16 +53,16 @@ def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(study: Path
     assert list(run.history["epoch"]) == [1, 2, 3]
     assert run.metrics["final"]["val_loss"] == run.history["val_loss"].iloc[-1]
     assert run.metrics["best"]["val_accuracy"] == run.history["val_accuracy"].max()
-    labels = np.load(study / "data/scaled/test_labels.npy").argmax(axis=1)
+    labels = np.load(finished / "data/scaled/test_labels.npy").argmax(axis=1)
     assert run.metrics["test"]["accuracy"] == pytest.approx((run.predictions == labels).mean())
 
 
-def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(study: Path) -> None:
+def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(finished: Path) -> None:
     import keras
 
-    model = keras.models.load_model(study / FOLDER / "model.keras")
-    images = np.load(study / "data/scaled/test_images.npy")
-    stored = np.load(study / FOLDER / "predictions.npy")
+    model = keras.models.load_model(finished / FOLDER / "model.keras")
+    images = np.load(finished / "data/scaled/test_images.npy")
+    stored = np.load(finished / FOLDER / "predictions.npy")
     assert np.array_equal(model.predict(images, verbose=0).argmax(axis=1), stored)
 
 
@@ -107,7 +94,7 @@ print(json.dumps({"refused": refused, "posted": posted}))
 
 
 def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_other_code(
-    copy: Path, study: Path, tmp_path: Path
+    copy: Path, finished: Path, tmp_path: Path
 ) -> None:
     diverged, same = runs.folder(tmp_path, 1e30, 0), runs.folder(tmp_path, 0.01, 0)
     for folder in (diverged, same):
@@ -115,7 +102,7 @@ def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_o
     command = [sys.executable, "-c", WORKER, str(diverged), str(same)]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert files.sha256(same) == files.sha256(study / FOLDER)
+    assert files.sha256(same) == files.sha256(finished / FOLDER)
     said = json.loads(done.stdout.splitlines()[-1])
     assert "expected the driver's code, got another version" in said["refused"][0]
     assert "expected keras==1.0, got keras 3" in said["refused"][1]
@@ -129,10 +116,10 @@ def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_o
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A longer run that nothing interrupted."""
     place = tmp_path_factory.mktemp("uninterrupted") / "project"
-    shutil.copytree(study, place)
+    shutil.copytree(finished, place, symlinks=True)
     lengthen(place, LONG)
     assert run_pipeline(place, *RUN).returncode == 0
     return place
@@ -181,9 +168,9 @@ def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
     ],
 )
 def test_a_run_that_params_do_not_configure_is_refused(
-    study: Path, arguments: tuple[str, ...], message: str
+    finished: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    done = run_pipeline(study, "train", *arguments, "data/scaled", "runs")
+    done = run_pipeline(finished, "train", *arguments, "data/scaled", "runs")
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -5,6 +5,7 @@ import sys
 
 from pipeline import params
 from pipeline.tracking import follow, place
+from pipeline.tracking.tracker import Task
 
 
 def track(learning_rate: float, seed: int, run_key: str) -> None:
@@ -12,7 +13,7 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # the training says how it ended; this process must outlive it
-    task = follow.Task(params.load(), learning_rate, seed, run_key)
+    task = Task(params.load(), learning_rate, seed, run_key)
     follow.follow(
         task,
         sys.stdin,

@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from filelock import FileLock
 
 from pipeline.params import reading
 from tests import conftest as usual
-from tests.conftest import AUTHOR, make_project
+from tests.conftest import made_once
 
 PATIENCE = 1800
 """Seconds for one command: these tests may share the machine with a study."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest come first, so that none is left alone at the end (`make test-hard`)."""
-    longest = {"test_kills", "test_sweep_kills", "test_sweep_faults", "test_sweep_elsewhere"}
-    items.sort(key=lambda item: item.path.stem not in longest)
 
 
 def run_pipeline(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -33,36 +26,6 @@ def run_pipeline(folder: Path, *arguments: str, **variables: str) -> "subprocess
 
 def run_dvc(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return usual.run_dvc(folder, *arguments, timeout=PATIENCE, **variables)
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """What `make` makes at the path that it is given, once for all xdist workers; others wait for the first.
-
-    Nobody may change anything in it: a test that has to works in a copy.
-    """
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
-    place, complete = root / name, root / f"{name}.complete"
-    with FileLock(root / f"{name}.lock"):
-        if not complete.exists():
-            shutil.rmtree(place, ignore_errors=True)
-            make(place)
-            complete.touch()
-    return place
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A scratch project after `dvc repro`, all of it committed."""
-
-    def make(place: Path) -> None:
-        done = run_dvc(make_project(place), "repro")
-        assert done.returncode == 0, done.stderr
-        for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
-            subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
-
-    return made_once(tmp_path_factory, "finished", make)
 
 
 RUNS, EPOCHS = 4, 300

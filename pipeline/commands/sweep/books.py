@@ -8,7 +8,6 @@ DVC's run cache, where `dvc repro` and the next sweep find it whatever happens t
 """
 
 import contextlib
-import copy
 import functools
 import os
 import shlex
@@ -17,21 +16,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from dvc.dependency import ParamsDependency
-from dvc.dvcfile import LOCK_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
 from dvc.rwlock import rwlock
-from dvc.stage import serialize
 from dvc.stage.cache import RunCacheNotFoundError
-from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
 from pipeline import __main__ as program
 from pipeline.commands import mending
+from pipeline.commands.sweep import lockfile
 from pipeline.errors import ToolError
-from pipeline.storage import files
 
 _STAGE = "train"
 
@@ -113,7 +108,7 @@ class Books:
             for stage in self._runs:
                 recorded = [dep.hash_info for dep in stage.deps]
                 for dep in stage.deps:
-                    _hash_once(known, dep)
+                    lockfile.hash_once(known, dep)
                 same = recorded == [dep.hash_info for dep in stage.deps] and not stage.changed_stage()
                 if same and not any(out.status() for out in stage.outs):
                     plan.current.append(_entry(stage))
@@ -191,37 +186,9 @@ class Books:
         self._unwritten.append(stage)
 
     def _write(self) -> None:
-        """As DVC's `Lockfile.dump_stages`, which writes in place: killed then, it leaves half a dvc.lock."""
         stages, self._unwritten = self._unwritten, []
-        if not stages:
-            return
-        stages.sort(key=self._position.__getitem__)
-        path = Path(self._repo.root_dir) / LOCK_FILE
-        content: dict[str, Any] = {"schema": "2.0"}
-        if path.exists():
-            content = parse_yaml_for_update(path.read_text(encoding="utf-8"), str(path)) or content
-        known = content.setdefault("stages", {})
-        for stage in stages:
-            known.update(serialize.to_lockfile(stage))
-        files.write_text(path, dumps_yaml(content))
-        self._repo.scm_context.track_file(LOCK_FILE)
-
-
-def _hash_once(known: dict[object, tuple[Any, Any]], dep: Any) -> None:
-    """Give the dep its hash of now, which the first stage that has such a dep finds out for all.
-
-    It is not looked at again. So the books tell what the runs were trained from: a file that is edited while
-    they train is found changed by the next command.
-    """
-    key = (dep.def_path, tuple(map(str, dep.params)) if isinstance(dep, ParamsDependency) else None)
-    if key not in known:
-        dep.save()
-        known[key] = (dep.hash_info, dep.meta)
-    # A copy: YAML writes a list that several stages share as a reference to the first.
-    dep.hash_info, dep.meta = copy.deepcopy(known[key])
-    dep.get_hash = lambda: dep.hash_info
-    dep.changed = lambda: False
-    dep.save = lambda: None
+        if stages:
+            lockfile.update(self._repo, sorted(stages, key=self._position.__getitem__))
 
 
 def _entry(stage: Any) -> Entry:

@@ -76,11 +76,12 @@ class Telling:
 
     def _follow(self, rate: float, seed: int, key: str, messages: "queue.SimpleQueue[str]") -> None:
         from pipeline.tracking import follow
+        from pipeline.tracking.tracker import Task
 
         ending = _Ending(self._turn)
         try:
             follow.follow(
-                follow.Task(self._params, rate, seed, key),
+                Task(self._params, rate, seed, key),
                 ending.lines(messages),
                 lambda text: self._report(key, text),
                 awaited=False,
