@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
+# DVC's own notes about files; its default is a folder that everybody on the machine can write.
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 # Images of Python often set it; each process would then compile each module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -28,7 +30,7 @@ test: .venv/.dev ## lint, types, and all tests that need no service
 test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
 	@pytest -m services
 
-test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour or two on two cores
+test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour on two cores
 	@pytest -m hard $(PARALLEL) --durations 15
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
@@ -73,13 +75,16 @@ bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one
 	@$(PIP) -r requirements-uv.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $< \
 		|| { echo 'uv could not; trying pip, which is slower but knows pip.conf' >&2; $(PIP) -r $<; }
-	@touch $@
+	@touch $@ $(SMALLER)
+
+.venv/.ray .venv/.dev: SMALLER = .venv/.runtime
+.venv/.dev: SMALLER += .venv/.ray
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url --no-emit-find-links
+	--no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
 STUDY := pyproject.toml --extra train
 
-lock: .venv/.runtime ## resolve the lock files again from pyproject.toml
+lock: .venv/.runtime ## resolve the lock files again; newer versions: make lock UPGRADE='--upgrade-package NAME'
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 	$(COMPILE) $(STUDY) -o requirements.lock
 	$(COMPILE) $(STUDY) --extra ray -c requirements.lock -o requirements-ray.lock

@@ -35,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 # `--help`, download and report should not wait for what they do not use.
 
 
+def _check(chosen: argparse.Namespace) -> None:
+    from pipeline.stages.check import check
+
+    check(chosen.checked)
+
+
 def _download(chosen: argparse.Namespace) -> None:
     from pipeline.stages.download import download
 
@@ -86,7 +92,7 @@ def _demo(_: argparse.Namespace) -> None:
 def _verify(chosen: argparse.Namespace) -> int:
     from pipeline.commands.verify import verify
 
-    return verify(chosen.runs, everything=chosen.all, within=chosen.tolerance)
+    return verify(chosen.runs, everything=chosen.all, within=chosen.tolerance, salt=chosen.draw)
 
 
 def _track(chosen: argparse.Namespace) -> None:
@@ -127,6 +133,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument(path, type=Path)
         return one
 
+    command("check", _check, "stage: read params.yaml before a value becomes part of a path", "checked")
     command("download", _download, "stage: fetch and check the data set's files", "raw")
     command("scale", _scale, "stage: decode, scale and split the images", "raw", "scaled")
     train = command("train", _train, "stage: train one rate and seed", "scaled", "runs")
@@ -155,6 +162,12 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         metavar="T",
         help="for another kind of processor: accuracies may differ by T (0.01 is one point)",
+    )
+    verify.add_argument(
+        "--draw",
+        default="",
+        metavar="TEXT",
+        help="draw the runs by this text, too: who made the commit knows which its hash alone draws",
     )
     ui = command("ui", _ui, "`publish`, then MLflow's pages at the comparison of this study's runs")
     ui.add_argument("--port", type=int, default=5000, help="if it is taken, any free one (5000)")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,10 +23,16 @@ _LONGEST = {
 }  # fmt: skip
 
 
-def pytest_configure() -> None:
-    """No test sees the caller's MLflow server, nor a DVC stage that the tests might run in."""
+def pytest_configure(config: pytest.Config) -> None:
+    """No test sees the caller's MLflow server, nor a DVC stage that the tests might run in.
+
+    What DVC notes about hundreds of scratch projects goes when they go.
+    """
     for name in _CONTEXT:
         os.environ.pop(name, None)
+    notes = tempfile.TemporaryDirectory(prefix="dvc-", ignore_cleanup_errors=True)
+    os.environ["DVC_SITE_CACHE_DIR"] = notes.name
+    config.add_cleanup(notes.cleanup)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -50,12 +50,12 @@ def test_nothing_runs_again_without_a_reason(copy: Path) -> None:
 
 def test_a_new_rate_trains_that_rate_and_nothing_else(copy: Path) -> None:
     reading.override(copy / "params.yaml", {"train.learning_rates": [0.01, 0.001, 0.0001]})
-    assert would_run(copy) == ["train@0.0001-0", "report"]
+    assert would_run(copy) == ["check", "train@0.0001-0", "report"]
 
 
 def test_a_rate_that_is_removed_leaves_the_report(copy: Path) -> None:
     reading.override(copy / "params.yaml", {"train.learning_rates": [0.01]})
-    assert would_run(copy) == ["report"]
+    assert would_run(copy) == ["check", "report"]
 
 
 def test_another_mirror_runs_nothing(copy: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from pipeline import params
 from pipeline.tracking import delivery, follow
 from pipeline.tracking.store import Store
-from pipeline.tracking.tracker import Task
+from pipeline.tracking.tracker import Task, Tracker
 from tests import tracking_fixtures as fixtures
 from tests.mlflow_fixtures import empty_database, store, study  # noqa: F401
 
@@ -109,9 +109,9 @@ def test_a_store_in_trouble_costs_a_second_and_one_line(study: Path, uri: str, m
     assert len(errors.strip().splitlines()) == 1
     assert "`python -m pipeline publish` delivers what is missing" in errors
     if uri.startswith("http"):
-        assert (
-            float(output) < 2.0
-        )  # one second of patience, and what starting a process takes on a busy machine
+        # One second of patience, and what starting a process takes on a busy machine; nobody waits for
+        # MLflow's own retries, which take minutes.
+        assert float(output) < 5.0
 
 
 @pytest.mark.parametrize("awaited", [True, False])
@@ -121,12 +121,16 @@ def test_a_delivery_is_prepared_only_where_somebody_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
     awaited: bool,
 ) -> None:
+    attempts: list[bool] = []
+    prepared: list[bool] = []
+
     def lines() -> Iterator[str]:
-        time.sleep(1.0)
+        while len(attempts) < 3:
+            time.sleep(0.05)
         yield json.dumps({"ended": "FAILED"})
 
-    prepared: list[bool] = []
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
+    monkeypatch.setattr(Tracker, "attempt", lambda _: attempts.append(True))
     monkeypatch.setattr(delivery, "prepare", lambda: prepared.append(True))
     task = Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
     follow.follow(task, lines(), pytest.fail, awaited=awaited)
@@ -170,5 +174,5 @@ def test_a_process_that_stands_still_does_not_hold_the_training(study: Path, sto
         began = time.monotonic()
         for epoch in range(1, 2000):
             watcher.epoch(fixtures.measures(0.01, 0, epoch))
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 5.0
         assert process.poll() is not None  # it was ended: its pipe was full

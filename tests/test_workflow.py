@@ -184,7 +184,7 @@ class _Answer(BaseHTTPRequestHandler):
 @pytest.fixture
 def github() -> Iterator[GitHub]:
     server = GitHub()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()
@@ -229,21 +229,28 @@ def test_there_is_one_comment_and_it_is_updated(github: GitHub, tmp_path: Path) 
         assert done.returncode == 0, done.stderr
 
     ours = [c["body"] for c in github.comments if c["user"]["type"] == "Bot"]
-    assert ours == ["<!-- learning-rate-study -->\nsecond"]
+    assert ours == [f"<!-- learning-rate-study -->\n{WHOSE}second"]
     assert [method for method, _ in github.asked if method != "GET"] == ["POST", "PATCH"]
     assert github.tokens == {"Bearer secret"}
+
+
+WHOSE = "_Made by this pull request's own code, and checked by nobody else:_\n\n"
 
 
 def test_the_text_of_a_fork_calls_nobody_hides_nothing_and_is_bounded(github: GitHub, tmp_path: Path) -> None:
     github.pulls = [{"number": 7, "head": {"sha": "abc"}}]
 
-    done = comment(github, tmp_path, "@everyone <!-- learning-rate-study --> " + "x" * 100_000)
+    harm = "@everyone <!-- learning-rate-study --> ![](http://x/y.png) <img src=x> <a href=y>"
+    done = comment(github, tmp_path, f"<details><summary>{harm}</summary></details>" + "x" * 100_000)
 
     assert done.returncode == 0, done.stderr
     body = github.comments[0]["body"]
     assert "@everyone" not in body
     assert "everyone" in body
     assert body.count("<!--") == 1
+    assert body.startswith(f"<!-- learning-rate-study -->\n{WHOSE}<details><summary>@")
+    assert set(re.findall(r"<[^>]*>", body)[1:]) == {"<details>", "<summary>", "</summary>", "</details>"}
+    assert "![" not in body
     assert len(body) < 65_536
 
 
@@ -279,7 +286,7 @@ def test_jobs_that_failed_stand_above_the_text(
 
     assert done.returncode == 0, done.stderr
     note = f"**Failed at abc: {said}.** The checks below say why.\n\n" if said else ""
-    assert github.comments[0]["body"] == f"<!-- learning-rate-study -->\n{note}what changed"
+    assert github.comments[0]["body"] == f"<!-- learning-rate-study -->\n{note}{WHOSE}what changed"
 
 
 def test_a_study_that_left_no_text_takes_the_place_of_the_one_before(github: GitHub, tmp_path: Path) -> None:
@@ -325,6 +332,6 @@ def test_a_pull_request_that_moved_on_gets_no_comment(
 
     done = comment(github, tmp_path, "old news")
 
-    assert done.returncode == 1
-    assert "no open pull request with the head abc" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "no open pull request with the head abc" in done.stdout
     assert github.comments == []

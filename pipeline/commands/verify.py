@@ -14,7 +14,7 @@ from pipeline.verification.locks import Lock, Stage
 from pipeline.verification.originals import Files
 
 
-def verify(count: int, *, everything: bool = False, within: float | None = None) -> int:
+def verify(count: int, *, everything: bool = False, within: float | None = None, salt: str = "") -> int:
     """Compare what the commit's code makes of its data with what its dvc.lock says.
 
     Args:
@@ -22,6 +22,7 @@ def verify(count: int, *, everything: bool = False, within: float | None = None)
         everything: train all runs, and make the report from these.
         within: where an output was made on another kind of processor, compare accuracies, and let them differ
             by this much.
+        salt: has part in the draw, so that who made the commit cannot know which runs are tried.
 
     Returns:
         0; or 1 if anything does not follow from the commit.
@@ -43,7 +44,7 @@ def verify(count: int, *, everything: bool = False, within: float | None = None)
     try:
         print(f"verify: commit {commit[:12]} in a clean copy, {place}", flush=True)
         clone = Copy(root, commit, place / "study")
-        check = _Check(root, commit, clone, within)
+        check = _Check(root, commit, clone, within, salt)
         problems = check.files()
         if problems:
             return _end(problems, "Not trained again before these are mended: `dvc repro`, then commit.")
@@ -60,7 +61,8 @@ def verify(count: int, *, everything: bool = False, within: float | None = None)
 
 
 class _Check:
-    def __init__(self, root: Path, commit: str, clone: Copy, within: float | None) -> None:
+    def __init__(self, root: Path, commit: str, clone: Copy, within: float | None, salt: str) -> None:
+        self._salt = salt
         self._root, self._commit, self._clone, self._within = root, commit, clone, within
         self._lock = clone.lock()
         self._stages, self._status = clone.status()
@@ -94,7 +96,7 @@ class _Check:
         """Train again, and compare; runs whose outputs here contradict dvc.lock come first."""
         problems, suspects = working.contradicting(self._root, self._lock, self._stages)
         known = [name for name in self._stages if name.startswith("train@")]
-        drawn = known if everything else locks.choose(self._commit, known, count)
+        drawn = known if everything else locks.choose(f"{self._commit} {self._salt}".strip(), known, count)
         chosen = [name for name in known if name in {*drawn, *suspects}]
         others = sorted(set(self._stages) - set(known)) if everything else ["scale"]
         print(

@@ -10,7 +10,7 @@ from pipeline.verification import hashes, locks, originals, record, tolerance
 from pipeline.verification.locks import Lock, Stage
 from pipeline.verification.originals import Files
 
-DATA = ("download", "scale")
+DATA = ("check", "download", "scale")
 """Stages that no processor may change a bit of."""
 ARITHMETIC = ("processor", "tensorflow", "keras", "numpy", "h5py", "scikit-learn", "scipy")
 """The facts of environment.json that decide on bits: where these are the same, bytes must be equal."""

@@ -34,7 +34,8 @@ class Copy:
 
     def __init__(self, root: Path, commit: str, folder: Path) -> None:
         self.folder = folder
-        self._variables = tools.environment(**dict.fromkeys((*_OURS, *_GIT)))
+        own = str(folder.resolve() / ".dvc" / "tmp" / "site")  # gone with the copy
+        self._variables = tools.environment(**dict.fromkeys((*_OURS, *_GIT)), DVC_SITE_CACHE_DIR=own)
         mirror = _local_mirror(root)
         if mirror and not self._variables.get(VARIABLE):
             self._variables[VARIABLE] = mirror  # relative mirrors are seen from the repository's root
@@ -85,8 +86,9 @@ class Copy:
             ToolError: another stage fails; its own message stands above.
         """
         if not self._ran(*stages):
-            # DVC notes each stage as it ends; download is the first.
-            if not (self.folder / "dvc.lock").is_file():
+            # DVC notes each stage as it ends; `check` needs no network.
+            lock = self.folder / "dvc.lock"
+            if not lock.is_file() or "download" not in locks.read(lock):
                 raise DownloadError(
                     "The data set could not be had in a clean copy: the reason stands above. "
                     f"With a network or {VARIABLE}=<folder or address>, run `verify` again."

@@ -96,14 +96,18 @@ def differences(before: Lock, after: Lock) -> list[str]:
     return [name for name in {**before, **after} if before.get(name) != after.get(name)]
 
 
-def choose(commit: str, names: Iterable[str], count: int) -> list[str]:
-    """`count` of the names, by a draw that depends on nothing but the commit: nobody can pick the runs.
+def choose(seed: str, names: Iterable[str], count: int) -> list[str]:
+    """`count` of the names, by a draw that depends on the seed alone.
+
+    Args:
+        seed: the commit's hash, so that everybody draws the same; and what a verifier adds, since who makes a
+            commit can make it again until the draw suits.
 
     Returns:
         In the order of `names`; all of them where there are no more than `count`.
     """
     known = list(names)
-    drawn = sorted(known, key=lambda name: hashlib.sha256(f"{commit} {name}".encode()).digest())
+    drawn = sorted(known, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
     return [name for name in known if name in set(drawn[:count])]
 
 

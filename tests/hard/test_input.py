@@ -27,9 +27,10 @@ from pipeline.datasets.facts import DIGITS
 from pipeline.datasets.mirrors import Source
 from pipeline.datasets.transfer import Patience
 from pipeline.errors import DataError, DownloadError, ParamsError
+from pipeline.params import reading
 from tests.conftest import ROOT
 from tests.data_fixtures import published
-from tests.hard.conftest import one_line, outputs, run_dvc, run_pipeline, says
+from tests.hard.conftest import PATIENCE, one_line, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard
 
@@ -181,16 +182,48 @@ def test_a_yaml_tag_runs_nothing(study: Path, tag: str) -> None:
     assert outputs(study) == says(study)
 
 
-@pytest.mark.parametrize("rate", ["0.1; touch pwned", "$(touch pwned)", "`touch pwned`", "0.1 | touch pwned"])
-def test_a_shell_metacharacter_in_a_rate_runs_nothing(study: Path, rate: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("learning_rates", "0.1; touch pwned"),
+        ("learning_rates", "$(touch pwned)"),
+        ("learning_rates", "`touch pwned`"),
+        ("learning_rates", "0.1 | touch pwned"),
+        ("seeds", "'; touch pwned; '"),
+    ],
+)
+def test_a_shell_metacharacter_in_a_rate_or_a_seed_runs_nothing(study: Path, key: str, text: str) -> None:
     (study / ".dvc" / "config.local").write_text("[core]\n    autostage = false\n")
 
-    done = run_dvc(study, "exp", "run", "-S", f"train.learning_rates=['{rate}']")
+    done = run_dvc(study, "exp", "run", "-S", f'train.{key}=["{text}"]')
 
     assert done.returncode != 0
-    assert f"invalid float value: '{rate}'" in done.stderr or "expected a decimal number" in done.stderr
+    assert "failed to reproduce 'check'" in done.stderr
+    assert f"  train.{key}" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(study.rglob("pwned"))
+    assert "train@" not in done.stdout  # no other stage saw it
+    assert not list(study.parent.rglob("pwned"))
+
+
+@pytest.mark.parametrize("command", [("dvc", "repro"), ("dvc", "exp", "run"), ("pipeline", "sweep")])
+@pytest.mark.parametrize("key", ["learning_rates", "seeds"])
+def test_a_path_in_a_rate_or_a_seed_removes_nothing(study: Path, key: str, command: tuple[str, ...]) -> None:
+    """DVC removes what lies at a stage's outputs before it starts the stage."""
+    up = {"learning_rates": "../../../mine", "seeds": "/../../../../mine"}[key]
+    kept = [study.parent / "mine" / "seed-0" / "work", study.parent / "mine" / "work", study / "mine/work"]
+    for path in kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of years")
+    reading.override(study / "params.yaml", {"train.learning_rates": [0.01], f"train.{key}": [up]})
+
+    with start(study, *command) as process:
+        said, _ = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode != 0
+    assert f"  train.{key}" in said
+    assert "Traceback" not in said
+    assert [path.read_text() for path in kept] == ["of years"] * 3
+    assert not list(study.parent.rglob("pwned"))
 
 
 class Trap:

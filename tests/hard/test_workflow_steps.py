@@ -1,5 +1,6 @@
 """Every `run:` step of study.yml, in order, in a scratch clone."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -112,6 +113,31 @@ def test_what_verify_found_reaches_the_summary(clone: tuple[Path, str], tmp_path
 
     assert "  report/verdict.json, which git holds, changed (modified) since report ran" in runner.summary
     assert "verify: 1 difference(s)" in runner.summary
+
+
+def test_what_only_the_runner_computed_is_no_change_of_the_pull_request(
+    clone: tuple[Path, str], tmp_path: Path
+) -> None:
+    """A base and a commit with the same results, and a runner that rounds another way."""
+    folder = tmp_path / "clone"
+    shutil.copytree(clone[0], folder, symlinks=True)
+    (tmp_path / "runner").mkdir()
+    runner = Runner(folder, tmp_path / "runner")
+    (runner.scratch / "path").write_text(f"{ROOT / '.venv/bin'}\n")
+    verdict = folder / "report" / "verdict.json"
+    committed = verdict.read_text()
+    found = json.loads(committed)
+    rate = next(iter(found["rates"].values()))
+    rate["validation_accuracy"]["mean"] += 0.125
+    verdict.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    (step,) = [step for step in run_steps("study", "study") if step["name"] == "What changed"]
+
+    runner.run(step, BASE=tools.git("rev-parse", "HEAD", folder=folder).strip())
+
+    changed, _, own = runner.summary.partition("**This runner computed other results than the commit holds**")
+    assert "Nothing: the same verdict, the same numbers." in changed
+    assert "12.50 points" in own
+    assert verdict.read_text() == committed
 
 
 def test_a_new_branch_without_a_commit_before_it_compares_with_itself(
