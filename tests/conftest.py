@@ -1,5 +1,6 @@
 """What several test modules share: small images, and a scratch project made of this checkout."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -155,6 +157,21 @@ def _run(
         timeout=timeout,
         check=False,
     )
+
+
+def listening(process: int) -> set[str]:
+    """The addresses at which a process, or one that it started, takes connections."""
+    found = set()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process)
+        for one in [family, *family.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {
+                    connection.laddr.ip.removeprefix("::ffff:")  # an IPv4 address as IPv6 writes it
+                    for connection in one.net_connections()
+                    if connection.status == psutil.CONN_LISTEN
+                }
+    return found
 
 
 def random_images(count: int, seed: int = 0, *, unlit: int = 40) -> tuple[np.ndarray, np.ndarray]:

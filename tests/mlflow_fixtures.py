@@ -11,27 +11,28 @@ import pytest
 from pipeline.tracking import entry
 from pipeline.tracking.store import Store, open_store
 from tests import tracking_fixtures as fixtures
+from tests.conftest import made_once
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store's database with tables and nothing of ours in it."""
-    place = tmp_path_factory.getbasetemp() / "mlflow"
-    if (place / "empty.db").exists():  # each module that imports this fixture has one of its own
-        return place / "empty.db"
-    place.mkdir()
-    before = dict(os.environ)
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'empty.db'}"
-    try:
-        with warnings.catch_warnings():  # what MLflow's own imports complain about is not ours
-            warnings.simplefilter("ignore")
+
+    def make(place: Path) -> None:
+        before = dict(os.environ)
+        place.mkdir()
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'empty.db'}"
+        try:
             open_store("digits")
-            import mlflow.pyfunc  # noqa: F401
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    (place / "empty.db.lock").unlink(missing_ok=True)
-    return place / "empty.db"
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    with warnings.catch_warnings():  # what MLflow's own imports complain about is not ours
+        warnings.simplefilter("ignore")
+        import mlflow.pyfunc  # noqa: F401
+
+        return made_once(tmp_path_factory, "mlflow", make) / "empty.db"
 
 
 @pytest.fixture

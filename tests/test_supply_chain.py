@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,16 +73,72 @@ def test_what_pyproject_pins_is_what_the_locks_hold() -> None:
     assert asked <= set(versions("dev"))
 
 
-def test_packages_go_into_the_environment_and_nowhere_else() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    installs = [line for line in makefile.splitlines() if "install " in line and "pip" in line]
+RECORDER = """#!/bin/sh
+echo "$0 $*" >> {log}
+case "$*" in
+  "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/uv;;
+  "pip install"*) exit {uv};;
+esac
+"""
 
-    assert len(installs) == 2
+
+def make(folder: Path, *arguments: str, uv: int = 0) -> list[str]:
+    """What make starts, each program with its arguments; Python, pip and uv only note that down."""
+    log, python = folder / "log", folder / "python"
+    for name in ("Makefile", *LOCKS.values()):
+        if not (folder / name).exists():
+            shutil.copyfile(ROOT / name, folder / name)
+    python.write_text(RECORDER.format(log=log, uv=uv))
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", f"PYTHON={python}", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return log.read_text().replace(f"{folder}/", "").splitlines()
+
+
+@pytest.mark.parametrize("uv", [0, 1], ids=["by uv", "by pip, where uv cannot"])
+def test_packages_go_into_the_environment_by_their_hashes_and_nowhere_else(tmp_path: Path, uv: int) -> None:
+    made, *installs = make(tmp_path, ".venv/.dev", uv=uv)
+
+    assert made == "python -m venv .venv"
+    assert len(installs) == 2 + uv
     for line in installs:
+        assert line.startswith((".venv/bin/python -m pip install ", ".venv/bin/uv pip install "))
         assert "--require-hashes" in line
-        assert "$(BIN)/python" in line
-    assert "BIN := .venv/bin" in makefile
+        if "/uv " in line:
+            assert "--python .venv/bin/python" in line
+    assert "-r requirements-dev.lock" in installs[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".venv", "Makefile", "log", "python", *LOCKS.values()
+    }  # fmt: skip
     assert "include-system-site-packages = false" in (Path(sys.prefix) / "pyvenv.cfg").read_text()
+    before = len(installs)
+    assert len(make(tmp_path, ".venv/.runtime", ".venv/.ray", uv=uv)) == 1 + before  # it holds them already
+
+
+def test_a_lock_keeps_its_versions_unless_it_is_told(tmp_path: Path) -> None:
+    locks = [line for line in make(tmp_path, "lock") if "pip compile" in line]
+    newer = [
+        line for line in make(tmp_path, "lock", "UPGRADE=--upgrade-package keras") if "pip compile" in line
+    ][len(locks) :]
+
+    assert len(locks) == len(newer) == len(LOCKS)
+    for line, upgraded in zip(locks, newer, strict=True):
+        assert "--generate-hashes" in line
+        assert "--upgrade" not in line
+        assert "--upgrade-package keras" in upgraded
+
+
+def test_nothing_calls_home() -> None:
+    dvc = (ROOT / ".dvc" / "config").read_text(encoding="utf-8")
+    assert {"analytics = false", "check_update = false"} <= {line.strip() for line in dvc.splitlines()}
+    for path, line in (
+        ("pipeline/tracking/store.py", '"DO_NOT_TRACK": "true"'),
+        ("pipeline/commands/sweep/cluster.py", '"RAY_USAGE_STATS_ENABLED": "0"'),
+        ("Makefile", "export RAY_USAGE_STATS_ENABLED := 0"),
+    ):
+        assert line in (ROOT / path).read_text(encoding="utf-8")
 
 
 def test_what_the_documents_install_has_hashes_and_the_same_dvc() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.tracking import view
 from tests import tracking_fixtures as fixtures
+from tests.conftest import listening
 from tests.mlflow_fixtures import empty_database, study  # noqa: F401
 
 HOST = "127.0.0.1"
@@ -57,6 +58,7 @@ def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Pat
             assert int(own_port) != port
             assert "workflowType=machine_learning" in query
             assert b"<title>MLflow</title>" in fetch(server)
+            assert listening(process.pid) == {HOST}
             tags = json.loads(fetch(f"{server}/api/2.0/mlflow/experiments/get?experiment_id={experiment}"))
             names = {tag["key"] for tag in tags["experiment"]["tags"]}
             key = re.search(r"viewStateShareKey=(\w+)", query)

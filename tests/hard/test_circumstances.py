@@ -4,14 +4,28 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import AUTHOR
+from tests.conftest import AUTHOR, listening
 from tests.hard.conftest import PATIENCE, forget, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard
+
+
+def test_nothing_listens_while_dvc_repro_works(fresh: Path) -> None:
+    with start(fresh, "dvc", "repro") as process:
+        seen, looks = set(), 0
+        while process.poll() is None:
+            seen |= listening(process.pid)
+            looks += 1
+            time.sleep(0.2)
+        said = process.communicate()[0]
+    assert process.returncode == 0, said
+    assert looks > 5
+    assert seen == set()
 
 
 def test_four_repros_at_once_end_in_one_study(finished: Path, fresh: Path) -> None:

@@ -353,12 +353,12 @@ def test_a_data_set_is_fetched_checked_and_studied(study: Path, tmp_path: Path) 
     recipe.write("params.yaml", small)
     reading.override(study / "params.yaml", {"data.dataset": "again", "data.mirrors": [str(mirror)]})
 
-    fetched = run_pipeline(study, "download", "data/raw")
-    scaled = run_pipeline(study, "scale", "data/raw", "data/scaled")
+    done = run_dvc(study, "repro")
 
-    assert fetched.returncode == scaled.returncode == 0, fetched.stderr + scaled.stderr
-    assert "4 of 4 again files" in fetched.stdout
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 again files" in done.stdout
     assert outputs(study)["data/scaled"] == before
+    assert json.loads((study / "report/verdict.json").read_text())["dataset"] == "again"
     (mirror / DIGITS.test.labels.name).write_bytes(b"something else")
     shutil.rmtree(study / "data/raw")
     assert run_pipeline(study, "download", "data/raw").returncode == 75

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.verification import hashes
-from tests.hard.conftest import one_line, run_pipeline, says
+from tests.hard.conftest import one_line, outputs, run_pipeline, says
 
 pytestmark = pytest.mark.hard
 
@@ -117,6 +117,32 @@ def test_a_full_disk_under_mlflow_costs_the_training_nothing(
     disk(place, size="100m")
     published = run_pipeline(study, "publish", MLFLOW_TRACKING_URI=uri)
     assert published.returncode == 0, published.stderr
+
+
+@needs_mount
+def test_a_disk_that_fills_up_under_dvc_is_mended_by_room(
+    finished: Path, fresh: Path, tmp_path: Path, disk: Callable[..., Path]
+) -> None:
+    """Cache, dvc.lock, DVC's notes and MLflow's store all lie on the disk that is full."""
+    content = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
+    place = disk(tmp_path / "disk", size="500m") / "study"
+    shutil.copytree(fresh, place, symlinks=True)
+    used = shutil.disk_usage(place).used
+    assert used >= content
+    for room in (50_000, 400_000, 1_500_000, 3_000_000):
+        disk(tmp_path / "disk", size=str(used + room))
+        full = run_pipeline(place, "repro", DVC_SITE_CACHE_DIR=str(place / ".dvc/tmp/site"))
+        assert full.returncode != 0
+        assert "No space left on device" in full.stderr + full.stdout or "disk is full" in full.stderr
+
+    disk(tmp_path / "disk", size="500m")
+    done = run_pipeline(place, "repro", DVC_SITE_CACHE_DIR=str(place / ".dvc/tmp/site"))
+
+    assert done.returncode == 0, done.stderr
+    assert outputs(place) == says(place) == says(finished)
+    for path in (place / ".dvc/cache/files/md5").rglob("*"):
+        if path.is_file():
+            assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
 
 
 @needs_mount

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.hard
 
 KILLS = 50
 STAGES = {
+    "check": ("dvc", "repro", "-f", "-s", "check"),
     "download": ("dvc", "repro", "-f", "-s", "download"),
     "scale": ("dvc", "repro", "-f", "-s", "scale"),
     "train": ("dvc", "repro", "-f", "-s", "train@0.01-0"),
@@ -56,12 +57,16 @@ def strike(folder: Path, name: str, chance: random.Random, lasts: float) -> str 
         return kill_all(process) if process.poll() is None else None
 
 
-def mend(folder: Path) -> None:
+def mend(folder: Path) -> bool:
+    """`dvc repro`; killed while it wrote one of two files DVC is helpless, and `make repro` is not: True."""
     done = run_dvc(folder, "repro")
-    # Killed while it wrote one of these, DVC is helpless.
-    if "Unable to read RWLock-file" in done.stderr or "dvc.lock" in done.stderr:
+    helpless = done.returncode != 0
+    if helpless:
+        assert "Unable to read RWLock-file" in done.stderr or "dvc.lock' " in done.stderr, done.stderr
         done = run_pipeline(folder, "repro")
+        assert "which a killed DVC left half-written" in done.stderr
     assert done.returncode == 0, done.stderr + done.stdout
+    return helpless
 
 
 def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None:
@@ -77,7 +82,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
     assert outputs(study) == expected  # each stage, forced, makes the same bytes again
 
     struck: list[str] = []
-    attempts = 0
+    attempts = helpless = 0
     while len(struck) < KILLS:
         name = list(STAGES)[attempts % len(STAGES)]
         attempts += 1
@@ -85,10 +90,11 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
         if (what := strike(study, name, chance, lasts[name])) is not None:
             struck.append(what)
         if attempts % 10 == 0:
-            mend(study)
+            helpless += mend(study)
             assert outputs(study) == expected, f"after {len(struck)} kills: {struck}"
 
-    mend(study)
+    helpless += mend(study)
+    assert helpless <= 3, "DVC writes those two files in moments"
     assert outputs(study) == expected == says(study)
     # Not only what DVC's cache remembers: trained once more, on whatever the killed processes left around.
     done = run_dvc(study, "repro", "-f", "--no-run-cache")
@@ -99,7 +105,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
             assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
     assert not list((study / ".scratch/checkpoints").glob("*.npz"))
     assert "up to date" in run_dvc(study, "status").stdout
-    assert len(set(struck)) >= 6, struck  # moments were spread over five of six stages, and DVC itself
+    assert set(struck) >= {*STAGES, "dvc"} - {"check"}, struck  # that one lasts a tenth of a second
 
     for _ in range(2):
         done = run_pipeline(study, "publish")

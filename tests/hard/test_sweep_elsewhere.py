@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.hard.conftest import EPOCHS, PATIENCE, RUNS, assert_same, run_pipeline, start, wait_for
+from tests.hard.conftest import (
+    EPOCHS,
+    PATIENCE,
+    RUNS,
+    assert_same,
+    checkpoints,
+    run_pipeline,
+    start,
+    wait_for,
+)
 
 pytestmark = pytest.mark.hard
 
@@ -76,14 +85,14 @@ def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
     assert cluster.stdout is not None
     address = cluster.stdout.readline().strip()
     process = start(untrained, "pipeline", "sweep", "--address", address, "--cpus-per-run", "1", **RAY)
-    wait_for(lambda: list(untrained.glob("runs/*/*/metrics.json")), process)
-    assert len(list(untrained.glob("runs/*/*/metrics.json"))) < RUNS
+    wait_for(lambda: len(checkpoints(untrained)) == 3, process)  # each node has a run
     cluster.stdin.write("replace\n")
     cluster.stdin.flush()
+    assert cluster.stdout.readline() == "replaced\n"
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in said
-    assert cluster.stdout.readline() == "replaced\n"
+    assert "1 begun again after their worker died" in said
     assert_same(untrained, trained)
     with sqlite3.connect(untrained / "mlflow.db") as store:
         finished = store.execute("SELECT name FROM runs WHERE status = 'FINISHED'").fetchall()

@@ -7,11 +7,11 @@ import shutil
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipeline.params import reading
 from pipeline.verification import hashes
+from tests.conftest import listening
 from tests.hard.conftest import (
     EPOCHS,
     PATIENCE,
@@ -53,16 +53,11 @@ def test_sigterm_does_as_much_and_until_then_nothing_listens_beyond_this_machine
     reading.override(untrained / "params.yaml", {"train.epochs": 100 * EPOCHS})
     process = start(untrained, "pipeline", "sweep")
     wait_for(lambda: checkpoints(untrained), process)
-    listening = {
-        connection.laddr.ip.removeprefix("::ffff:")  # an IPv4 address as IPv6 writes it
-        for one in psutil.Process(process.pid).children(recursive=True)
-        for connection in one.net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    }
+    addresses = listening(process.pid)
     process.terminate()
     said, _ = process.communicate(timeout=PATIENCE)
-    assert listening
-    assert listening <= {"127.0.0.1", "::1"}
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::1"}
     assert process.returncode == 143, said
     assert "Finished runs are recorded, the others keep their checkpoints" in said
     assert checkpoints(untrained)

@@ -21,7 +21,7 @@ class Display:
 
     def __init__(self, total: int, epochs: int) -> None:
         self.total, self._epochs = total, epochs
-        self.done = self.failed = 0
+        self.done = self.failed = self.begun_again = 0
         self.best: tuple[float, float, int] | None = None
         self._progress: dict[int, int] = {}
         self._finished_epochs = 0
@@ -37,6 +37,7 @@ class Display:
 
     def started(self, run: int) -> None:
         """A run begins, or begins again after its worker died."""
+        self.begun_again += run in self._progress
         self._progress[run] = 0
         self._began = self._began or time.monotonic()
         self.show()
@@ -70,6 +71,8 @@ class Display:
     def line(self) -> str:
         running = len(self._progress)
         parts = [f"{self.done}/{self.total} runs done, {running} running, {self.failed} failed"]
+        if self.begun_again:
+            parts.append(f"{self.begun_again} begun again after their worker died")
         if (left := self._seconds_left()) is not None:
             parts.append(f"{_duration(left)} left")
         if self.best:
