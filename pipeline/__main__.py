@@ -1,6 +1,7 @@
 """`python -m pipeline <command>`: the stages as dvc.yaml calls them, and what is offered beside them."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ Run = Callable[[argparse.Namespace], int | None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, call, and turn an error that a person can mend into its message and exit code."""
     chosen = parser().parse_args(arguments)
+    # DVC's own notes: its default is a folder that everybody on the machine can write.
+    os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/tmp/site").resolve()))
     run: Run = chosen.run
     try:
         return run(chosen) or 0

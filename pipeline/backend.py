@@ -83,6 +83,8 @@ def configure(threads: int) -> None:
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
+    # A GPU would multiply float32 as TensorFloat-32, with a mantissa of 10 bits; precision says float32.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     with _quiet():  # the first look for a GPU reports an error where there is none
         for device in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(device, enable=True)

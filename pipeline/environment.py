@@ -11,20 +11,33 @@ PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "mlflow", "dvc", "scikit-lea
 _ARITHMETIC = ("sse4", "avx", "fma", "amx", "bf16", "asimd", "sve")
 
 
-def describe() -> dict[str, str]:
-    """Python, operating system, processor with its arithmetic flags, cores, package versions; all as text."""
+def describe(device: str | None = None) -> dict[str, str]:
+    """Python, operating system, processor with its arithmetic flags, cores, package versions; all as text.
+
+    Args:
+        device: what computes, as TensorFlow calls it; `CPU` is not told apart. None: any GPU that is there.
+    """
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor(),
         "cores": str(os.cpu_count()),
     }
+    if gpu := _gpus() if device is None else device.removesuffix("CPU"):
+        facts["gpu"] = gpu
     for package in PACKAGES:
         try:
             facts[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return facts
+
+
+def _gpus() -> str:
+    """The models that NVIDIA's driver lists; whether TensorFlow uses them, only TensorFlow knows."""
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    models = {re.search(r"Model:\s*(.*)", file.read_text(encoding="utf-8")) for file in files}
+    return ", ".join(sorted(model[1] for model in models if model))
 
 
 def processor() -> str:

@@ -50,6 +50,11 @@ class Interrupted(PipelineError):
         self.exit_code = 128 + signal
 
 
+def without_login(text: str) -> str:
+    """A text without the user name and the password that addresses in it may hold."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)
+
+
 _REMEDIES = {
     errno.ENOSPC: "Make room, then run the same command again; what was finished is kept.",
     errno.EDQUOT: "Make room in the quota, then run the same command again; what was finished is kept.",

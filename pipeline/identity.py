@@ -16,7 +16,7 @@ def run_key(params: Params, learning_rate: float, seed: int, root: Path = Path()
     """Hash what dvc.yaml names as the train stage's inputs, and the run's place in its matrix.
 
     dvc.yaml is the one list of what can change a run's outputs; a test compares it with the real imports.
-    Going by the same list, the key changes exactly when DVC would train again.
+    Going by the same list, the key changes when DVC would train again, but for a changed command.
 
     Args:
         root: the folder that holds dvc.yaml, against which its paths are resolved.

@@ -40,7 +40,7 @@ def deferred() -> Iterator[Interruption]:
         signal.signal(number, note)
     left = threading.Event()
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_follow_parent, args=(os.getppid(), left), daemon=True).start()
+        threading.Thread(target=_follow_parent, args=(os.getppid(), left, interruption), daemon=True).start()
     try:
         yield interruption
     finally:
@@ -49,8 +49,9 @@ def deferred() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-def _follow_parent(parent: int, left: threading.Event) -> None:
+def _follow_parent(parent: int, left: threading.Event, interruption: Interruption) -> None:
     while not left.wait(_PARENT_CHECK):
         if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
+            if interruption.signal is None:  # a signal to the whole group reached both; a second one kills
+                os.kill(os.getpid(), signal.SIGTERM)
             return

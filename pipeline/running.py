@@ -103,7 +103,7 @@ def write(folder: Path, outcome: Outcome) -> None:
 
 def _outcome(trainer: Trainer, test: Images, task: Task, state: State) -> Outcome:
     evaluation = trainer.evaluate(test)
-    if state.diverged:  # every probability is NaN: its argmax would be a made-up class
+    if state.diverged:  # the network's answers may be no numbers: their argmax would be a made-up class
         predictions = np.full(len(test.labels), _NO_PREDICTION, np.uint8)
         tested = dict.fromkeys(("loss", "accuracy"))
     else:

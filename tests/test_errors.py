@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from pipeline import __main__ as program
-from pipeline.errors import EX_IOERR, explain_machine
+from pipeline.errors import EX_IOERR, explain_machine, without_login
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,19 @@ def test_what_the_machine_refuses_is_said(error: OSError, said: str) -> None:
 )
 def test_what_may_be_a_defect_is_left_alone(error: OSError) -> None:
     assert explain_machine(error) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:secret@server:5000/x", "http://server:5000/x"),
+        ("to https://TOKEN@server/a and s3://k:p@ss@b/c: 404", "to https://server/a and s3://b/c: 404"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("write to me@work.example", "write to me@work.example"),
+    ],
+)
+def test_addresses_are_shown_without_login(text: str, shown: str) -> None:
+    assert without_login(text) == shown
 
 
 def test_the_command_line_ends_with_the_line_and_its_exit_code(

@@ -111,6 +111,9 @@ def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: 
     publish()
     assert fixtures.champion(store) == ("1", fixtures.key(0.01, 1))
     version = store.client.get_model_version("digits-classifier", "1")
+    described = store.client.get_registered_model("digits-classifier").description
+    note = version.description or described or ""
+    assert "['" not in note
     assert version.tags["reason.1"] == "Its interval lies above the others."
     assert version.tags["learning_rate"] == "0.01"
 
@@ -128,6 +131,18 @@ def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: 
     publish()
     assert fixtures.champion(store)[0] == "1"
     assert len(store.client.search_model_versions("name = 'digits-classifier'")) == 2
+
+
+def test_a_champion_whose_run_was_deleted_is_crowned_anew(study: Path, store: Store) -> None:  # noqa: F811
+    fixtures.write_study(study)
+    publish()
+    (run,) = store.find(fixtures.key(0.01, 1))
+    store.client.delete_run(run.info.run_id)
+    publish()
+    version, key = fixtures.champion(store)
+    assert (version, key) == ("2", fixtures.key(0.01, 1))
+    registered = store.client.get_model_version("digits-classifier", version)
+    assert store.client.get_run(registered.run_id).info.lifecycle_stage == "active"
 
 
 def test_a_verdict_without_a_choice_crowns_nobody(study: Path, store: Store) -> None:  # noqa: F811
@@ -161,3 +176,16 @@ def test_a_store_that_does_not_answer_is_one_clear_error(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(ToolError, match=r"http://127.0.0.1:9: expected MLflow's store to answer, got: "):
         publish()
+
+
+def test_what_a_server_answers_shows_no_password(
+    study: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixtures.write_study(study)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://alice:s3cr@t@127.0.0.1:9")
+    with pytest.raises(ToolError) as caught:
+        publish()
+    assert "127.0.0.1" in str(caught.value)
+    assert "s3cr" not in str(caught.value)
+    assert "alice" not in str(caught.value)

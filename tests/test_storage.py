@@ -1,15 +1,17 @@
 """Damaged arrays and checkpoints: an error that says what is wrong, or none; never another number."""
 
 import io
+import os
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.storage import arrays
+from pipeline.storage import arrays, files
 from pipeline.storage.checkpoints import Checkpoint, Content
 
 FLIPS = 400
@@ -96,6 +98,20 @@ def test_a_header_that_lies_is_an_error_and_costs_no_memory(
     assert said in str(caught.value)
     assert str(caught.value).endswith(" Run `dvc repro` to make it again.")
     assert peak < MIB
+
+
+def test_files_of_many_threads_have_the_process_mode_and_leave_it(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: files.write_text(tmp_path / str(number % 50), "x"), range(2000)))
+        with files.replacing_folder(tmp_path / "folder"):
+            pass
+    finally:
+        assert os.umask(before) == 0o027
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()} == {0o640}
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+    assert len(list(tmp_path.iterdir())) == 51  # and no temporary name
 
 
 def test_an_archive_is_no_array(path: Path) -> None:

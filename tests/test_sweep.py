@@ -1,21 +1,26 @@
 """The sweep's parts: its books against DVC's, its display and options; `hard/test_sweep.py` runs it whole."""
 
 import contextlib
+import math
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.commands.sweep import cluster, driving
+from pipeline.commands.sweep import cluster, driving, engine, worker
 from pipeline.commands.sweep.books import Books
 from pipeline.commands.sweep.display import Display
-from pipeline.commands.sweep.engine import Engine, Options
+from pipeline.commands.sweep.engine import Engine, Options, Stopped
+from pipeline.commands.sweep.worker import Run, Study
 from pipeline.errors import DataError, ToolError
 from pipeline.storage import arrays
 from tests.conftest import ROOT, run_dvc, run_pipeline
@@ -222,7 +227,9 @@ def test_the_line_tells_done_running_failed_left_and_best(capsys: pytest.Capture
         assert line.endswith(" left, best val_accuracy 0.9500 (rate 0.01, seed 0)")
         display.started(0)  # its worker died: it begins again
         display.finished(0, metrics(None, 1.0))
-        assert display.line().startswith("3/4 runs done, 0 running, 1 failed, 0 s left")
+        assert display.line().startswith(
+            "3/4 runs done, 0 running, 1 failed, 1 begun again after a worker died, 0 s left"
+        )
     assert "sweep: 3/4 runs done" in capsys.readouterr().err
 
 
@@ -260,8 +267,8 @@ class Machines:
     ("cpus", "gpus", "fits"), [(4, 0, True), (5, 0, False), (1, 0.5, True), (4, 1, False), (0.5, 2, False)]
 )
 def test_a_run_needs_one_machine_that_has_all_it_wants(cpus: float, gpus: float, fits: bool) -> None:
-    engine = Engine(Machines((4, 0), (2, 1)), "", local=True)
-    assert engine.fits(Options(None, cpus, gpus)) == fits
+    machines = Engine(Machines((4, 0), (2, 1)), "", local=True)
+    assert machines.fits(Options(None, cpus, gpus)) == fits
 
 
 def test_what_this_machine_can_never_take_is_refused_and_a_cluster_is_waited_for(
@@ -304,3 +311,87 @@ def test_on_this_machine_one_run_more_goes_on_than_its_cores_hold(cores: int, at
     assert cores // chosen.cpus_per_run == at_once
     elsewhere = driving.sized(Engine(Machines((cores, 0)), "", local=False), study, Options())
     assert elsewhere.cpus_per_run == 2
+
+
+class Slow(Machines):
+    """As much of Ray as runs tasks: two have begun and need a while to save once they are cancelled."""
+
+    def __init__(self, saving: float) -> None:
+        super().__init__((2, 0))
+        self._saving, self._begun = saving, list[object]()
+        self._ends: dict[object, float] = {}
+
+    def remote(self, *actor: object, **_: object) -> Any:
+        made = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *_: self._begin()))
+        return made if actor else lambda _: made
+
+    def _begin(self) -> object:
+        self._begun.append(object())
+        return self._begun[-1]
+
+    def put(self, value: object) -> object:
+        return value
+
+    def cancel(self, task: object, *, force: bool) -> None:
+        assert not force
+        saves = task in self._begun[1:3]  # the first is the actor
+        self._ends[task] = time.monotonic() + (self._saving if saves else 0)
+
+    def wait(
+        self, tasks: list[object], num_returns: int, timeout: float
+    ) -> tuple[list[object], list[object]]:
+        until = time.monotonic() + timeout
+        while True:
+            now = time.monotonic()
+            ready = [task for task in tasks if self._ends.get(task, math.inf) <= now][:num_returns]
+            if len(ready) == num_returns or now >= until:
+                return ready, []
+            time.sleep(0.01)
+
+    def get(self, _: object) -> None:
+        """A task that was stopped."""
+
+    exceptions = SimpleNamespace(
+        TaskCancelledError=InterruptedError, RayTaskError=ArithmeticError, RayError=RuntimeError
+    )
+
+
+@pytest.mark.parametrize(("saving", "seconds"), [(1.0, 1.0), (60.0, 2.0)], ids=["in time", "too slow"])
+def test_interrupted_runs_have_seconds_to_save_however_many_wait(
+    monkeypatch: pytest.MonkeyPatch, saving: float, seconds: float
+) -> None:
+    monkeypatch.setattr(engine, "_GRACE", 2.0)
+    monkeypatch.setattr(Engine, "_messages", lambda *_: [])
+    asked: list[float] = []
+
+    def stop() -> bool:  # not at the first look: all are handed over by then
+        asked.append(time.monotonic())
+        return len(asked) > 1
+
+    runs = [Run(number, 0.1, number, str(number)) for number in range(200)]
+    study = cast("Study", None)
+    events = list(Engine(Slow(saving), "", local=True).train(study, {}, runs, Options(), stop, lambda: False))
+
+    assert sorted(run.seed for run, _ in events) == list(range(200))  # each is told once
+    assert {outcome for _, outcome in events} == {Stopped()}
+    assert seconds <= time.monotonic() - asked[1] < seconds + 1.5
+
+
+def test_a_machine_without_the_repository_has_a_folder_of_this_user_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    study = Study(params.load(ROOT / "params.yaml"), {"files": {}}, str(tmp_path / "elsewhere"), None, 0.0)
+    own = worker._root(study)
+    assert own.parent == tmp_path
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert worker._root(study) == own  # and the next run's
+
+    own.chmod(0o777)
+    with pytest.raises(ToolError, match="expected a folder that is this user's alone"):
+        worker._root(study)
+    own.rmdir()
+    (tmp_path / "planted").mkdir(mode=0o700)
+    own.symlink_to(tmp_path / "planted")
+    with pytest.raises(ToolError, match="expected a folder that is this user's alone"):
+        worker._root(study)

@@ -234,7 +234,3 @@ def test_the_store_is_the_repositorys_inside_dvcs_copies(
     assert place.tracking_uri() == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     assert place.tracking_uri() == "http://server:5000"
-
-
-def test_passwords_are_not_shown() -> None:
-    assert place.shown("http://me:secret@server:5000/x") == "http://server:5000/x"

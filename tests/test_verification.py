@@ -10,6 +10,16 @@ from pipeline.verification import comparison, folders, hashes, locks, originals,
 from pipeline.verification.locks import Stage
 
 
+def test_what_a_killed_training_left_is_no_part_of_the_runs(tmp_path: Path) -> None:
+    """DVC hides it by .dvcignore, so that the hash of `runs` stays that of the runs."""
+    (tmp_path / "lr-0.1" / "seed-0").mkdir(parents=True)
+    (tmp_path / "lr-0.1" / "seed-0" / "history.csv").write_text("1")
+    before = hashes.md5(tmp_path)
+    (tmp_path / "lr-0.1" / ".seed-0-0a1b2c3d").mkdir()
+    (tmp_path / "lr-0.1" / ".seed-0-0a1b2c3d" / "history.csv").write_text("2")
+    assert hashes.md5(tmp_path) == before
+
+
 def test_a_folders_hash_is_that_of_its_listing(tmp_path: Path) -> None:
     """What DVC 3 writes for the two files; tests/test_verify.py compares with DVC itself."""
     (tmp_path / "two").write_text("2")

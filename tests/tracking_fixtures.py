@@ -88,7 +88,7 @@ def write_report(place: Path, learning_rate: float | None = 0.01, **more: Any) -
     verdict = {
         "learning_rate": learning_rate,
         "headline": f"Use learning rate {learning_rate}.",
-        "detail": "It reaches 97 %.",
+        "detail": ["It reaches 97 %."],
         "reasons": ["Its interval lies above the others."],
         "warnings": [],
         "rates": {"lr-0.01": {"test_accuracy": 0.75, "validation_accuracy": {"mean": 0.5}}},

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from pipeline import params
-from pipeline.errors import PipelineError, ToolError
+from pipeline.errors import PipelineError, ToolError, without_login
 from pipeline.tracking import place, publishing
 from pipeline.tracking.store import Store, find_store, open_store, summary
 
@@ -51,7 +51,7 @@ def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) ->
     uri = place.tracking_uri()
     dataset = study.data.dataset
     store = find_store(dataset) if dry_run else open_store(dataset)
-    print(f"MLflow at {place.shown(uri)}, experiment {place.experiment(dataset)}")
+    print(f"MLflow at {without_login(uri)}, experiment {place.experiment(dataset)}")
     outputs = publishing.gather(study, runs, report)
     changes = problems = unchanged = 0
     try:
@@ -68,7 +68,7 @@ def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) ->
         raise
     except Exception as error:
         raise ToolError(
-            f"{place.shown(uri)}: expected MLflow to take what is missing, got: {summary(error)}. "
+            f"{without_login(uri)}: expected MLflow to take what is missing, got: {summary(error)}. "
             "What it took is kept; the same command goes on from there."
         ) from error
     print(f"publish: {changes} changed, {unchanged} right already, {problems} not published")

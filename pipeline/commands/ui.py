@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.commands import publish
-from pipeline.errors import ToolError
+from pipeline.errors import ToolError, without_login
 from pipeline.storage import files
 from pipeline.tracking import place, view
 
@@ -39,7 +39,7 @@ def ui(*, port: int = 5000, browser: bool = True) -> None:
         raise ToolError("expected a store after publishing, found none. Run `python -m pipeline publish`.")
     uri = place.tracking_uri()
     if place.is_server(uri):
-        _show(view.address(place.shown(uri), published.store, published.study), browser=browser)
+        _show(view.address(without_login(uri), published.store, published.study), browser=browser)
         return
     free = _free_port(port)
     with _serving(uri, free):

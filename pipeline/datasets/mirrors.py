@@ -5,14 +5,13 @@ can neither send more than the file's size nor keep us waiting for long.
 """
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.datasets.facts import File
 from pipeline.datasets.transfer import FileRefusedError, Patience, SourceDownError, fetch
-from pipeline.errors import DataError, DownloadError
+from pipeline.errors import DataError, DownloadError, without_login
 from pipeline.storage import files
 
 VARIABLE = "MNIST_MIRROR"
@@ -25,7 +24,7 @@ class Source(NamedTuple):
     named_by: str
 
     def __str__(self) -> str:
-        return f"{shown(self.address)} ({self.named_by})"
+        return f"{without_login(self.address)} ({self.named_by})"
 
 
 def sources(mirrors: Iterable[str]) -> list[Source]:
@@ -81,11 +80,6 @@ def is_right(path: Path, file: File) -> bool:
         and path.stat().st_size == file.published.size
         and files.sha256(path) == file.published.sha256
     )
-
-
-def shown(address: str) -> str:
-    """The address without the user name and password that it may hold."""
-    return re.sub(r"(?<=://)[^/]*@", "", address)
 
 
 def _explain(missing: Sequence[str], reasons: Mapping[str, Sequence[str]]) -> str:

@@ -1,7 +1,7 @@
 """A run's folder, `runs/lr-<rate>/seed-<seed>`: where it is, what is in it, how it is read.
 
 history.csv      a row per epoch; floats in full precision; the last row of a diverged run holds its NaN
-metrics.json     final and best values, test loss and accuracy, health, and what identifies the run
+metrics.json     final and best values, test loss and accuracy, and what identifies the run
 predictions.npy  the class predicted for each test image, uint8; 255 where a diverged run predicts none
 model.keras      the trained network; loads with plain Keras
 """

@@ -50,14 +50,20 @@ def choose(verdict: Mapping[str, Any], entries: Mapping[tuple[float, int], Entry
 
 
 def is_current(store: Store, name: str, candidate: Candidate) -> bool:
-    """Whether the registry already shows this evidence."""
+    """Whether the registry already shows this evidence, by a run that nobody deleted."""
+    client, evidence = store.client, candidate.evidence()
     try:
-        registered = store.client.get_registered_model(name)
+        if client.get_registered_model(name).tags.get(_EVIDENCE) != evidence:
+            return False
+        return any(
+            client.get_run(version.run_id).info.lifecycle_stage == "active"
+            for version in client.search_model_versions(f"name = '{name}'")
+            if version.tags.get(_EVIDENCE) == evidence
+        )
     except Exception as error:
         if is_missing(error):
             return False
         raise
-    return bool(registered.tags.get(_EVIDENCE) == candidate.evidence())
 
 
 def crown(store: Store, name: str, candidate: Candidate, run: Any) -> str:

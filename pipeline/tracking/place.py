@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from pipeline.storage import files
 
@@ -50,9 +49,3 @@ def experiment(dataset: str) -> str:
 def model(dataset: str) -> str:
     """The name in the model registry."""
     return f"{dataset}-classifier"
-
-
-def shown(uri: str) -> str:
-    """The address without a password that it may hold."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.password else uri

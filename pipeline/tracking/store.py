@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.errors import ToolError
+from pipeline.errors import ToolError, without_login
 from pipeline.tracking import place
 
 _PAGE = 1000
@@ -139,14 +139,14 @@ def _explained(uri: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ToolError(
-            f"{place.shown(uri)}: expected MLflow's store to answer, got: {summary(error)}. "
+            f"{without_login(uri)}: expected MLflow's store to answer, got: {summary(error)}. "
             "Check MLFLOW_TRACKING_URI and the server, then `python -m pipeline publish`; nothing is lost."
         ) from error
 
 
 def summary(error: BaseException) -> str:
-    """The first line of an error's text, cut to a length that one can read."""
-    lines = str(error).strip().splitlines()
+    """The first line of an error's text, cut to a length that one can read; it may quote an address."""
+    lines = without_login(str(error)).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:200]
 
 

@@ -74,7 +74,7 @@ def of_report(params: Params, study: str, report: Path) -> Entry:
 
 def words(verdict: Mapping[str, Any]) -> str:
     """The verdict's sentences as Markdown, at most 5,000 characters."""
-    sentences = [str(verdict[key]) for key in ("headline", "detail") if verdict.get(key)]
+    sentences = [verdict["headline"], *verdict.get("detail", ())] if verdict.get("headline") else []
     listed = [f"- {line}" for key in ("warnings", "reasons") for line in verdict.get(key) or ()]
     rate = verdict["learning_rate"]
     return "\n".join([*(sentences or [f"Learning rate {rate}."]), "", *listed]).strip()[:5000]

@@ -12,7 +12,7 @@ from pipeline.verification.originals import Files
 
 DATA = ("check", "download", "scale")
 """Stages that no processor may change a bit of."""
-ARITHMETIC = ("processor", "tensorflow", "keras", "numpy", "h5py", "scikit-learn", "scipy")
+ARITHMETIC = ("processor", "gpu", "tensorflow", "keras", "numpy", "h5py", "scikit-learn", "scipy")
 """The facts of environment.json that decide on bits: where these are the same, bytes must be equal."""
 TABLE, VERDICT = "report/comparison.csv", "report/verdict.json"
 """The results that git holds, which a tolerance compares with."""

@@ -29,6 +29,6 @@ def of_folder(files: Mapping[str, str]) -> str:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The MD5 of each file under `folder` by its relative name."""
-    found = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {file.relative_to(folder).as_posix(): of_file(file) for file in found}
+    """The MD5 of each file under `folder` by its relative name, without what .dvcignore hides below runs."""
+    found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return {name: of_file(found[name]) for name in sorted(found) if "/.seed-" not in f"/{name}"}

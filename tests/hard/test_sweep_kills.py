@@ -31,7 +31,7 @@ def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(untrained: P
     assert checkpoints(untrained)
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
-    assert "1 begun again after their worker died" in said
+    assert "1 begun again after a worker died" in said
     assert not checkpoints(untrained)
     assert_same(untrained, trained)
 

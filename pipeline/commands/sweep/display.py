@@ -72,7 +72,7 @@ class Display:
         running = len(self._progress)
         parts = [f"{self.done}/{self.total} runs done, {running} running, {self.failed} failed"]
         if self.begun_again:
-            parts.append(f"{self.begun_again} begun again after their worker died")
+            parts.append(f"{self.begun_again} begun again after a worker died")
         if (left := self._seconds_left()) is not None:
             parts.append(f"{_duration(left)} left")
         if self.best:

@@ -5,6 +5,7 @@ worker or node died on another, and keeps processes alive between tasks. A task 
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -101,17 +102,18 @@ class Engine:
             max_calls=0,  # Ray would end a process with a GPU after each task; here it is to stay warm
         )(_train)
         waiting, open_tasks = list(reversed(runs)), dict[Any, Run]()
-        limit, grace = options.max_concurrent or len(runs), _GRACE
+        limit, deadline = options.max_concurrent or len(runs), math.inf
         while waiting or open_tasks:
             if stop():
-                if waiting or grace == _GRACE:
-                    for one in waiting:
-                        yield one, Stopped()
-                    waiting = []
+                if deadline == math.inf:
+                    deadline = time.monotonic() + _GRACE
                     for reference in open_tasks:
                         ray.cancel(reference, force=False)
-                grace -= _POLL
-                if grace < 0 or not open_tasks:
+                while waiting:
+                    yield waiting.pop(), Stopped()
+                if not open_tasks or time.monotonic() > deadline:
+                    for one in open_tasks.values():
+                        yield one, Stopped()
                     return
             while waiting and len(open_tasks) < limit:
                 one = waiting.pop()

@@ -6,6 +6,7 @@ Knows no Ray and no DVC; the driver may be on another machine, and nothing of it
 import importlib.metadata
 import os
 import platform
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -113,7 +114,7 @@ class _Desk:
             )
         self._study, self._post = study, post
         self._processor = f"{environment.processor()} {device}"
-        self._machine = environment.describe()
+        self._machine = environment.describe(device)
         parts = {name: training.Images(*part) for name, part in arrays.items()}
         self._test = parts["test"]
         self._held_out = "validation" if len(parts["validation"].labels) else "test"
@@ -234,7 +235,13 @@ def _root(study: Study) -> Path:
     if (root / "dvc.yaml").is_file():
         return root
     own = Path(tempfile.gettempdir()) / f"sweep-{identity.digest(dict(study.inputs))[:16]}"
-    own.mkdir(exist_ok=True)
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = own.lstat()  # everybody can work out the name: another user's checkpoints are not ours
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise ToolError(
+            f"{platform.node()}, {own}: expected a folder that is this user's alone, got another. Remove it, "
+            "or set TMPDIR to a folder of this user's own."
+        )
     return own
 
 
