@@ -1,11 +1,13 @@
 """`python -m pipeline <command>`: the stages as dvc.yaml calls them, and what is offered beside them."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline import endings
 from pipeline.errors import EX_IOERR, PipelineError, explain_machine
 
 Run = Callable[[argparse.Namespace], int | None]
@@ -16,6 +18,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     # DVC's own notes: its default is a folder that everybody on the machine can write.
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/tmp/site").resolve()))
+    code = _run(chosen)
+    if chosen.run in (_check, _download, _scale, _train, _range_test, _report):
+        endings.note(code)
+    return code
+
+
+def _run(chosen: argparse.Namespace) -> int:
     run: Run = chosen.run
     try:
         return run(chosen) or 0
@@ -173,7 +182,7 @@ def parser() -> argparse.ArgumentParser:
         help="draw the runs by this text, too: who made the commit knows which its hash alone draws",
     )
     ui = command("ui", _ui, "`publish`, then MLflow's pages at the comparison of this study's runs")
-    ui.add_argument("--port", type=int, default=5000, help="if it is taken, any free one (5000)")
+    ui.add_argument("--port", type=_port, default=5000, help="if it is taken, any free one (5000)")
     ui.add_argument("--no-browser", action="store_true", help="only say where the page is")
     sweep = command(
         "sweep", _sweep, "the runs of `dvc repro`, many at a time, on this machine or a Ray cluster"
@@ -181,7 +190,11 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--address", help="a Ray cluster: auto, ray://host:port, host:port (this machine alone)"
     )
-    sweep.add_argument("--cpus-per-run", type=_above_zero, help="cores set aside for a run (train.threads)")
+    sweep.add_argument(
+        "--cpus-per-run",
+        type=_above_zero,
+        help="cores set aside for a run (train.threads; on this machine alone what lets one run more go on)",
+    )
     sweep.add_argument(
         "--gpus-per-run", type=_share, default=0.0, help="share of a GPU for a run, as 0.25 (0)"
     )
@@ -197,22 +210,32 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _above_zero(text: str) -> float:
-    if not 0 < (value := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if not (0 <= value <= 1 or value.is_integer()) or value < 0:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, or a whole number, got {text}")
-    return value
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 <= value <= 1 or (value > 0 and value.is_integer()):
+            return value
+    raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, or a whole number, got {text}")
 
 
 def _count(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-    return value
+    with contextlib.suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+
+
+def _port(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := int(text)) < 1 << 16:
+            return value
+    raise argparse.ArgumentTypeError(f"expected a port from 0 (any free one) to 65535, got {text}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pipeline.datasets.facts import DATASETS
 from pipeline.errors import ParamsError
-from pipeline.params import load, reading
+from pipeline.params import load, reading, wording
 from tests.data_fixtures import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -202,6 +203,18 @@ def test_a_long_value_is_not_repeated_in_full(path: Path) -> None:
     reading.override(path, {"data.dataset": "x" * 5000})
 
     assert refused(path) == [f"data.dataset: expected {DATASET}, got '{'x' * 76}...."]
+
+
+def test_a_value_is_said_as_python_writes_it_and_a_list_of_millions_is_begun(path: Path) -> None:
+    small = {"a": [1, ("b",), (), None, (2.5, "c")], 3: {}}
+    assert wording.short(small) == repr(small)
+
+    names = "abcdefghij"
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{one}: &{one} [{', '.join(9 * [f'*{of}'])}]" for of, one in pairwise(names)]
+    path.write_text("\n".join([*lines, "data: *j"]), encoding="utf-8")  # nine to the tenth power
+
+    assert refused(path)[0].startswith("data: expected keys and their values, got [[[[[[[[[['x', 'x', 'x', ")
 
 
 NO_PARAMS = [

@@ -1,15 +1,21 @@
 """The pipeline as DVC runs it: complete on the bundled sample, and nothing runs again without a reason."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.commands import mending, tools
+from pipeline.commands.demo import demo
+from pipeline.commands.repro import repro
+from pipeline.errors import ToolError
 from pipeline.params import reading
-from tests.conftest import AUTHOR, run_dvc
+from pipeline.verification import record
+from tests.conftest import AUTHOR, ROOT, run_dvc
 
 
 @pytest.fixture
@@ -134,3 +140,156 @@ def test_what_is_whole_and_the_two_sides_of_a_merge_are_left_alone(
         assert (copy / "dvc.lock").read_text() == content
     assert (copy / ".dvc/tmp/rwlock").exists()
     assert capfd.readouterr().err == ""
+
+
+# --- copies of the checkout
+
+
+def repository(folder: Path) -> Path:
+    """A git repository with one committed file."""
+    folder.mkdir()
+    (folder / "file").write_text("one")
+    for command in (["init", "-q"], ["add", "-A"], [*AUTHOR, "commit", "-qm", "first"]):
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_copy_leaves_the_repository_alone_whose_hook_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = repository(tmp_path / "original")
+    before = contents(original)
+    monkeypatch.chdir(original)
+    monkeypatch.setenv("GIT_DIR", str(original / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(original / ".git/index"))
+
+    tools.copy_checkout(tmp_path / "copy")
+
+    assert contents(original) == before
+    assert tools.git("log", "--format=%s", folder=tmp_path / "copy") == "A copy of the working tree\n"
+    assert tools.git("ls-files", folder=tmp_path / "copy") == "file\n"
+
+
+def test_nothing_that_names_one_repository_reaches_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tools.git("rev-parse", "--local-env-vars").split()
+    for name in names:
+        monkeypatch.setenv(name, "x")
+
+    assert "GIT_DIR" in names
+    assert not set(names) & set(tools.environment())
+
+
+def test_a_copy_needs_no_key_and_a_refusal_names_the_subcommand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = repository(tmp_path / "original")
+    (tmp_path / "gitconfig").write_text("[commit]\n\tgpgsign = true\n[gpg]\n\tprogram = /nowhere/gpg\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.chdir(original)
+
+    tools.copy_checkout(tmp_path / "copy")
+
+    with pytest.raises(ToolError, match=r"^git commit: "):
+        tools.git("-C", "../copy", "-c", "user.name=x", "commit", "--allow-empty", "-m", "signed")
+
+
+# --- `make repro`
+
+
+def study_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **stages: str) -> None:
+    """A repository of DVC's whose stages call this checkout's pipeline, and the current folder."""
+    definition = "stages:\n" + "".join(
+        f"  {name}:\n    cmd: {command}\n    deps: [file]\n    outs: [data/{name}]\n"
+        for name, command in stages.items()
+    )
+    repository(folder)
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    changes = {"data.dataset": "digits", "data.validation_size": 100, "data.mirrors": ["nowhere"]}
+    reading.override(folder / "params.yaml", changes)
+    (folder / "dvc.yaml").write_text(definition)
+    assert run_dvc(folder, "init", "-q").returncode == 0
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("pipeline.commands.repro.publish", lambda: 0)
+    monkeypatch.setattr("pipeline.commands.repro.demo", lambda: print("the demo ran"))
+
+
+DOWNLOAD = "python -m pipeline download data/raw"
+
+
+@pytest.mark.parametrize(
+    ("stages", "dataset"),
+    [
+        ({"raw": "exit 1"}, "mnist"),
+        ({"raw": "'{'"}, "mnist"),
+        ({"raw": "exit 75"}, "digits"),
+    ],
+)
+def test_what_fails_for_another_reason_is_no_missing_data_set(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stages: dict[str, str],
+    dataset: str,
+) -> None:
+    study_of(tmp_path / "study", monkeypatch, **stages)
+    reading.override(Path("params.yaml"), {"data.dataset": dataset, "data.validation_size": 100})
+
+    with pytest.raises(ToolError, match="`dvc repro` stopped: the reason stands above"):
+        repro()
+    assert "the demo ran" not in capsys.readouterr().out
+
+
+def test_a_data_set_that_no_source_delivers_leads_to_the_demo_unless_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study_of(tmp_path / "study", monkeypatch, raw=DOWNLOAD)
+    reading.override(Path("params.yaml"), {"data.dataset": "mnist"})
+
+    assert repro() == 75
+    said = capsys.readouterr()
+    assert "the demo ran" in said.out
+    assert "The study was NOT run: no source delivered MNIST." in said.err
+    assert not list(Path(".dvc/tmp").glob("endings-*"))
+
+    full = SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr("pipeline.endings.shutil.disk_usage", lambda _: full)
+    with pytest.raises(ToolError, match="`dvc repro` stopped"):
+        repro()
+
+
+def test_this_machine_made_what_ran_here_and_not_what_the_run_cache_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_of(tmp_path / "study", monkeypatch, raw=DOWNLOAD, then="exit 3")
+
+    with pytest.raises(ToolError):
+        repro()
+    assert list(record.read(Path(record.FILE))["outputs"]) == ["data/raw"]
+
+    Path(record.FILE).unlink()
+    Path("dvc.lock").unlink()
+    shutil.rmtree("data/raw")
+    replaced = Path("dvc.yaml").read_text().replace("exit 3", "mkdir data/then")
+    Path("dvc.yaml").write_text(replaced)
+    assert repro() == 0
+    assert "raw" in Path("dvc.lock").read_text()
+    assert record.read(Path(record.FILE))["outputs"] == {}
+
+
+@pytest.mark.parametrize("failing", ["dvc", "pipeline", None])
+def test_a_demo_of_which_a_part_failed_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str | None
+) -> None:
+    monkeypatch.setattr(tools, "copy_checkout", Path.mkdir)
+    monkeypatch.setattr(reading, "override", lambda *_: None)
+    for name in ("dvc", "pipeline"):
+        monkeypatch.setattr(tools, name, lambda *_, code=int(name == failing), **__: code)
+
+    with pytest.raises(ToolError, match="the reason stands above") if failing else contextlib.nullcontext():
+        demo(tmp_path / "demo")
+    assert ("Its runs in MLflow: " in capsys.readouterr().out) == (failing is None)

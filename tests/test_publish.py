@@ -106,6 +106,22 @@ def test_what_claims_to_be_running_and_is_dead_is_killed(study: Path, store: Sto
     assert alive.info.run_id != foreign.info.run_id
 
 
+def test_what_another_process_delivers_is_not_called_right(
+    study: Path,  # noqa: F811
+    store: Store,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fixtures.write_study(study)
+    monkeypatch.setattr(delivery, "deliver", lambda *_: delivery.Outcome.BUSY)
+
+    assert publish() == 0
+    said = capsys.readouterr().out
+    assert f" right already, {COUNT + 1} left to another process that delivers them, 0 not published" in said
+    assert "lr-0.01 seed-0: left to the process that is delivering it" in said
+    assert fixtures.snapshot(store) == {}
+
+
 def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: Store) -> None:  # noqa: F811
     fixtures.write_study(study)
     publish()

@@ -17,12 +17,14 @@ from ruamel.yaml import YAML
 
 from pipeline import params
 from pipeline.commands.sweep import cluster, driving, engine, worker
-from pipeline.commands.sweep.books import Books
+from pipeline.commands.sweep import command as sweeping
+from pipeline.commands.sweep.books import Books, Plan
 from pipeline.commands.sweep.display import Display
 from pipeline.commands.sweep.engine import Engine, Options, Stopped
 from pipeline.commands.sweep.worker import Run, Study
 from pipeline.errors import DataError, ToolError
 from pipeline.storage import arrays
+from pipeline.verification import record as origins
 from tests.conftest import ROOT, run_dvc, run_pipeline
 
 # DVC's own, about a library of its own.
@@ -170,9 +172,39 @@ def test_dvc_keeps_away_from_reserved_runs_and_the_sweep_from_dvc(books_at: Path
         pass
 
 
-def test_a_stage_that_does_something_else_is_refused(books_at: Path) -> None:
+def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
+    books_at: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (books_at / "code.py").write_text("second\n")
+    elsewhere = {"processor": "of the cluster"}
+
+    def break_off(
+        _study: object, _inputs: object, books: Books, plan: Plan, *_: object, trained: driving.Trained
+    ) -> None:
+        entry = plan.stale[0]
+        driving.write(entry.folder, "prepared", FILES | {"model.keras": b"new"})
+        books.record([entry])
+        trained.makers[entry.folder.as_posix()] = elsewhere
+        raise ConnectionError("Ray left")
+
+    monkeypatch.setattr(sweeping.params, "load", lambda: None)
+    monkeypatch.setattr(sweeping.identity, "inputs", lambda _: {})
+    monkeypatch.setattr(sweeping.cluster, "require", lambda: None)
+    monkeypatch.setattr(sweeping.driving, "train", break_off)
+
+    with pytest.raises(ConnectionError):
+        sweeping.sweep(Options())
+
+    known = origins.read(books_at / origins.FILE)
+    assert list(known["outputs"]) == ["runs/lr-0.1/seed-0"]  # of all others nobody knows
+    assert list(known["environments"].values()) == [elsewhere]
+
+
+@pytest.mark.parametrize("cmd", ["nohup {}", "{} --faster", "{} 'unclosed"])
+def test_a_stage_that_does_something_else_is_refused(books_at: Path, cmd: str) -> None:
     text = (books_at / "dvc.yaml").read_text()
-    (books_at / "dvc.yaml").write_text(text.replace("python -m pipeline", "nohup python -m pipeline"))
+    original = "python -m pipeline train ${item} data runs"
+    (books_at / "dvc.yaml").write_text(text.replace(original, cmd.format(original)))
     with Books() as books, pytest.raises(ToolError, match=r"expected the command .* use `dvc repro`"):
         books.plan()
 
@@ -243,6 +275,10 @@ def test_without_ray_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     ("arguments", "said"),
     [
         (["--cpus-per-run", "0"], "expected a number above 0, got 0"),
+        (["--cpus-per-run", "x"], "expected a number above 0, got x"),
+        (["--gpus-per-run", "x"], "expected a share from 0 to 1, or a whole number, got x"),
+        (["--gpus-per-run", "inf"], "expected a share from 0 to 1, or a whole number, got inf"),
+        (["--max-concurrent", "1.5"], "expected a whole number of at least 1, got 1.5"),
         (["--gpus-per-run", "1.5"], "expected a share from 0 to 1, or a whole number, got 1.5"),
         (["--max-concurrent", "0"], "expected a whole number of at least 1, got 0"),
     ],

@@ -268,11 +268,12 @@ def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
         verify(1)
 
 
-def test_a_stage_that_does_not_run_is_told(study: Path) -> None:
+@pytest.mark.parametrize("stage", ["download", "scale"])
+def test_a_stage_that_does_not_run_is_told(study: Path, stage: str) -> None:
     replace(
         Path("stage.py"),
         'if stage == "download":',
-        'if stage == "scale":\n    sys.exit(3)\nif stage == "download":',
+        f'if stage == "{stage}":\n    sys.exit(3)\nif stage == "download":',
     )
     commit(study, "fails")
 
@@ -281,7 +282,8 @@ def test_a_stage_that_does_not_run_is_told(study: Path) -> None:
 
 
 def test_a_data_set_that_could_not_be_had_may_be_there_later(study: Path) -> None:
-    replace(Path("stage.py"), 'if stage == "download":', 'if stage == "download":\n    sys.exit(75)')
+    write = "import os; write(os.environ['STUDY_ENDINGS'], '75 download\\n'); sys.exit(75)"
+    replace(Path("stage.py"), 'if stage == "download":', f'if stage == "download":\n    {write}')
     commit(study, "no network")
 
     with pytest.raises(

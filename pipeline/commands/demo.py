@@ -24,7 +24,7 @@ def demo(folder: Path = _FOLDER) -> None:
     """Copy the checkout to `folder`, run everything there, say where to look; the study stays as it is.
 
     Raises:
-        ToolError: a stage failed; its own message stands above.
+        ToolError: a stage or `publish` failed; its own message stands above.
     """
     shutil.rmtree(folder, ignore_errors=True)
     tools.copy_checkout(folder)
@@ -33,6 +33,8 @@ def demo(folder: Path = _FOLDER) -> None:
     variables = tools.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
     if tools.dvc("repro", folder=folder, variables=variables) != 0:
         raise ToolError("The demo stopped: the reason stands above.")
-    tools.pipeline("publish", folder=folder, variables=variables)
-    print(f"\nThe demo's report: {folder / 'report/index.html'}")
+    published = tools.pipeline("publish", folder=folder, variables=variables) == 0
+    print(f"\nThe demo's report: {folder / 'report/index.html'}", flush=True)
+    if not published:
+        raise ToolError("The demo's runs are not all in MLflow: the reason stands above.")
     print(f"Its runs in MLflow: cd {folder} && {sys.executable} -m pipeline ui")

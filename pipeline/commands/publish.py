@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from pipeline import params
 from pipeline.errors import PipelineError, ToolError, without_login
 from pipeline.tracking import place, publishing
+from pipeline.tracking.delivery import Outcome
 from pipeline.tracking.store import Store, find_store, open_store, summary
 
 RUNS, REPORT = Path("runs"), Path("report")
@@ -53,17 +54,21 @@ def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) ->
     store = find_store(dataset) if dry_run else open_store(dataset)
     print(f"MLflow at {without_login(uri)}, experiment {place.experiment(dataset)}")
     outputs = publishing.gather(study, runs, report)
-    changes = problems = unchanged = 0
+    changes = problems = busy = unchanged = 0
     try:
         with _alone(uri) if not dry_run else contextlib.nullcontext():
             for step in publishing.publish(outputs, store, dry_run=dry_run):
                 changes += step.change
                 problems += step.problem
-                unchanged += not (step.change or step.problem)
+                left = step.outcome == Outcome.BUSY.value
+                busy += left
+                unchanged += not (step.change or step.problem or left)
                 if step.problem:
                     print(f"  {step.what}: not published. {step.outcome}", file=sys.stderr)
                 elif step.change:
                     print(f"  {step.what}: {'would be ' if dry_run else ''}{step.outcome}")
+                elif left:
+                    print(f"  {step.what}: {step.outcome}")
     except PipelineError:
         raise
     except Exception as error:
@@ -71,7 +76,8 @@ def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) ->
             f"{without_login(uri)}: expected MLflow to take what is missing, got: {summary(error)}. "
             "What it took is kept; the same command goes on from there."
         ) from error
-    print(f"publish: {changes} changed, {unchanged} right already, {problems} not published")
+    elsewhere = f"{busy} left to another process that delivers them, " if busy else ""
+    print(f"publish: {changes} changed, {unchanged} right already, {elsewhere}{problems} not published")
     return Published(store, outputs.name if outputs.entries else None, problems)
 
 

@@ -3,18 +3,28 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ToolError
+
+_GIT = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+)  # fmt: skip
+"""What `git rev-parse --local-env-vars` lists. Git sets them for its hooks and aliases, where any command may
+be called; they name one repository whatever the folder is, and git would write into that one."""
 
 
 def environment(**changes: str | None) -> dict[str, str]:
     """The process's environment with this Python's folder first in PATH; None removes a variable.
 
     dvc.yaml says `python`: with this it is the Python that runs us, whether or not a shell activated it.
+    And git finds its repository by the folder, also under a hook of another one.
     """
-    variables = dict(os.environ)
+    variables = {name: value for name, value in os.environ.items() if name not in _GIT}
     variables["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), variables.get("PATH", os.defpath)))
     for name, value in changes.items():
         if value is None:
@@ -36,19 +46,35 @@ def pipeline(*arguments: str, folder: Path | None = None, variables: Mapping[str
     return subprocess.run(command, cwd=folder, env=variables or environment(), check=False).returncode
 
 
-def git(*arguments: str, folder: Path | None = None) -> str:
-    """Run git and return what it prints.
+def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> str:
+    """Run git on the repository that `folder` is in and return what it prints.
 
     Raises:
         ToolError: git is not there, or refuses.
     """
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=folder,
+            env=variables or environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except FileNotFoundError:
         raise ToolError("git: expected it on the path, found none. Install git.") from None
     except subprocess.CalledProcessError as error:
-        raise ToolError(f"git {arguments[0]}: {error.stderr.strip()}") from None
+        raise ToolError(f"git {_subcommand(arguments)}: {error.stderr.strip()}") from None
     return done.stdout
+
+
+def _subcommand(arguments: Sequence[str]) -> str:
+    left = iter(arguments)
+    for one in left:
+        if one not in ("-c", "-C"):
+            return one
+        next(left, None)
+    return ""
 
 
 def copy_checkout(target: Path) -> None:
@@ -65,5 +91,5 @@ def copy_checkout(target: Path) -> None:
             place.write_bytes(source.read_bytes())
     git("init", "--quiet", folder=target)
     git("add", "--all", folder=target)
-    author = ("-c", "user.name=copy", "-c", "user.email=copy@localhost")
-    git(*author, "commit", "--quiet", "--no-verify", "-m", "A copy of the working tree", folder=target)
+    ours = ("-c", "user.name=copy", "-c", "user.email=copy@localhost", "-c", "commit.gpgsign=false")
+    git(*ours, "commit", "--quiet", "--no-verify", "-m", "A copy of the working tree", folder=target)

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -65,22 +65,31 @@ def _free_port(wanted: int) -> int:
 
 @contextlib.contextmanager
 def _serving(uri: str, port: int) -> Iterator[None]:
-    """Run MLflow's server, ready when the block begins, gone when it has ended."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    command += ["--default-artifact-root", place.artifacts().as_uri(), "--workers", "1"]
+    """Run MLflow's server, ready when the block begins, gone when it has ended.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, SIGTERM, or the terminal was closed.
+    """
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--default-artifact-root", place.artifacts().as_uri()]
     command += ["--host", HOST, "--port", str(port)]
-    # Its job workers serve language models; without them it starts sooner.
-    settings = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    settings = os.environ | {
+        "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
+        # Its job workers serve language models; without them it starts sooner.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     log = files.repository() / ".scratch" / "mlflow-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("wb") as output, _signals() as obey:
         server = subprocess.Popen(
             command, env=settings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
+            obey(True)
             _wait_until_ready(server, f"http://{HOST}:{port}/health", log)
             yield
         finally:
+            obey(False)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
             try:
@@ -88,6 +97,37 @@ def _serving(uri: str, port: int) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[Callable[[bool], None]]:
+    """Gives a switch: while it is on, a signal to end raises KeyboardInterrupt, else it waits for that.
+
+    It is off at first and last, where a signal must not part the server's start or end from its process.
+    """
+    on, came = False, False
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        nonlocal on, came
+        before, on, came = on, False, True  # one is enough: the next must not break off what it began
+        if before:
+            raise KeyboardInterrupt
+
+    def obey(now: bool) -> None:
+        nonlocal on
+        on = now and not came
+        if now and came:
+            raise KeyboardInterrupt
+
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in handlers.items():
+        if handler is not signal.SIG_IGN:  # as `nohup` sets it
+            signal.signal(number, leave)
+    try:
+        yield obey
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
@@ -105,16 +145,10 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str, log: Path
 
 
 def _wait_for_the_end() -> None:
-    """Return on Ctrl-C or SIGTERM."""
-
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, leave)
+    """Return when a signal to end comes."""
     try:
         while True:
             signal.pause()
     except KeyboardInterrupt:
-        print()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(flush=True)

@@ -1,5 +1,6 @@
 """What is said about a value that was refused: where it is, what was expected, what came."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,37 @@ def short(value: object, spec: str = "") -> str:
         spec: how a number is written, as `format` takes it.
     """
     try:
-        text = "nothing" if value is None else format(value, spec) if spec else repr(value)
+        text = "nothing" if value is None else format(value, spec) if spec else _begun(value)
     except ValueError:  # Python writes no integer of more than 4,300 digits
         text = "a number of thousands of digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _begun(value: object) -> str:
+    """What `repr` writes, as far as it is needed: YAML's aliases can stand for millions of items."""
+    text = ""
+    for piece in _pieces(value):
+        text += piece
+        if len(text) > 80:
+            break
+    return text
+
+
+def _pieces(value: object) -> Iterator[str]:
+    match value:
+        case dict():
+            yield "{"
+            for number, (key, item) in enumerate(value.items()):
+                yield ", " if number else ""
+                yield from _pieces(key)
+                yield ": "
+                yield from _pieces(item)
+            yield "}"
+        case list() | tuple():
+            yield "[" if isinstance(value, list) else "("
+            for number, item in enumerate(value):
+                yield ", " if number else ""
+                yield from _pieces(item)
+            yield "]" if isinstance(value, list) else ",)" if len(value) == 1 else ")"
+        case _:
+            yield repr(value)

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipeline import params
+from pipeline import endings, params
 from pipeline.commands import tools
 from pipeline.datasets.mirrors import VARIABLE
 from pipeline.errors import DownloadError, ToolError
@@ -16,8 +16,6 @@ from pipeline.verification import locks
 from pipeline.verification.locks import Stage
 
 _OURS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
-_GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
-"""Git sets these for its hooks, where `verify` may be called; in the copy they would name the original."""
 _STOPPED = "The stages of the commit do not run to their end in a clean copy: the reason stands above."
 
 
@@ -35,7 +33,7 @@ class Copy:
     def __init__(self, root: Path, commit: str, folder: Path) -> None:
         self.folder = folder
         own = str(folder.resolve() / ".dvc" / "tmp" / "site")  # gone with the copy
-        self._variables = tools.environment(**dict.fromkeys((*_OURS, *_GIT)), DVC_SITE_CACHE_DIR=own)
+        self._variables = tools.environment(**dict.fromkeys(_OURS), DVC_SITE_CACHE_DIR=own)
         mirror = _local_mirror(root)
         if mirror and not self._variables.get(VARIABLE):
             self._variables[VARIABLE] = mirror  # relative mirrors are seen from the repository's root
@@ -85,15 +83,7 @@ class Copy:
             DownloadError: the data set could not be had.
             ToolError: another stage fails; its own message stands above.
         """
-        if not self._ran(*stages):
-            # DVC notes each stage as it ends; `check` needs no network.
-            lock = self.folder / "dvc.lock"
-            if not lock.is_file() or "download" not in locks.read(lock):
-                raise DownloadError(
-                    "The data set could not be had in a clean copy: the reason stands above. "
-                    f"With a network or {VARIABLE}=<folder or address>, run `verify` again."
-                )
-            raise ToolError(_STOPPED)
+        self._run(*stages)
 
     def rerun_alone(self, stage: str) -> None:
         """Run one stage on what lies in the copy; afterwards dvc.lock knows it alone.
@@ -101,22 +91,23 @@ class Copy:
         Raises:
             ToolError: it fails; its own message stands above.
         """
-        if not self._ran("--single-item", stage):
+        self._run("--single-item", stage)
+
+    def _run(self, *arguments: str) -> None:
+        (self.folder / "dvc.lock").unlink(missing_ok=True)
+        with endings.collected(self.folder) as ended:
+            variables = self._variables | ended.variables
+            if tools.dvc("repro", "--no-run-cache", *arguments, folder=self.folder, variables=variables) == 0:
+                return
+            if ended.lacked_data():
+                raise DownloadError(
+                    "The data set could not be had in a clean copy: the reason stands above. "
+                    f"With a network or {VARIABLE}=<folder or address>, run `verify` again."
+                )
             raise ToolError(_STOPPED)
 
-    def _ran(self, *arguments: str) -> bool:
-        (self.folder / "dvc.lock").unlink(missing_ok=True)
-        return (
-            tools.dvc("repro", "--no-run-cache", *arguments, folder=self.folder, variables=self._variables)
-            == 0
-        )
-
     def _git(self, *arguments: str) -> None:
-        command = ["git", "-c", "core.hooksPath=/dev/null", *arguments]
-        try:
-            subprocess.run(command, env=self._variables, capture_output=True, text=True, check=True)
-        except subprocess.CalledProcessError as error:
-            raise ToolError(f"git {arguments[0]}: {error.stderr.strip()}") from None
+        tools.git("-c", "core.hooksPath=/dev/null", *arguments, variables=self._variables)
 
 
 def temporary() -> Path:

@@ -5,14 +5,16 @@ no output of DVC: `make repro` and sweeps write it when they are done, and `veri
 it runs.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline import environment
-from pipeline.errors import DataError
+from pipeline import endings, environment
+from pipeline.endings import Endings
+from pipeline.errors import DataError, PipelineError
 from pipeline.storage import files
 from pipeline.verification import locks
 from pipeline.verification.locks import Lock
@@ -24,14 +26,16 @@ Makers = Mapping[str, Mapping[str, str] | None]
 """By an output's path, `environment.describe` of where it was made; None if nobody knows."""
 
 
-def update(root: Path = Path(), makers: Makers | None = None) -> bool:
+def update(root: Path = Path(), makers: Makers | None = None, *, ran: Collection[str] | None = None) -> bool:
     """Note for every output of dvc.lock that is new or changed on what it was made.
 
     Outputs that the file knows with the same hash keep what it says about them: whoever pulls them from a
     remote did not make them.
 
     Args:
-        makers: of the outputs that were not made here; all others were, and now.
+        makers: of the outputs that were not made here.
+        ran: the stages that made all others, here and now. What other stages made may have come from a
+            remote or the run cache, so nobody knows where it was made. None: all stages ran.
 
     Returns:
         Whether the file changed.
@@ -44,11 +48,36 @@ def update(root: Path = Path(), makers: Makers | None = None) -> bool:
         raise DataError(f"{lock}: expected the study's dvc.lock, found none. Run `dvc repro` to make it.")
     before = read(root / FILE)
     content = locks.parse(lock.read_text(encoding="utf-8"), str(lock))
+    if ran is not None:
+        brought = (path for name, stage in content.items() if name not in ran for path in stage.outs)
+        makers = dict.fromkeys(brought) | dict(makers or {})
     after = advance(before, content, environment.describe(), makers)
     if after == before:
         return False
     files.write_json(root / FILE, after)
     return True
+
+
+@contextlib.contextmanager
+def kept(makers: Makers | None = None) -> Iterator[Endings]:
+    """Bring the record up to date when the block ends, also where it fails with a part of the work done.
+
+    Args:
+        makers: of the outputs that stages made elsewhere, filled in meanwhile.
+
+    Raises:
+        DataError: the work is done, and the record cannot be read.
+    """
+    with endings.collected() as ended:
+        done = False
+        try:
+            yield ended
+            done = True
+        finally:
+            # No reason to stop is hidden by what follows from it.
+            with contextlib.nullcontext() if done else contextlib.suppress(PipelineError, OSError):
+                if Path("dvc.lock").is_file():
+                    update(makers=makers, ran=ended.done())
 
 
 def read(path: Path) -> dict[str, Any]:

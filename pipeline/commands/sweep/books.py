@@ -9,6 +9,7 @@ DVC's run cache, where `dvc repro` and the next sweep find it whatever happens t
 
 import contextlib
 import functools
+import io
 import os
 import shlex
 import sys
@@ -192,13 +193,18 @@ class Books:
 
 
 def _entry(stage: Any) -> Entry:
-    arguments = shlex.split(stage.cmd)
-    if arguments[:4] != ["python", "-m", "pipeline", _STAGE]:
+    try:
+        arguments = shlex.split(stage.cmd)
+        if arguments[:4] != ["python", "-m", "pipeline", _STAGE]:
+            raise ValueError
+        with contextlib.redirect_stderr(io.StringIO()):  # argparse's usage is none of this command's
+            chosen = _parser().parse_args(arguments[3:])
+    except (ValueError, SystemExit):
         raise ToolError(
             f"dvc.yaml, stage {stage.addressing}: expected the command `python -m pipeline {_STAGE} ...`, "
-            f"got `{stage.cmd}`. A sweep cannot know what that does: use `dvc repro`."
-        )
-    chosen = _parser().parse_args(arguments[3:])
+            f"with options that it has, got `{stage.cmd}`. A sweep cannot know what that does: "
+            "use `dvc repro`."
+        ) from None
     (out,) = stage.outs
     return Entry(chosen.learning_rate, chosen.seed, chosen.scaled, Path(os.path.relpath(out.fs_path)), stage)
 

@@ -32,35 +32,36 @@ def sweep(options: Options, *, dry_run: bool = False) -> int:
     study = params.load()
     cluster.require()
     os.environ.update(tools.environment())
+    trained = Trained([], {})
     with Books() as books:
         if dry_run:
             return _foresee(books)
-        with _alone(), interruption.deferred() as asked:
+        with _alone(), interruption.deferred() as asked, record.kept(trained.makers) as ended:
+            os.environ.update(ended.variables)  # DVC runs in this process
             books.reproduce_before()
             inputs = identity.inputs(study)
             plan = books.plan()
             print(_described(plan), file=sys.stderr)
             try:
-                failures, makers = _execute(
+                _execute(
                     books,
                     plan,
                     asked,
-                    lambda: driving.train(study, inputs, books, plan, options, asked),
+                    lambda: driving.train(study, inputs, books, plan, options, asked, trained=trained),
                 )
-                if not failures and not asked.signal:
+                if not trained.failures and not asked.signal:
                     books.reproduce_after()
             finally:
                 books.write_lock()
-            record.update(makers=makers)
-            if failures:
-                _report(failures)
+            if trained.failures:
+                _report(trained.failures)
             if asked.signal:
                 raise Interrupted(
                     f"Stopped by signal {asked.signal}. Finished runs are recorded, the others keep their "
                     "checkpoints; the same command goes on from there.",
                     asked.signal,
                 )
-            return 1 if failures else 0
+            return 1 if trained.failures else 0
 
 
 def _foresee(books: Books) -> int:
@@ -82,18 +83,15 @@ def _described(plan: Plan) -> str:
     )
 
 
-def _execute(books: Books, plan: Plan, asked: Interruption, train: Callable[[], Trained]) -> Trained:
-    restored: dict[str, None] = {entry.folder.as_posix(): None for entry in plan.restorable}
+def _execute(books: Books, plan: Plan, asked: Interruption, train: Callable[[], None]) -> None:
     if not (plan.restorable or plan.stale):
-        return Trained([], {})
+        return
     with contextlib.ExitStack() as stack:
         for folder in {entry.folder.parents[1] for entry in (*plan.restorable, *plan.stale)}:
             stack.enter_context(books.reserving(folder))
         books.restore(plan.restorable)
-        if not plan.stale or asked.signal:
-            return Trained([], {**restored})
-        trained = train()
-        return trained._replace(makers={**restored, **trained.makers})
+        if plan.stale and not asked.signal:
+            train()
 
 
 def _report(failures: list[Failed]) -> None:

@@ -52,12 +52,15 @@ def train(
     plan: Plan,
     options: Options,
     asked: Interruption,
-) -> Trained:
+    *,
+    trained: Trained,
+) -> None:
     """Train the plan's stale runs; each one is written and in DVC's run cache as soon as it arrives.
 
     Args:
         inputs: `identity.inputs` from before the plan was made; workers refuse files that were edited since.
         asked: once a signal is noted there, what runs saves its checkpoint and nothing new starts.
+        trained: filled in as runs arrive, so that it holds what is done whatever happens then.
     """
     entries = plan.stale
     content = read(entries[0].scaled)
@@ -69,8 +72,7 @@ def train(
         Run(number, entry.learning_rate, entry.seed, _run_key(inputs, entry))
         for number, entry in enumerate(entries)
     ]
-    trained, beyond = Trained([], {}), list[float]()
-    failures = trained.failures
+    failures, beyond = trained.failures, list[float]()
     telling = None if server else Teller()  # first: it imports MLflow while Ray starts
     try:
         with (
@@ -119,7 +121,6 @@ def train(
             f"(median of {len(beyond)})",
             file=sys.stderr,
         )
-    return trained
 
 
 def read(scaled: Path) -> Arrays:

@@ -28,7 +28,7 @@ class Options(NamedTuple):
 
     address: `auto`, `ray://...` or `host:port` of a cluster; None starts one on this machine alone.
     cpus_per_run: cores that Ray sets aside for a run; None is the study's `train.threads`, at most what the
-        largest machine has.
+        largest machine has, and on this machine alone somewhat less: see `driving.sized`.
     gpus_per_run: share of a GPU.
     max_concurrent: runs at a time at most.
     """
