@@ -50,10 +50,7 @@ def _sentences(verdict: Verdict) -> tuple[str, str]:
             f"It has the highest {criterion(verdict)}, {value}; whether it is better than the others cannot "
             "be said.",
         )
-    detail = (
-        f"It reaches {value} {criterion(verdict)}, mean of {len(verdict.seeds)} seeds "
-        f"({_percent_interval(verdict, chosen)})."
-    )
+    detail = f"It reaches {value} {criterion(verdict)}, {_basis(verdict, chosen)}."
     alike, worse, out = (
         [wording.rate(rate.learning_rate) for rate in verdict.rates if verdict.shown(rate) == standing]
         for standing in (ALIKE, WORSE, INFEASIBLE)
@@ -65,15 +62,25 @@ def _sentences(verdict: Verdict) -> tuple[str, str]:
     if worse:
         parts.append(f"{wording.listed(worse)} {'is' if len(worse) == 1 else 'are'} worse")
     if scattered:
-        parts.append(_scattered(chosen, scattered))
+        parts.append(_scattered(verdict, scattered))
     if out:
         parts.append(f"{wording.listed(out)} diverged")
     return f"Use learning rate {name}.", f"{detail} {'; '.join(parts)}." if parts else detail
 
 
-def _scattered(chosen: RateVerdict, rates: Sequence[RateVerdict]) -> str:
+def _basis(verdict: Verdict, chosen: RateVerdict) -> str:
+    """What the chosen rate's mean was taken over: a run that diverged is not in it."""
+    runs = len(chosen.values)
+    left = runs - chosen.diverged
+    if left == 1:
+        return f"the value of the only one of {runs} seeds that did not diverge: no interval can be given"
+    seeds = f"{left} of {runs} seeds, the others diverged" if left < runs else f"{runs} seeds"
+    return f"mean of {seeds} ({_percent_interval(verdict, chosen)})"
+
+
+def _scattered(verdict: Verdict, rates: Sequence[RateVerdict]) -> str:
     names = wording.listed([wording.rate(rate.learning_rate) for rate in rates])
-    gaps = wording.listed([_points(chosen.mean - rate.mean) for rate in rates])
+    gaps = wording.listed([_points(verdict.gap(rate)) for rate in rates])
     if len(rates) == 1:
         return f"{names} lies {gaps} points lower, but its seeds scatter too much to call it worse"
     return f"{names} lie {gaps} points lower, but their seeds scatter too much to call them worse"
@@ -112,11 +119,12 @@ def _reasons(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -
     reasons = []
     if not math.isnan(chosen.probability_best):
         reasons.append(
-            f"{name} has the highest mean, and is the best in {wording.percent(chosen.probability_best, 0)} "
-            "of the studies that a bootstrap over the seeds makes of this one."
+            f"{name} has {_lead(verdict, chosen)}, and is the best in "
+            f"{wording.percent(chosen.probability_best, 0)} of the studies that a bootstrap over the seeds "
+            "makes of this one."
         )
     reasons += [
-        _against(verdict, chosen, rate) if rate.standing != INFEASIBLE else _infeasible(rate)
+        _against(verdict, rate) if rate.standing != INFEASIBLE else _infeasible(rate)
         for rate in sorted(verdict.rates, key=lambda rate: (math.isnan(rate.mean), -rate.mean))
         if rate is not chosen
     ]
@@ -135,29 +143,51 @@ def _reasons(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -
     return tuple(reasons)
 
 
-def _against(verdict: Verdict, chosen: RateVerdict, rate: RateVerdict) -> str:
+def _lead(verdict: Verdict, chosen: RateVerdict) -> str:
+    """What the choice rests on; a rate without its hard seeds can have a higher mean and yet be beaten."""
+    feasible = [rate for rate in verdict.rates if rate.standing != INFEASIBLE]
+    if all(rate.mean <= chosen.mean for rate in feasible):
+        return "the highest mean"
+    return "the highest mean of the rates that none is known to beat on their common seeds"
+
+
+def _against(verdict: Verdict, rate: RateVerdict) -> str:
     name = wording.rate(rate.learning_rate)
-    gap = _points(chosen.mean - rate.mean)
+    difference = verdict.gap(rate)
+    gap = _points(difference)
     if rate.standing == UNKNOWN:
         return f"{name} lies {gap} points lower. {_health(rate)}"
     if rate.standing == WORSE and rate.rival is not None:
-        beaten = (
-            f"by {gap} points"
-            if rate.rival == chosen.learning_rate
-            else f"by {gap} points, and {wording.rate(rate.rival)} beats it by {_points(rate.rival_gap)}"
-        )
+        beaten = f"{wording.rate(rate.rival)} beats it by {_points(rate.rival_gap)}"
+        if rate.rival == verdict.learning_rate:
+            beaten = f"is worse by {gap} points"
+        elif difference > 0:
+            beaten = f"is worse by {gap} points, and {beaten}"
+        else:  # on the seeds that it shares with the chosen one, if any, it is not
+            beaten = f"is worse: {beaten} points"
         return (
-            f"{name} is worse {beaten} (at least {_points(rate.rival_at_least)} at {_level(verdict)} "
+            f"{name} {beaten} (at least {_points(rate.rival_at_least)} at {_level(verdict)} "
             f"confidence). {_health(rate)}"
         )
+    return f"{_alike(verdict, rate)}. {_health(rate)}"
+
+
+def _alike(verdict: Verdict, rate: RateVerdict) -> str:
+    difference, beginning = verdict.gap(rate), f"{wording.rate(rate.learning_rate)} cannot be told from it:"
+    gap, p_best = _points(difference), f"(p {_equal(rate.p_best)})"
+    if math.isnan(rate.p_best) or math.isnan(difference):
+        return f"{beginning} too few seeds have a run of both"
     if verdict.shown(rate) == SCATTERED:
-        return f"{_scattered(chosen, [rate])} (p {_equal(rate.p_best)}). {_health(rate)}"
+        return f"{_scattered(verdict, [rate])} {p_best}"
     if gap == _points(0):
-        return f"{name} cannot be told from it: the same mean (p {_equal(rate.p_best)}). {_health(rate)}"
-    return (
-        f"{name} cannot be told from it: {gap} points lower in the mean, but the seeds scatter too much to "
-        f"call it worse (p {_equal(rate.p_best)}). {_health(rate)}"
-    )
+        return f"{beginning} the same mean {p_best}"
+    if difference < 0:
+        return (
+            f"{beginning} {_points(-difference)} points higher on the seeds that both have, which may be "
+            f"chance {p_best}"
+        )
+    lower = f"{gap} points lower in the mean"
+    return f"{beginning} {lower}, but the seeds scatter too much to call it worse {p_best}"
 
 
 def _points(share: float) -> str:

@@ -134,21 +134,32 @@ def challenge(values: Floats, resolution: float, confidence: float) -> Challenge
 
 
 def candidates(values: Floats, resolution: float, confidence: float) -> tuple[int, Bools]:
-    """The rate with the highest mean (the first of several) and which rates cannot be told from the best.
+    """The rate to choose, and which rates cannot be told from the best.
+
+    Chosen is the highest mean (the first of several) among the rates that none beats, leaving out those
+    with too few seeds to be tested if others have enough. Where every rate has all its seeds, that is the
+    highest mean of all. Where some are missing, a rate can owe its mean to the absence of a hard seed.
 
     Args:
         values: NaN in every column for a rate that is out of the question; not all may be.
 
     Returns:
         Its index, and a mask of shape (rates,) that holds it too. With fewer than two seeds nothing can be
-        told: the mask holds every rate that has values.
+        told: the mask holds every rate that has values. Tests on different seeds may contradict each other
+        until every rate is beaten; then the choice is the one that is most compatible with being the best.
     """
     present = np.isfinite(values).any(axis=1)
     mean, _ = _mean_and_error(values, 0.0)
-    best = int(np.argmax(np.where(present, mean, -np.inf)))
     p_values = np.full(len(values), np.nan)
     p_values[present] = challenge(values[present], resolution, confidence).p_value
     mask = present & ~(p_values <= 1 - confidence)
+    tested = np.isfinite(p_values)
+    if not tested.any():
+        best = int(np.argmax(np.where(present, mean, -np.inf)))
+    elif (tested & mask).any():
+        best = int(np.argmax(np.where(tested & mask, mean, -np.inf)))
+    else:
+        best = int(np.nanargmax(p_values))
     mask[best] = True
     return best, mask
 

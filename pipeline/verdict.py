@@ -74,7 +74,7 @@ class RateVerdict(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two feasible rates compared on their common seeds, `first` with the higher mean.
+    """Two feasible rates compared on their common seeds, `first` with the higher mean over these.
 
     Attributes:
         difference, low, high: first minus second, with its simultaneous interval.
@@ -92,7 +92,7 @@ class Pair(NamedTuple):
 class Verdict(NamedTuple):
     """Attributes:
 
-    learning_rate: the choice; None if every rate is infeasible.
+    learning_rate: the choice, see `statistics.candidates`; None if every rate is infeasible.
     indistinguishable: the other rates that may be the best; None if unknown (one seed) or without a choice.
     rates: by learning rate, rising.
     pairs: of feasible rates; empty with one seed.
@@ -114,6 +114,18 @@ class Verdict(NamedTuple):
     def rate(self, learning_rate: float) -> RateVerdict:
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
 
+    def gap(self, rate: RateVerdict) -> float:
+        """How far a rate lies below the chosen one: on the seeds that both have, so it may lie above it.
+
+        NaN where they have no seed in common.
+        """
+        if self.learning_rate is None:
+            return math.nan
+        chosen = self.rate(self.learning_rate)
+        if not chosen.diverged and not rate.diverged:
+            return chosen.mean - rate.mean
+        return _mean(np.subtract(chosen.values, rate.values))
+
     def shown(self, rate: RateVerdict) -> str:
         """The standing in a reader's words.
 
@@ -122,8 +134,7 @@ class Verdict(NamedTuple):
         """
         if rate.standing != ALIKE or self.learning_rate is None:
             return rate.standing
-        gap = self.rate(self.learning_rate).mean - rate.mean
-        return SCATTERED if is_far(gap) else ALIKE
+        return SCATTERED if is_far(self.gap(rate)) else ALIKE
 
     @property
     def near(self) -> tuple[float, ...] | None:
@@ -257,14 +268,23 @@ def _pairs(
     resolution: float,
     confidence: float,
 ) -> tuple[Pair, ...]:
-    """Best rate first, each compared with those below it."""
+    """Highest mean first, each compared with those below it.
+
+    Where seeds are missing, the rate with the higher mean may have the lower one on the common seeds: such a
+    pair is turned round.
+    """
     order = np.flatnonzero(feasible)
     order = order[np.argsort(-np.nanmean(values[order], axis=1), kind="stable")] if len(order) else order
     found = statistics.compare_pairs(values[order], resolution, confidence)
-    return tuple(
+    pairs = (
         Pair(rates[order[first]], rates[order[second]], *map(float, numbers))
         for first, second, *numbers in zip(*found, strict=True)
     )
+    return tuple(_turn(pair) if round(pair.difference, 9) < 0 else pair for pair in pairs)
+
+
+def _turn(pair: Pair) -> Pair:
+    return Pair(pair.second, pair.first, -pair.difference, -pair.high, -pair.low, pair.p_value)
 
 
 def _count_labels(cells: pd.Series) -> dict[str, int]:

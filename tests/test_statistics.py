@@ -196,6 +196,22 @@ def test_the_choice_has_the_highest_mean_and_none_beats_it(counts: list[list[int
         assert (challenge.at_least[~beaten] <= 1e-12).all()
 
 
+def test_where_each_beats_another_on_other_seeds_the_choice_is_the_least_beaten() -> None:
+    nan = np.nan
+    values = np.array(
+        [
+            [0.90, 0.90, 0.90, 0.91, 0.91, 0.91, nan, nan, nan],
+            [0.91, 0.91, 0.91, nan, nan, nan, 0.90, 0.90, 0.90],
+            [nan, nan, nan, 0.90, 0.90, 0.90, 0.913, 0.914, 0.915],
+        ]
+    )
+    p_values = statistics.challenge(values, STEP, 0.95).p_value
+    assert (p_values <= 0.05).all()
+    best, mask = statistics.candidates(values, STEP, 0.95)
+    assert best == p_values.argmax() == 1
+    assert mask.tolist() == [False, True, False]
+
+
 def test_the_probability_of_being_best_is_shared_by_twins_and_sums_to_one() -> None:
     values = np.array([[0.98, 0.99, 0.97], [0.98, 0.99, 0.97], [0.5, 0.6, 0.7]])
     found = statistics.probability_best(values)

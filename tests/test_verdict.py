@@ -153,6 +153,90 @@ def test_a_share_of_diverged_runs_can_be_allowed() -> None:
     assert found.learning_rate == 0.1
 
 
+ALLOWING = PARAMS.model_copy(update={"diverged_share": 0.5})
+LUCKY = {
+    0.1: [NAN, 0.9884, 0.9885, 0.9886, 0.9885],  # its hard seed is missing: the highest mean, yet beaten
+    0.01: [0.9600, 0.9896, 0.9895, 0.9896, 0.9896],
+    0.001: [0.9500, 0.9796, 0.9795, 0.9796, 0.9796],
+}
+
+
+def test_a_rate_that_owes_its_mean_to_a_missing_hard_seed_is_not_chosen() -> None:
+    found = decide(LUCKY, settings=ALLOWING)
+    words = reasons.explain(found, {})
+
+    assert found.rate(0.1).mean > found.rate(0.01).mean
+    assert found.learning_rate == found.by_other_criterion == 0.01
+    assert standings(found) == {0.001: WORSE, 0.01: CHOSEN, 0.1: WORSE}
+    assert found.gap(found.rate(0.1)) == pytest.approx(0.001075)
+    assert words.reasons[0].startswith("0.01 has the highest mean of the rates that none is known to beat on")
+    assert any(reason.startswith("0.1 is worse by 0.11 points (at least ") for reason in words.reasons)
+
+
+def test_the_first_of_a_pair_is_higher_on_the_common_seeds_whatever_the_means() -> None:
+    found = {(pair.first, pair.second): pair for pair in decide(LUCKY, settings=ALLOWING).pairs}
+
+    assert set(found) == {(0.01, 0.1), (0.01, 0.001), (0.1, 0.001)}
+    turned = statistics.compare_pairs(np.array([LUCKY[0.01], LUCKY[0.1], LUCKY[0.001]]), 1 / 5000, 0.95)
+    assert found[0.01, 0.1][2:] == pytest.approx([numbers[0] for numbers in turned[2:]])
+    assert all(0 < pair.difference < pair.high and pair.low < pair.difference for pair in found.values())
+
+
+@pytest.mark.parametrize(
+    ("studied", "chosen", "said"),
+    [
+        (
+            {0.1: [NAN, 0.981, 0.983], 0.01: [0.97, 0.982, 0.9826]},
+            0.1,
+            "0.01 cannot be told from it: 0.03 points higher on the seeds that both have, which may be",
+        ),
+        (
+            {0.1: [NAN, NAN, 0.99, 0.99], 0.01: [0.98, 0.98, NAN, NAN]},
+            0.1,
+            "0.01 cannot be told from it: too few seeds have a run of both.",
+        ),
+        (
+            {0.1: [NAN, NAN, NAN, 0.99], 0.01: [0.97, 0.971, 0.97, 0.992], 0.001: [0.9, 0.9, 0.9, 0.92]},
+            0.01,
+            "0.1 cannot be told from it: too few seeds have a run of both.",
+        ),
+        (  # on the seeds of both, 0.1 is above the choice; it is beaten by 0.001
+            {
+                0.1: [0.960, 0.990, 0.991, NAN, NAN, NAN],
+                0.01: [NAN, NAN, NAN, 0.9895, 0.9897, 0.9897],
+                0.001: [0.9625, 0.9925, 0.9935, 0.960, 0.96, NAN],
+            },
+            0.01,
+            "0.1 is worse: 0.001 beats it by 0.25 points (at least ",
+        ),
+    ],
+)
+def test_what_is_said_of_rates_that_share_few_seeds(
+    studied: dict[float, list[float]], chosen: float, said: str
+) -> None:
+    found = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
+
+    assert found.learning_rate == chosen
+    assert any(reason.startswith(said) for reason in reasons.explain(found, {}).reasons)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.98, 0.981, 0.982], "mean of 3 seeds (95 % interval 97.85 to 98.35 %)."),
+        ([0.98, 0.982, NAN], "mean of 2 of 3 seeds, the others diverged (95 % interval 96.83 to 99.37 %)."),
+        (
+            [0.98, NAN, NAN],
+            "the value of the only one of 3 seeds that did not diverge: no interval can be given.",
+        ),
+    ],
+)
+def test_a_mean_is_of_the_seeds_that_are_left(values: list[float], said: str) -> None:
+    found = decide({0.01: values}, settings=PARAMS.model_copy(update={"diverged_share": 0.7}))
+
+    assert reasons.explain(found, {}).detail.partition("accuracy, ")[2] == said
+
+
 def test_nothing_is_chosen_where_every_rate_diverged() -> None:
     found = decide({0.1: [NAN, NAN], 0.3: [NAN, 0.5]})
     words = reasons.explain(found, {})
