@@ -219,14 +219,22 @@ def check_on_test(
 ) -> dict[float, statistics.Discordance]:
     """McNemar's test of the chosen rate against each other feasible one, corrected for their number (Holm).
 
+    Rates are compared on the seeds of which neither's run diverged, since a diverged run has no predictions;
+    a rate without any such seed is left out.
+
     Args:
         right: for each feasible rate, shape (seeds, test images), whether the last epoch's network
             classifies the image right; seeds in the same order.
     """
     if verdict.learning_rate is None:
         return {}
-    others = [rate.learning_rate for rate in verdict.rates if rate.standing in (ALIKE, WORSE, UNKNOWN)]
-    found = [statistics.mcnemar(right[verdict.learning_rate], right[other]) for other in others]
+    chosen, others, found = verdict.rate(verdict.learning_rate), [], []
+    for rate in verdict.rates:
+        both = np.isfinite(chosen.values) & np.isfinite(rate.values)
+        if rate.standing in (ALIKE, WORSE, UNKNOWN) and both.any():
+            others.append(rate.learning_rate)
+            ours, theirs = right[chosen.learning_rate][both], right[rate.learning_rate][both]
+            found.append(statistics.mcnemar(ours, theirs))
     corrected = statistics.holm(np.array([one.p_value for one in found], dtype=np.float64))
     return {
         other: one._replace(p_value=float(p_value))

@@ -376,6 +376,18 @@ def test_mcnemar_compares_the_chosen_rate_with_each_feasible_other() -> None:
     assert [one[:2] for one in tested.values()] == [one[:2] for one in alone.values()]
 
 
+def test_mcnemar_leaves_out_the_seeds_of_diverged_runs_and_rates_without_another() -> None:
+    studied = {0.1: [NAN, 0.97, 0.97, NAN], 0.01: [0.98, 0.98, 0.98, NAN], 0.001: [NAN, NAN, NAN, 0.95]}
+    found = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
+    noise = np.random.default_rng(0)
+    right = {
+        rate: (noise.random((4, 500)) < 0.95) & np.isfinite(values)[:, None]
+        for rate, values in studied.items()
+    }
+    assert (found.learning_rate, found.rate(0.001).standing) == (0.01, ALIKE)
+    assert verdict.check_on_test(found, right) == {0.1: statistics.mcnemar(right[0.01][1:3], right[0.1][1:3])}
+
+
 def test_mcnemar_is_asked_nothing_where_nothing_is_chosen() -> None:
     assert verdict.check_on_test(decide({0.1: [NAN, NAN]}), {}) == {}
 
