@@ -44,9 +44,16 @@ def matrix(table: pd.DataFrame, column: str) -> tuple[tuple[float, ...], np.ndar
     return tuple(map(float, wide.index)), wide.to_numpy(np.float64)
 
 
+def has_diverged(run: Run, params: ReportParams, epochs: int) -> bool:
+    """Whether the run counts as diverged if it ends after so many epochs, or where it ended before."""
+    epoch = run.metrics.get("diverged_epoch")
+    labels = health.examine(run.history.iloc[:epochs], params.health).labels
+    return health.DIVERGED in labels or (epoch is not None and epoch <= epochs)
+
+
 def _row(run: Run, params: ReportParams) -> dict[str, object]:
     history, state = run.history, health.examine(run.history, params.health)
-    diverged = health.DIVERGED in state.labels or run.metrics.get("diverged_epoch") is not None
+    diverged = has_diverged(run, params, len(history))
     accuracy = history["val_accuracy"].to_numpy(np.float64)
     if diverged:
         accuracy = np.full_like(accuracy, np.nan)

@@ -5,7 +5,7 @@ short run: one study answers for every smaller number of epochs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from pipeline import statistics
 from pipeline.standing import is_far
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 class Reach(NamedTuple):
@@ -37,9 +38,9 @@ class Winner(NamedTuple):
     """Attributes:
 
     budget: epochs.
-    rate: index of the rate with the highest mean; None if every rate has a run that had diverged by then.
+    rate: index of the choice; None if every rate is infeasible by then.
     others: indices of the rates near it that cannot be told from it; None with fewer than two seeds.
-    mean: its mean over seeds.
+    mean: its mean over the seeds that had not diverged by then.
     """
 
     budget: int
@@ -74,13 +75,18 @@ def winners(
     best_epoch: bool,
     resolution: float,
     confidence: float,
+    diverged: Mapping[int, Bools] | None = None,
+    diverged_share: float = 0.0,
 ) -> tuple[Winner, ...]:
-    """The best rate for each budget that the histories reach.
+    """The best rate for each budget that the histories reach: what the verdict of so short a study would be.
 
     Args:
         accuracies: for each rate and seed, validation accuracy by epoch; NaN from a divergence on, or ended
             by it.
         best_epoch: compare the best epoch within the budget, or the budget's last.
+        diverged: by budget, shape (rates, seeds): runs that count as diverged by then, beside those without
+            an accuracy.
+        diverged_share: a rate is infeasible if more than this share of its runs had diverged by then.
     """
     reached = max(len(run) for rate in accuracies for run in rate)
     found = []
@@ -88,19 +94,20 @@ def winners(
         values = np.array(
             [[_within(run, budget, best_epoch=best_epoch) for run in rate] for rate in accuracies]
         )
-        values[np.isnan(values).any(axis=1)] = np.nan
+        if diverged:
+            values[diverged[budget]] = np.nan
+        values[np.isnan(values).mean(axis=1) > diverged_share] = np.nan
         if np.isnan(values).all():
             found.append(Winner(budget, None, None, math.nan))
             continue
         best, mask = statistics.candidates(values, resolution, confidence)
-        means = values.mean(axis=1)
         others = tuple(
             int(index)
             for index in np.flatnonzero(mask)
-            if index != best and not is_far(means[best] - means[index])
+            if index != best and not is_far(_mean(values[best] - values[index]))
         )
         single = values.shape[1] < 2
-        found.append(Winner(budget, best, None if single else others, float(means[best])))
+        found.append(Winner(budget, best, None if single else others, _mean(values[best])))
     return tuple(found)
 
 
@@ -109,3 +116,8 @@ def _within(accuracy: Floats, budget: int, *, best_epoch: bool) -> float:
     if len(part) < budget or not np.isfinite(part).all():
         return math.nan
     return float(part.max() if best_epoch else part[-1])
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan

@@ -250,6 +250,26 @@ def test_a_study_in_which_all_diverged_has_a_report(tmp_path: Path, monkeypatch:
     assert "No learning rate can be recommended." in Path("report/index.html").read_text()
 
 
+def test_the_best_rate_for_the_configured_epochs_is_the_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        grown = [1.0, 1.0, *[9.0] * (epochs - 2)]
+        return realistic(0.001, seed, epochs).assign(
+            **({"loss": grown, "val_accuracy": 0.996} if rate > 0.01 else {})
+        )
+
+    write_study(tmp_path, (0.1, 0.001), (0, 1), 10, curve, {"report": {"budgets": [2, 10]}})
+    monkeypatch.chdir(tmp_path)
+    run()
+    table = Path("report/index.html").read_text().partition('id="table-winners"')[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row">(\d+)</th><td>([\d.]+)</td>', table) == [
+        ("2", "0.1"),
+        ("10", "0.001"),
+    ]
+    assert json.loads(Path("report/verdict.json").read_text())["learning_rate"] == 0.001
+
+
 @pytest.mark.usefixtures("study")
 def test_the_range_test_is_held_against_the_study() -> None:
     write_range_test(Path("range_test"), {"steepest": 0.0011, "minimum / 10": 0.08})

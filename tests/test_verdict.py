@@ -709,6 +709,44 @@ def test_a_rate_that_had_diverged_by_then_does_not_win() -> None:
     assert [winner.rate for winner in found] == [0, 1]
 
 
+def test_a_rate_infeasible_by_the_verdicts_rule_does_not_win_either() -> None:
+    """Its loss, never NaN, ends high above its first one whatever its accuracies: after 6 epochs, not 2."""
+    growing = {"loss": [1.0, 1.0, 9.0, 9.0, 9.0, 9.0], "val_loss": [1.0] * 6, "val_accuracy": [0.99] * 6}
+    falling = {"loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5], "val_loss": [1.0] * 6, "val_accuracy": [0.9] * 6}
+    runs = [[finished(0.1, seed, dict(growing)) for seed in (0, 1)]]
+    runs += [[finished(0.01, seed, dict(falling)) for seed in (0, 1)]]
+    accuracies = [[run.history["val_accuracy"].to_numpy() for run in rate] for rate in runs]
+    diverged = {
+        budget: np.array([[comparison.has_diverged(run, PARAMS, budget) for run in rate] for rate in runs])
+        for budget in (2, 6, 9)
+    }
+    found = speed.winners(
+        accuracies, (2, 6, 9), best_epoch=True, resolution=0.001, confidence=0.95, diverged=diverged
+    )
+    assert [(winner.budget, winner.rate, winner.others) for winner in found] == [(2, 0, ()), (6, 1, ())]
+
+
+def test_the_allowed_share_of_diverged_runs_holds_for_budgets_too() -> None:
+    rates = [LUCKY[rate] for rate in (0.001, 0.01, 0.1)]
+    accuracies = [[np.array([value]) for value in values] for values in rates]
+    (found,) = speed.winners(
+        accuracies, (1,), best_epoch=True, resolution=1 / 5000, confidence=0.95, diverged_share=0.5
+    )
+    assert found == (1, 1, (), pytest.approx(np.mean(LUCKY[0.01])))
+    (found,) = speed.winners(
+        accuracies[2:], (1,), best_epoch=True, resolution=1 / 5000, confidence=0.95, diverged_share=0.5
+    )
+    assert found == (1, 0, (), pytest.approx(0.9885))
+
+
+@pytest.mark.parametrize(("epoch", "ended"), [(None, [False, False]), (3, [False, True])])
+def test_a_run_has_diverged_from_the_epoch_that_its_metrics_name(
+    epoch: int | None, ended: list[bool]
+) -> None:
+    run = finished(0.1, 0, dict(FINE), diverged_epoch=epoch)
+    assert [comparison.has_diverged(run, PARAMS, epochs) for epochs in (2, 3)] == ended
+
+
 def test_a_run_that_ended_before_the_budget_does_not_win_by_what_it_had_reached() -> None:
     runs = [[np.array([0.99])] * 2, [np.array([0.9, 0.9])] * 2]
     found = speed.winners(runs, (1, 2), best_epoch=True, resolution=0.001, confidence=0.95)

@@ -181,16 +181,24 @@ def _reach(table: pd.DataFrame, study: Params) -> dict[float, list[speed.Reach]]
 
 
 def _winners(found: list[Run], study: Params, held_out: int) -> tuple[speed.Winner, ...]:
-    accuracies = [
-        [run.history["val_accuracy"].to_numpy(np.float64) for run in found if run.learning_rate == rate]
-        for rate in sorted(study.train.learning_rates)
+    runs = [
+        [run for run in found if run.learning_rate == rate] for rate in sorted(study.train.learning_rates)
     ]
+    accuracies = [[run.history["val_accuracy"].to_numpy(np.float64) for run in rate] for rate in runs]
+    diverged = {
+        budget: np.array(
+            [[comparison.has_diverged(run, study.report, budget) for run in rate] for rate in runs]
+        )
+        for budget in study.report.budgets
+    }
     return speed.winners(
         accuracies,
         study.report.budgets,
         best_epoch=study.report.criterion == "best_epoch",
         resolution=1 / held_out,
         confidence=study.report.confidence,
+        diverged=diverged,
+        diverged_share=study.report.diverged_share,
     )
 
 
