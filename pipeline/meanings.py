@@ -26,7 +26,9 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
         (
             f"{level} interval",
             "Student's t interval for the mean over seeds: in so many of studies like this one it holds "
-            "the mean that endless seeds would give. It says nothing about other images.",
+            "the mean that endless seeds would give. It says nothing about other images. It is meant for a "
+            "rate fixed beforehand: choosing the highest of several means flatters the chosen one, and its "
+            "interval holds the truth less often, the more so the more rates are about as good.",
         ),
         (
             "Not told apart",
