@@ -27,7 +27,7 @@ def explain(suggestions: Mapping[str, Suggestion], verdict: Verdict) -> RampWord
     """Say it."""
     grid = [rate.learning_rate for rate in verdict.rates]
     agreements = {
-        rule: range_test.compare(one.median, grid, verdict.learning_rate, verdict.indistinguishable)
+        rule: range_test.compare(one.median, grid, verdict.learning_rate, verdict.near)
         for rule, one in suggestions.items()
     }
     sentences = [_sentence(rule, suggestions[rule], agreements[rule], verdict) for rule in suggestions]

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 RULES = {
     "steepest": "where the loss falls fastest over the logarithm of the rate",
-    "valley": "two thirds down the longest stretch without a rise",
+    "valley": "two thirds through the longest run of ever lower losses, rises between them skipped",
     "minimum / 10": "a tenth of the rate with the lowest loss",
 }
 _SKIPPED = 0.05
@@ -38,7 +38,7 @@ class Agreement(NamedTuple):
     """Attributes:
 
     nearest: the configured rate that the suggestion comes nearest to; None if it lies outside of the grid.
-    agrees: whether that is the chosen rate or one that cannot be told from it; None without a judgement.
+    agrees: whether that is the chosen rate or one of those near it; None without a judgement.
     """
 
     nearest: float | None
@@ -109,7 +109,7 @@ def compare(
 
     Args:
         grid: the study's rates.
-        chosen, others: its choice, and what cannot be told from it; None if unknown.
+        chosen, others: its choice, and the rates near it that cannot be told from it; None if unknown.
     """
     ordered = sorted(grid)
     logs = np.log10(ordered)
@@ -126,7 +126,7 @@ def compare(
 
 
 def _longest_fall(curve: Floats) -> tuple[int, int]:
-    """First and last index of the longest decreasing subsequence, as fastai's `valley` does."""
+    """First and last index of the longest decreasing subsequence, which may skip rises."""
     lengths, starts = np.ones(len(curve), int), np.arange(len(curve))
     for end in range(1, len(curve)):
         above = np.flatnonzero(curve[:end] > curve[end])

@@ -36,6 +36,14 @@ def test_the_rules_find_their_places_on_a_known_curve() -> None:
     assert 1e-3 < found["valley"] < 1e-2
 
 
+def test_a_valley_skips_the_rises_within_a_fall_as_its_words_say() -> None:
+    """The longest stretch without a rise is the last one; the longest fall goes on from the first."""
+    curve = np.array([9.0, 8.0, 7.0, 7.5, 6.0, 5.0, 5.5, 4.0, 3.0, 2.0])
+    rates = np.geomspace(0.001, 1, len(curve))
+    assert range_test.suggest(rates, curve)["valley"] == rates[6]  # of 0 to 9; of the last stretch it were 8
+    assert "rises between them skipped" in range_test.RULES["valley"]
+
+
 def test_a_curve_that_never_falls_suggests_nothing() -> None:
     assert range_test.suggest(RATES, np.linspace(2.3, 5, len(RATES))) == {}
     assert range_test.suggest(RATES, np.full(len(RATES), np.nan)) == {}

@@ -281,6 +281,23 @@ def test_the_range_test_is_held_against_the_study() -> None:
     assert found["minimum_10"] == {"suggests": 0.08, "agrees": False}
 
 
+def test_a_rate_too_scattered_to_tell_does_not_agree_with_the_range_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        scattered = {"val_accuracy": [0.98, 0.5, 0.9][seed]} if rate > 0.01 else {}
+        return realistic(0.001, seed, epochs).assign(**scattered)
+
+    write_study(tmp_path, (0.1, 0.001), (0, 1, 2), 6, curve)
+    write_range_test(tmp_path / "range_test", {"steepest": 0.1})
+    monkeypatch.chdir(tmp_path)
+    report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
+    found = json.loads(Path("report/verdict.json").read_text())
+    assert (found["learning_rate"], found["indistinguishable"]) == (0.001, [0.1])
+    assert found["range_test"]["steepest"]["agrees"] is False
+    assert "choice, though too scattered to tell." in Path("report/index.html").read_text()
+
+
 @pytest.mark.usefixtures("study")
 def test_the_summary_tells_what_changed_since_a_revision(capsys: pytest.CaptureFixture[str]) -> None:
     def git(*arguments: str) -> None:
