@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline import health, speed
-from pipeline.params.report import ReportParams
+from pipeline.params.report import ReportParams, target_column
 from pipeline.storage.runs import CURVES, Run
 
 CRITERIA = {"best_epoch": "best_val_accuracy", "last_epoch": "final_val_accuracy"}
@@ -59,9 +59,7 @@ def _row(run: Run, params: ReportParams) -> dict[str, object]:
         accuracy = np.full_like(accuracy, np.nan)
     best = math.nan if diverged else float(np.nanmax(accuracy))
     last = history.iloc[-1]
-    targets = {
-        f"epochs_to_{100 * target:g}": speed.epochs_to(accuracy, target) for target in params.accuracy_targets
-    }
+    targets = {target_column(target): speed.epochs_to(accuracy, target) for target in params.accuracy_targets}
     return {
         "learning_rate": run.learning_rate,
         "seed": run.seed,

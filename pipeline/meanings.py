@@ -18,9 +18,9 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
         criterion: what rates are compared by, in words.
         held_out: `validation` or `test`: what the accuracies are measured on.
     """
-    level, out = f"{100 * params.confidence:g} %", wording.percent(params.diverged_share, 0)
+    level, out = wording.share(params.confidence), wording.share(params.diverged_share)
     health = params.health
-    end = f"last {wording.percent(health.window, 0)} of the epochs"
+    end = f"last {wording.share(health.window)} of the epochs"
     return (
         (criterion.capitalize(), _CRITERIA[params.criterion].format(held_out)),
         (
@@ -83,13 +83,13 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
         (
             "Stuck",
             f"Over the {end} the training loss no longer falls (less than "
-            f"{wording.percent(health.flat_fall, 0)}), on a plateau above "
-            f"{wording.percent(health.stuck_loss, 0)} of the loss of blind guessing.",
+            f"{wording.share(health.flat_fall)}), on a plateau above "
+            f"{wording.share(health.stuck_loss)} of the loss of blind guessing.",
         ),
         (
             "Oscillating",
-            f"The training loss rises in {wording.percent(health.oscillating_share, 0)} of the epochs or "
-            f"more, typically by {wording.percent(health.oscillating_rise, 0)} or more.",
+            f"The training loss rises in {wording.share(health.oscillating_share)} of the epochs or "
+            f"more, typically by {wording.share(health.oscillating_rise)} or more.",
         ),
         (
             "Recovered from a spike",
@@ -98,12 +98,12 @@ def meanings(params: ReportParams, criterion: str, held_out: str) -> tuple[tuple
         ),
         (
             "Overfitting",
-            f"The {held_out} loss ends {wording.percent(health.overfitting_rise, 0)} or more above its "
+            f"The {held_out} loss ends {wording.share(health.overfitting_rise)} or more above its "
             "lowest, while the training loss went on falling.",
         ),
         (
             "Still improving",
-            f"Over the {end} the {held_out} loss falls by {wording.percent(health.flat_fall, 0)} or more, "
+            f"Over the {end} the {held_out} loss falls by {wording.share(health.flat_fall)} or more, "
             "too steadily for chance.",
         ),
         (

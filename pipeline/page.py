@@ -210,7 +210,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     filters: dict[str, Callable[..., str]] = {
-        name: getattr(wording, name) for name in ("rate", "percent", "points", "p_value", "number")
+        name: getattr(wording, name) for name in ("rate", "percent", "share", "points", "p_value", "number")
     }
     environment.filters.update(filters)
     return environment

@@ -15,6 +15,11 @@ def percent(share: float, digits: int = 2) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
+def share(value: float) -> str:
+    """A configured share as it was written: 3 %, 0.4 %."""
+    return f"{100 * value:g} %"
+
+
 def points(difference: float, digits: int = 2) -> str:
     """A difference of two shares in percentage points, with its sign; 0.00 has none."""
     if math.isnan(difference):

@@ -110,6 +110,8 @@ REFUSED = [
     ("range_test.stop", float("inf"), "expected a finite number, got inf."),
     ("range_test.smoothing", "0.9", "expected a decimal number, got '0.9'."),
     ("report.confidence", True, "expected a decimal number, got True."),
+    ("report.accuracy_targets", [0.97, 0.97000001], "expected targets further apart, got 0.97 and "
+     "0.97000001, which share the column epochs_to_97 of comparison.csv."),
     ("report.budgets.0", [0], "expected a number of at least 1, got 0."),
     ("report.budgets.1", [5, 1_000_001], "expected a number of at most 1000000, got 1000001."),
     ("data.mirrors", "/data/mnist", "expected a list, got '/data/mnist': write [/data/mnist]."),

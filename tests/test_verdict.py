@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import stats
 
-from pipeline import comparison, grid, metrics, params, reasons, speed, statistics, verdict, wording
+from pipeline import comparison, grid, meanings, metrics, params, reasons, speed, statistics, verdict, wording
 from pipeline.params.report import ReportParams
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.storage.runs import CURVES, Run
@@ -676,6 +676,13 @@ def test_epochs_to_an_accuracy() -> None:
     assert math.isnan(speed.epochs_to(np.array([0.9, NAN]), 0.95))
 
 
+def test_a_threshold_below_a_per_cent_is_not_said_to_be_none() -> None:
+    fine = PARAMS.model_copy(update={"health": PARAMS.health.model_copy(update={"flat_fall": 0.004})})
+    words = dict(meanings.meanings(fine, "accuracy", "validation"))
+    assert "no longer falls (less than 0.4 %), on a plateau above 2 %" in words["Stuck"]
+    assert "falls by 0.4 % or more" in words["Still improving"]
+
+
 def test_reach_counts_runs_that_never_got_there_as_later_than_any() -> None:
     assert speed.reach(np.array([3.0, NAN, 5.0])) == (2, 3, 5.0, 3.0, math.inf)
     assert speed.reach(np.array([3.0, NAN])).median == math.inf
@@ -788,6 +795,8 @@ def test_which_rates_are_not_told_from_the_winner_is_known_from_two_seeds_on(
         (wording.rate(1.0), "1.0"),
         (wording.percent(0.98421), "98.42 %"),
         (wording.percent(NAN), "–"),
+        (wording.share(0.004), "0.4 %"),
+        (wording.share(0.07), "7 %"),
         (wording.points(-0.0039), "−0.39"),
         (wording.points(0.00001), "0.00"),
         (wording.p_value(0.0004), "< 0.001"),

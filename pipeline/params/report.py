@@ -38,6 +38,11 @@ class HealthParams(Section):
     overfitting_rise: Positive
 
 
+def target_column(target: float) -> str:
+    """The column of comparison.csv for an accuracy: `epochs_to_97`; six digits of the percentage."""
+    return f"epochs_to_{100 * target:g}"
+
+
 class ReportParams(Section):
     """Attributes:
 
@@ -46,7 +51,7 @@ class ReportParams(Section):
     confidence: level of every interval, test and set of rates, above 0.5 and below 1.
     diverged_share: a rate is infeasible if more than this share of its seeds diverged.
     coarse_ratio: neighbouring rates further apart than this factor are a coarse grid.
-    accuracy_targets: validation accuracies whose first epoch is reported, rising.
+    accuracy_targets: validation accuracies whose first epoch is reported, rising, each with a column.
     budgets: numbers of epochs for which the best rate is reported, 1 to 1,000,000, rising.
     """
 
@@ -64,3 +69,14 @@ class ReportParams(Section):
         if any(after <= before for before, after in itertools.pairwise(values)):
             raise ValueError("expected rising values, none twice")
         return values
+
+    @field_validator("accuracy_targets")
+    @classmethod
+    def _differ(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
+        for before, after in itertools.pairwise(targets):
+            if target_column(before) == target_column(after):
+                raise ValueError(
+                    f"expected targets further apart, got {before} and {after}, which share the column "
+                    f"{target_column(after)} of comparison.csv"
+                )
+        return targets

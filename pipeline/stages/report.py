@@ -15,6 +15,7 @@ from pipeline.errors import RunError
 from pipeline.figures import gallery, svg
 from pipeline.page import Content, Drawing, Origin
 from pipeline.params import Params
+from pipeline.params.report import target_column
 from pipeline.range_test import Suggestion
 from pipeline.storage import arrays, files, tables
 from pipeline.storage import runs as run_folders
@@ -172,7 +173,7 @@ def _draw(decision: Verdict, found: list[Run], ramp: Ramp | None) -> Iterator[Dr
 
 
 def _reach(table: pd.DataFrame, study: Params) -> dict[float, list[speed.Reach]]:
-    columns = [f"epochs_to_{100 * target:g}" for target in study.report.accuracy_targets]
+    columns = [target_column(target) for target in study.report.accuracy_targets]
     found = {}
     for rate in study.train.learning_rates:
         own = table[table["learning_rate"] == rate]
