@@ -39,7 +39,7 @@ def labels(rate: RateVerdict) -> str:
 
 
 def reach_text(reach: Reach, epochs: int) -> str:
-    """`4 (3–5)`, `12 (2 of 3 runs)`, or that it was not reached."""
+    """`4 (3–5)`, `12 or more (2 of 3 runs)`, or that it was not reached."""
     if not reach.reached:
         return f"not in {epochs}"
     if reach.reached < reach.runs:

@@ -141,6 +141,18 @@ def test_the_first_chart_says_what_its_bars_are_and_no_line_begins_with_a_per_ce
     assert " %" not in page
 
 
+@pytest.mark.parametrize(("images", "held_out"), [(500, "validation"), (0, "test")])
+def test_dead_hidden_units_are_those_at_0_for_every_image_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int, held_out: str
+) -> None:
+    write_study(tmp_path, (0.001,), (0,), 2, overrides={"data": {"validation_size": images}})
+    monkeypatch.chdir(tmp_path)
+    run()
+    said = f"hidden units at 0 for every {held_out} image"
+    assert said in Path("report/figures/dead_units.svg").read_text()
+    assert said in Path("report/index.html").read_text()
+
+
 @pytest.mark.usefixtures("study")
 def test_mirrors_do_not_show_since_they_change_nothing() -> None:
     before = contents(Path("report"))

@@ -8,7 +8,19 @@ import pytest
 from ruamel.yaml import YAML
 from scipy import stats
 
-from pipeline import comparison, grid, meanings, metrics, params, reasons, speed, statistics, verdict, wording
+from pipeline import (
+    comparison,
+    grid,
+    meanings,
+    metrics,
+    params,
+    presentation,
+    reasons,
+    speed,
+    statistics,
+    verdict,
+    wording,
+)
 from pipeline.params.report import ReportParams
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.storage.runs import CURVES, Run
@@ -681,6 +693,12 @@ def test_a_threshold_below_a_per_cent_is_not_said_to_be_none() -> None:
     words = dict(meanings.meanings(fine, "accuracy", "validation"))
     assert "no longer falls (less than 0.4 %), on a plateau above 2 %" in words["Stuck"]
     assert "falls by 0.4 % or more" in words["Still improving"]
+
+
+def test_how_epochs_to_an_accuracy_read() -> None:
+    for epochs, said in (([3, 4, 5], "4 (3–5)"), ([3, 3], "3"), ([NAN, 12, 14], "12 or more (2 of 3 runs)")):
+        assert presentation.reach_text(speed.reach(np.array(epochs, float)), 20) == said
+    assert presentation.reach_text(speed.reach(np.array([NAN])), 20) == "not in 20"
 
 
 def test_reach_counts_runs_that_never_got_there_as_later_than_any() -> None:

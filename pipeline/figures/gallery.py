@@ -28,7 +28,7 @@ _DIAGNOSTICS = (
     ("gradient_norm", "gradient norm at the last step of the epoch", True),
     ("update_ratio_hidden", "update / weights, hidden layer", True),
     ("update_ratio_output", "update / weights, output layer", True),
-    ("dead_units", "share of hidden units that answer 0 to every image", False),
+    ("dead_units", "share of hidden units at 0 for every {} image", False),
 )
 
 
@@ -80,7 +80,8 @@ def charts(
             _describe_rate(rate, runs, held_out),
             recipe_chart(runs, held_out),
         )
-    for column, title, log in _DIAGNOSTICS:
+    for column, pattern, log in _DIAGNOSTICS:
+        title = pattern.format(held_out)
         if all(column in run for runs in histories.values() for run in runs):
             yield Chart(
                 column,
