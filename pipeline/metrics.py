@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.mcnemar import Discordance
 from pipeline.standing import WORSE
-from pipeline.statistics import Discordance
 from pipeline.verdict import RateVerdict, Verdict
 
 

@@ -17,12 +17,12 @@ from markupsafe import Markup
 from pipeline import meanings, presentation, reasons, wording
 from pipeline.figures import gallery, svg
 from pipeline.grid import Advice
+from pipeline.mcnemar import Discordance
 from pipeline.params.report import ReportParams
 from pipeline.ramp_words import RampWords
 from pipeline.reasons import Words
 from pipeline.speed import Reach, Winner
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
-from pipeline.statistics import Discordance
 from pipeline.verdict import Verdict
 
 _TAGS = {

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from pipeline import health, statistics, wording
+from pipeline import health, wording
+from pipeline.mcnemar import Discordance
 from pipeline.standing import ALIKE, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.verdict import RateVerdict, Verdict
 
@@ -31,7 +32,7 @@ def criterion(verdict: Verdict) -> str:
     return _NOUNS[verdict.criterion].format(verdict.setting.chosen_on)
 
 
-def explain(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -> Words:
+def explain(verdict: Verdict, tested: Mapping[float, Discordance]) -> Words:
     """Say it."""
     return Words(*_sentences(verdict), _warnings(verdict), _reasons(verdict, tested))
 
@@ -111,7 +112,7 @@ def _warnings(verdict: Verdict) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _reasons(verdict: Verdict, tested: Mapping[float, statistics.Discordance]) -> tuple[str, ...]:
+def _reasons(verdict: Verdict, tested: Mapping[float, Discordance]) -> tuple[str, ...]:
     if verdict.learning_rate is None:
         return tuple(_infeasible(rate) for rate in verdict.rates)
     chosen = verdict.rate(verdict.learning_rate)

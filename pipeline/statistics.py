@@ -62,19 +62,6 @@ class Challenge(NamedTuple):
     at_least: Floats
 
 
-class Discordance(NamedTuple):
-    """McNemar's test of two rates on one set of images, over several seeds.
-
-    Attributes:
-        only_first, only_second: images that only the one or only the other classifies right, all seeds.
-        p_value: exact; see `mcnemar`.
-    """
-
-    only_first: int
-    only_second: int
-    p_value: float
-
-
 def mean_intervals(values: Floats, resolution: float, confidence: float) -> Intervals:
     """Mean over seeds with Student's t interval, per rate.
 
@@ -186,34 +173,6 @@ def probability_best(values: Floats, draws: int = _DRAWS) -> Floats:
     best = means >= means.max(axis=1, keepdims=True) - 1e-12
     chances: Floats = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
     return chances
-
-
-def mcnemar(first: Bools, second: Bools) -> Discordance:
-    """Exact McNemar test, per seed, then combined over seeds.
-
-    Seeds are tested on the same images, so that their p-values depend on each other; twice their median is
-    a valid p-value under any dependence (Rüschendorf 1982).
-
-    Args:
-        first, second: shape (seeds, images), whether the image was classified right.
-    """
-    only_first = (first & ~second).sum(axis=1)
-    only_second = (second & ~first).sum(axis=1)
-    discordant = only_first + only_second
-    tails = 2 * stats.binom.cdf(np.minimum(only_first, only_second), discordant, 0.5)
-    p_values = np.minimum(1.0, tails)
-    combined = float(p_values[0]) if len(p_values) == 1 else min(1.0, 2 * float(np.median(p_values)))
-    return Discordance(int(only_first.sum()), int(only_second.sum()), combined)
-
-
-def holm(p_values: Floats) -> Floats:
-    """Holm's step-down correction: valid at once for all, never weaker than Bonferroni's; NaN stays NaN."""
-    corrected = np.full(p_values.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p_values))
-    order = known[np.argsort(p_values[known], kind="stable")]
-    stepped = p_values[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(stepped))
-    return corrected
 
 
 def _mean_and_error(values: Floats, rounding: float) -> tuple[Floats, Floats]:

@@ -1,12 +1,11 @@
 """From the table of runs to the rate chosen, the rates that cannot be told from it, and the reasons. Pure.
 
-The choice rests on the validation accuracies alone. Test accuracies and McNemar's test are carried along
-to be reported; nothing here decides by them. docs/report.md explains every number.
+The choice rests on the validation accuracies alone. Test accuracies are carried along to be reported;
+nothing here decides by them. docs/report.md explains every number.
 """
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -212,34 +211,6 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
         chosen is not None
         and 2 * verdicts[chosen].labels.get(health.IMPROVING, 0) > len(verdicts[chosen].values),
     )
-
-
-def check_on_test(
-    verdict: Verdict, right: Mapping[float, NDArray[np.bool_]]
-) -> dict[float, statistics.Discordance]:
-    """McNemar's test of the chosen rate against each other feasible one, corrected for their number (Holm).
-
-    Rates are compared on the seeds of which neither's run diverged, since a diverged run has no predictions;
-    a rate without any such seed is left out.
-
-    Args:
-        right: for each feasible rate, shape (seeds, test images), whether the last epoch's network
-            classifies the image right; seeds in the same order.
-    """
-    if verdict.learning_rate is None:
-        return {}
-    chosen, others, found = verdict.rate(verdict.learning_rate), [], []
-    for rate in verdict.rates:
-        both = np.isfinite(chosen.values) & np.isfinite(rate.values)
-        if rate.standing in (ALIKE, WORSE, UNKNOWN) and both.any():
-            others.append(rate.learning_rate)
-            ours, theirs = right[chosen.learning_rate][both], right[rate.learning_rate][both]
-            found.append(statistics.mcnemar(ours, theirs))
-    corrected = statistics.holm(np.array([one.p_value for one in found], dtype=np.float64))
-    return {
-        other: one._replace(p_value=float(p_value))
-        for other, one, p_value in zip(others, found, corrected, strict=True)
-    }
 
 
 def _choose(

@@ -1,7 +1,5 @@
 """The report's statistics: known values, properties, and what they promise, on 1,000 simulated studies."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -160,9 +158,6 @@ def test_corrected_p_values_do_not_exceed_1() -> None:
     alike = np.array([[0.98, 0.981, 0.979], [0.981, 0.979, 0.98], [0.979, 0.98, 0.981]])
     assert statistics.compare_pairs(alike, STEP, 0.95).p_value.tolist() == [1, 1, 1]
     assert statistics.challenge(alike, STEP, 0.95).p_value.tolist() == [1, 1, 1]
-    first = np.array([[True, False]])
-    assert statistics.mcnemar(first, ~first) == (1, 1, 1.0)
-    assert statistics.mcnemar(np.repeat(first, 3, axis=0), np.repeat(~first, 3, axis=0)) == (3, 3, 1.0)
 
 
 def test_a_single_rate_may_be_the_best() -> None:
@@ -256,54 +251,3 @@ def test_a_bootstrap_study_without_a_rates_runs_is_not_won_by_it() -> None:
     """Of 9 equally likely draws of two seeds, the first rate's known values average above -0.4 in 5."""
     values = np.array([[np.nan, -0.1, -0.5], [-0.4, -0.4, -0.4]])
     assert statistics.probability_best(values)[0] == pytest.approx(5 / 9, abs=0.015)
-
-
-def test_mcnemar_agrees_with_the_exact_binomial_test() -> None:
-    noise = np.random.default_rng(0)
-    first, second = noise.random((1, 300)) < 0.9, noise.random((1, 300)) < 0.85
-    found = statistics.mcnemar(first, second)
-    total = found.only_first + found.only_second
-    assert found.p_value == pytest.approx(stats.binomtest(found.only_first, total).pvalue)
-    assert found.only_first == (first & ~second).sum()
-
-
-def test_mcnemar_of_equal_predictions_finds_nothing() -> None:
-    same = np.random.default_rng(0).random((3, 200)) < 0.9
-    assert statistics.mcnemar(same, same) == (0, 0, 1.0)
-
-
-def test_mcnemar_over_seeds_is_twice_the_median_of_theirs() -> None:
-    """Per seed 12, 9 and 10 images that only the first has right, and 0, 1 and 0 that only the second has."""
-    first, second = np.zeros((3, 20), bool), np.zeros((3, 20), bool)
-    for seed, (ours, theirs) in enumerate([(12, 0), (9, 1), (10, 0)]):
-        first[seed, :ours] = True
-        second[seed, ours : ours + theirs] = True
-    assert statistics.mcnemar(first, second) == (31, 1, pytest.approx(2 * stats.binomtest(0, 10).pvalue))
-
-
-def test_mcnemar_over_seeds_is_valid_though_they_share_their_images() -> None:
-    """Networks equally good, seeds strongly alike: it rejects no more often than it says."""
-    noise = np.random.default_rng(0)
-    rejected = 0
-    for _ in range(400):
-        difficulty = noise.random(400)
-        tilt = noise.random((2, 400))
-        right = (difficulty + 0.3 * tilt)[:, None, :] + 0.05 * noise.random((2, 3, 400)) < 1.1
-        rejected += statistics.mcnemar(right[0], right[1]).p_value < 0.05
-    assert rejected / 400 <= 0.06
-
-
-def test_holm_matches_its_definition() -> None:
-    p_values = np.array([0.01, 0.04, np.nan, 0.03, 0.005])
-    assert statistics.holm(p_values) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
-def test_holm_keeps_the_order_and_never_exceeds_bonferroni(p_values: list[float]) -> None:
-    corrected = statistics.holm(np.array(p_values))
-    assert (corrected <= np.minimum(1, np.array(p_values) * len(p_values)) + 1e-12).all()
-    assert (corrected >= np.array(p_values) - 1e-12).all()
-    for one, other in itertools.combinations(range(len(p_values)), 2):
-        if p_values[one] < p_values[other]:
-            assert corrected[one] <= corrected[other] + 1e-12

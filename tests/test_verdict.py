@@ -21,6 +21,7 @@ from pipeline import (
     verdict,
     wording,
 )
+from pipeline.mcnemar import Discordance
 from pipeline.params.report import ReportParams
 from pipeline.standing import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.storage.runs import CURVES, Run
@@ -375,38 +376,9 @@ def test_ties_go_to_the_smaller_rate() -> None:
     assert decide({0.1: [0.98, 0.98], 0.01: [0.98, 0.98]}).learning_rate == 0.01
 
 
-def test_mcnemar_compares_the_chosen_rate_with_each_feasible_other() -> None:
-    noise = np.random.default_rng(0)
-    right = {rate: noise.random((3, 500)) < 0.95 for rate in STUDY}
-    right[0.0001] = noise.random((3, 500)) < 0.7
-    tested = verdict.check_on_test(decide(STUDY), right)
-    assert set(tested) == {0.0001, 0.01, 0.1}
-    assert tested[0.0001].p_value < 0.001 < tested[0.01].p_value
-    alone = {rate: statistics.mcnemar(right[0.001], right[rate]) for rate in tested}
-    corrected = statistics.holm(np.array([one.p_value for one in alone.values()]))
-    assert [one.p_value for one in tested.values()] == corrected.tolist()
-    assert [one[:2] for one in tested.values()] == [one[:2] for one in alone.values()]
-
-
-def test_mcnemar_leaves_out_the_seeds_of_diverged_runs_and_rates_without_another() -> None:
-    studied = {0.1: [NAN, 0.97, 0.97, NAN], 0.01: [0.98, 0.98, 0.98, NAN], 0.001: [NAN, NAN, NAN, 0.95]}
-    found = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
-    noise = np.random.default_rng(0)
-    right = {
-        rate: (noise.random((4, 500)) < 0.95) & np.isfinite(values)[:, None]
-        for rate, values in studied.items()
-    }
-    assert (found.learning_rate, found.rate(0.001).standing) == (0.01, ALIKE)
-    assert verdict.check_on_test(found, right) == {0.1: statistics.mcnemar(right[0.01][1:3], right[0.1][1:3])}
-
-
-def test_mcnemar_is_asked_nothing_where_nothing_is_chosen() -> None:
-    assert verdict.check_on_test(decide({0.1: [NAN, NAN]}), {}) == {}
-
-
 def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     decided = decide(STUDY)
-    tested = {0.0001: statistics.Discordance(30, 10, 0.00123456)}
+    tested = {0.0001: Discordance(30, 10, 0.00123456)}
     found = metrics.render(decided, {"headline": "Use it."}, tested)
     rates = found.pop("rates")
     assert found == {

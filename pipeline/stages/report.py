@@ -10,7 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline import comparison, grid, metrics, page, params, ramp_words, reasons, speed, summary, verdict
+from pipeline import (
+    comparison,
+    grid,
+    mcnemar,
+    metrics,
+    page,
+    params,
+    ramp_words,
+    reasons,
+    speed,
+    summary,
+    verdict,
+)
 from pipeline.errors import RunError
 from pipeline.figures import gallery, svg
 from pipeline.page import Content, Drawing, Origin
@@ -59,7 +71,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     chosen_on = "validation" if study.data.validation_size else "test"
     setting = Setting(study.data.dataset, study.train.epochs, chosen_on, held_out)
     decision = verdict.decide(table, study.report, setting)
-    tested = verdict.check_on_test(decision, _right(found, labels))
+    tested = mcnemar.check_on_test(decision, _right(found, labels))
     words = reasons.explain(decision, tested)
     advice = grid.advise(
         study.train.learning_rates,
