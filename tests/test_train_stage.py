@@ -125,11 +125,16 @@ def uninterrupted(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return place
 
 
-def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
-    copy: Path, uninterrupted: Path
+@pytest.mark.parametrize(
+    "ends",
+    [[signal.SIGTERM], pytest.param([signal.SIGINT, signal.SIGTERM], marks=pytest.mark.hard)],
+    ids=["once", "twice"],
+)
+def test_a_run_that_was_stopped_keeps_its_checkpoint_and_comes_to_the_same_bytes(
+    copy: Path, uninterrupted: Path, ends: list[signal.Signals]
 ) -> None:
     lengthen(copy, LONG)
-    for end in (signal.SIGTERM, signal.SIGINT):
+    for end in ends:
         with start(copy) as process:
             wait_for_epochs(process)
             process.send_signal(end)

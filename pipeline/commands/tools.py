@@ -13,8 +13,9 @@ _GIT = (
     "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NO_REPLACE_OBJECTS",
     "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
 )  # fmt: skip
-"""What `git rev-parse --local-env-vars` lists, but for options given with `git -c`. Git sets them for its hooks and aliases, where any command may
-be called; they name one repository whatever the folder is, and git would write into that one."""
+"""What `git rev-parse --local-env-vars` lists, but for options given with `git -c`. Git sets them for its
+hooks and aliases, where any command may be called; they name one repository whatever the folder is, and git
+would write into that one."""
 
 
 def environment(**changes: str | None) -> dict[str, str]:
