@@ -58,6 +58,10 @@ def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(finished: P
 
 
 def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(finished: Path) -> None:
+    from pipeline import backend, params
+
+    # A process can be told its threads once, before its first computation; other tests may share it.
+    backend.configure(params.load(finished / "params.yaml").train.threads)
     import keras
 
     model = keras.models.load_model(finished / FOLDER / "model.keras")
