@@ -129,16 +129,12 @@ def uninterrupted(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return place
 
 
-@pytest.mark.parametrize(
-    "ends",
-    [[signal.SIGTERM], pytest.param([signal.SIGINT, signal.SIGTERM], marks=pytest.mark.hard)],
-    ids=["once", "twice"],
-)
-def test_a_run_that_was_stopped_keeps_its_checkpoint_and_comes_to_the_same_bytes(
-    copy: Path, uninterrupted: Path, ends: list[signal.Signals]
+@pytest.mark.hard
+def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
+    copy: Path, uninterrupted: Path
 ) -> None:
     lengthen(copy, LONG)
-    for end in ends:
+    for end in (signal.SIGTERM, signal.SIGINT):
         with start(copy) as process:
             wait_for_epochs(process)
             process.send_signal(end)

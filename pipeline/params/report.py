@@ -38,11 +38,6 @@ class HealthParams(Section):
     overfitting_rise: Positive
 
 
-def target_column(target: float) -> str:
-    """The column of comparison.csv for an accuracy: `epochs_to_97`; six digits of the percentage."""
-    return f"epochs_to_{100 * target:g}"
-
-
 class ReportParams(Section):
     """Attributes:
 
@@ -80,3 +75,8 @@ class ReportParams(Section):
                     f"{target_column(after)} of comparison.csv"
                 )
         return targets
+
+
+def target_column(target: float) -> str:
+    """The column of comparison.csv for an accuracy: `epochs_to_97`; six digits of the percentage."""
+    return f"epochs_to_{100 * target:g}"

@@ -74,7 +74,7 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
             environment = {"py_modules": [str(package)], "env_vars": _SETTINGS}
             settings = quiet | {"address": address, "runtime_env": environment}
         try:
-            context = _joined(ray, settings, attempts=3 if local else 1)
+            context = _joined(ray, settings)
         except Exception as error:
             where = address or "this machine"
             raise ToolError(
@@ -86,19 +86,22 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
         yield Engine(ray, getattr(context, "dashboard_url", "") or "", local)
 
 
-def _joined(ray: Any, settings: Mapping[str, Any], attempts: int) -> Any:
+def _joined(ray: Any, settings: Mapping[str, Any]) -> Any:
     """`ray.init`; it gives its own processes 30 s to start, which a busy machine may not manage.
 
-    It makes SIGTERM end the process at once. What was to happen then stays in force instead.
+    So it is tried three times: here, and elsewhere where the cluster answers that it failed by itself. It
+    makes SIGTERM end the process at once. What was to happen then stays in force instead.
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
+    attempts = 3
     while True:
         attempts -= 1
         try:
             return ray.init(**settings)
-        except Exception:
+        except Exception as error:
             ray.shutdown()
-            if not attempts:
+            final = "address" in settings and "Initialization failure from server" not in str(error)
+            if final or not attempts:
                 raise
         finally:
             signal.signal(signal.SIGTERM, on_sigterm)
