@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline import endings
 from pipeline.errors import EX_IOERR, PipelineError, explain_machine
@@ -133,6 +134,33 @@ def _sweep(chosen: argparse.Namespace) -> int:
     return sweep(options, dry_run=chosen.dry_run)
 
 
+Number = TypeVar("Number", int, float)
+
+
+def _number(
+    read: Callable[[str], Number], is_right: Callable[[Number], bool], expected: str
+) -> Callable[[str], Number]:
+    """An argument's type that says what was expected."""
+
+    def convert(text: str) -> Number:
+        with contextlib.suppress(ValueError):
+            if is_right(value := read(text)):
+                return value
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text}")
+
+    return convert
+
+
+_above_zero = _number(float, lambda value: 0 < value < float("inf"), "a number above 0")
+_share = _number(
+    float,
+    lambda value: 0 <= value <= 1 or (value > 0 and value.is_integer()),
+    "a share from 0 to 1, or a whole number",
+)
+_count = _number(int, lambda value: value >= 1, "a whole number of at least 1")
+_port = _number(int, lambda value: 0 <= value < 1 << 16, "a port from 0 (any free one) to 65535")
+
+
 def parser() -> argparse.ArgumentParser:
     """What the commands take; also reads the commands that dvc.yaml holds."""
     root = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
@@ -207,35 +235,6 @@ def parser() -> argparse.ArgumentParser:
     track.add_argument("--seed", type=int, required=True)
     track.add_argument("--run_key", required=True)
     return root
-
-
-def _above_zero(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < (value := float(text)) < float("inf"):
-            return value
-    raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-
-
-def _share(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        value = float(text)
-        if 0 <= value <= 1 or (value > 0 and value.is_integer()):
-            return value
-    raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, or a whole number, got {text}")
-
-
-def _count(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if (value := int(text)) >= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
-
-
-def _port(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if 0 <= (value := int(text)) < 1 << 16:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a port from 0 (any free one) to 65535, got {text}")
 
 
 if __name__ == "__main__":

@@ -127,9 +127,8 @@ def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: 
     publish()
     assert fixtures.champion(store) == ("1", fixtures.key(0.01, 1))
     version = store.client.get_model_version("digits-classifier", "1")
-    described = store.client.get_registered_model("digits-classifier").description
-    note = version.description or described or ""
-    assert "['" not in note
+    notes = {run.data.tags.get("mlflow.note.content") for run in store._search("")}
+    assert "Use learning rate 0.01.\nIt reaches 97 %.\n\n- Its interval lies above the others." in notes
     assert version.tags["reason.1"] == "Its interval lies above the others."
     assert version.tags["learning_rate"] == "0.01"
 
