@@ -15,10 +15,11 @@ import numpy as np
 import psutil
 
 from benchmarks import contenders, measured
-from pipeline import backend, environment, params, running
-from pipeline.commands import tools
-from pipeline.storage import files
-from pipeline.training import Images, Trainer
+from pipeline import params
+from pipeline.core import files, machine
+from pipeline.tools import programs
+from pipeline.train import backend, runner
+from pipeline.train.loop import Images, Trainer
 
 Row = dict[str, str | float]
 HIDDEN = 1000
@@ -34,19 +35,19 @@ def main() -> int:
         print("error: expected data/scaled, found none. Run `dvc repro scale` first.", file=sys.stderr)
         return 1
     backend.configure(params.load(ROOT / "params.yaml").train.threads)
-    train, validation = (running.read_images(scaled, part) for part in ("train", "validation"))
+    train, validation = (runner.read_images(scaled, part) for part in ("train", "validation"))
     if not len(validation.labels):
-        validation = running.read_images(scaled, "test")
+        validation = runner.read_images(scaled, "test")
     tables = {
         "An epoch": epoch(train, validation, rounds),
         "A train stage as a whole process": process(),
         "Growth": growth(train, validation),
     }
-    machine = environment.describe() | {
+    described = machine.describe() | {
         "images": f"{len(train.labels)} training, {len(validation.labels)} validation"
     }
-    files.write_json(ROOT / "docs/benchmarks.json", {"machine": machine, "tables": tables})
-    text = page(machine, tables, rounds)
+    files.write_json(ROOT / "docs/benchmarks.json", {"machine": described, "tables": tables})
+    text = page(described, tables, rounds)
     files.write_text(ROOT / "docs/benchmarks.md", text)
     print(text)
     return 0
@@ -101,7 +102,7 @@ def process() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "study"
         copy.mkdir()
-        tools.copy_checkout(copy)
+        programs.copy_checkout(copy)
         shutil.copytree(ROOT / "data/scaled", copy / "data/scaled", copy_function=os.link)
         text = (copy / "params.yaml").read_text(encoding="utf-8")
         points = []

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import network
-from pipeline.backend import keras, tf
-from pipeline.training import Images, Trainer, order
+from pipeline.networks import mlp
+from pipeline.train.backend import keras, tf
+from pipeline.train.loop import Images, Trainer, order
 
 Epoch = Callable[[], object]
 RATE, BATCH = 0.001, 1024
@@ -24,7 +24,7 @@ def this_loop(train: Images, validation: Images, hidden_units: int, precision: s
 def stock_fit(train: Images, validation: Images, hidden_units: int) -> Epoch:
     """The recipe's own listing: a compiled Keras model and `model.fit`."""
     keras.utils.set_random_seed(0)  # for the shuffling
-    model = network.build(hidden_units, 0)
+    model = mlp.build(hidden_units, 0)
     model.compile(keras.optimizers.Adam(RATE), "categorical_crossentropy", metrics=["accuracy"])
     pixels, held_out = scaled(train), (scaled(validation), validation.labels)
     return lambda: model.fit(pixels, train.labels, BATCH, 1, validation_data=held_out, verbose=0)
@@ -62,7 +62,7 @@ def jax_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
     import jax
     import jax.numpy as jnp
 
-    weights: list[Any] = [jnp.asarray(weight) for weight in network.build(hidden_units, 0).get_weights()]
+    weights: list[Any] = [jnp.asarray(weight) for weight in mlp.build(hidden_units, 0).get_weights()]
     moments = [[jnp.zeros_like(weight) for weight in weights] for _ in range(2)]
     pixels, labels = jnp.asarray(scaled(train)), jnp.asarray(train.labels)
     held_out = jnp.asarray(scaled(validation)), jnp.asarray(validation.labels)
@@ -128,5 +128,5 @@ def operations(train: int, validation: int, hidden_units: int, pixels: int = 784
     Three products for the output layer; two for the hidden one, whose input needs no gradient; one of each
     for validation.
     """
-    hidden, output = 2 * pixels * hidden_units, 2 * hidden_units * network.CLASSES
+    hidden, output = 2 * pixels * hidden_units, 2 * hidden_units * mlp.CLASSES
     return train * (2 * hidden + 3 * output) + validation * (2 * 784 * hidden_units + output)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import sweep
-from pipeline import identity, params, range_test
-from pipeline.storage import arrays, files, runs
+from pipeline import params
+from pipeline.core import arrays, files, run_keys, runs
+from pipeline.range_test.rules import rules
 
 MEASURES = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units")
 _IMAGES = {"train": 55_000, "validation": 5_000, "test": 10_000}
@@ -54,12 +55,12 @@ def write_runs(
         Their run keys.
     """
     chosen = params.load(place / "params.yaml")
-    shared = identity.inputs(chosen, place)
+    shared = run_keys.inputs(chosen.values(), place)
     labels = arrays.read(place / "data/scaled/test_labels.npy", np.float32, (None, 10)).argmax(axis=1)
     keys = []
     for rate in chosen.train.learning_rates:
         for seed in chosen.train.seeds:
-            key = identity.digest(shared | {"learning_rate": rate, "seed": seed})
+            key = run_keys.digest(shared | {"learning_rate": rate, "seed": seed})
             noise = np.random.default_rng([seed, round(1e9 * rate)])
             rows = history(rate, noise, chosen.train.epochs, spare)
             final = dict(zip(runs.CURVES, rows[-1], strict=False))
@@ -97,20 +98,20 @@ def write_range_test(place: Path) -> None:
     """Stage `range_test`'s outputs: the loss falls until 0.03 and ends soon after."""
     chosen = params.load(place / "params.yaml")
     settings = chosen.range_test
-    ramp = range_test.schedule(settings.lowest, settings.highest, settings.steps)
+    ramp = rules.schedule(settings.lowest, settings.highest, settings.steps)
     lines, found = ["seed,step,learning_rate,loss,smoothed"], []
     for seed in chosen.train.seeds:
         noise = np.random.default_rng([seed, 1])
         loss = 0.3 + 2 / (1 + ramp / 1e-3) + 20 * ramp**2 + noise.normal(0, 0.01, len(ramp))
-        curve = range_test.smooth(loss, settings.smoothing, settings.stop)
-        found.append(range_test.suggest(ramp, curve))
+        curve = rules.smooth(loss, settings.smoothing, settings.stop)
+        found.append(rules.suggest(ramp, curve))
         cells = zip(ramp.tolist(), loss.tolist(), curve.tolist(), strict=True)
         lines += [
             f"{seed},{step},{rate},{one},{'' if math.isnan(smoothed) else smoothed}"
             for step, (rate, one, smoothed) in enumerate(cells, start=1)
         ]
-    files.write_text(place / "range_test/range_test.csv", "\n".join(lines) + "\n")
-    suggestions = {rule: one._asdict() for rule, one in range_test.summarise(found).items()}
+    files.write_text(place / "range_test/rules.csv", "\n".join(lines) + "\n")
+    suggestions = {rule: one._asdict() for rule, one in rules.summarise(found).items()}
     files.write_json(place / "range_test/suggestions.json", suggestions)
 
 

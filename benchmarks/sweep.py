@@ -20,8 +20,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.commands import tools
 from pipeline.params import reading
+from pipeline.tools import programs
 
 ROOT = Path(__file__).resolve().parents[1]
 _DIGITS = {
@@ -62,16 +62,16 @@ def main() -> None:
 def project(place: Path, changes: Mapping[str, object]) -> Path:
     """A copy of the checkout with other params."""
     place.mkdir()
-    names = tools.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
+    names = programs.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
     for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file() and not name.startswith("report/") and name != "dvc.lock":
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, place / name)
     reading.override(place / "params.yaml", changes)
-    tools.git("init", "--quiet", folder=place)
-    tools.git("add", "--all", folder=place)
+    programs.git("init", "--quiet", folder=place)
+    programs.git("add", "--all", folder=place)
     author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-    tools.git(*author, "commit", "--quiet", "-m", "benchmark", folder=place)
+    programs.git(*author, "commit", "--quiet", "-m", "benchmark", folder=place)
     return place
 
 
@@ -109,8 +109,8 @@ def keep_books() -> dict[str, tuple[float, float]]:
         phases[name] = (now[0] - began[0], now[1] - began[1])
         began = now
 
-    from pipeline.commands.sweep import driving
-    from pipeline.commands.sweep.books import Books
+    from pipeline.sweep import driver
+    from pipeline.sweep.stages import Books
 
     lap("imports")
     with Books() as books:
@@ -121,7 +121,7 @@ def keep_books() -> dict[str, tuple[float, float]]:
         lap("plan")
         with books.reserving(Path("runs")):
             for number, entry in enumerate(plan.stale):
-                driving.write(entry.folder, str(number), made_up(number))
+                driver.write(entry.folder, str(number), made_up(number))
                 books.record([entry])
         lap("write outputs, record")
         books.write_lock()
@@ -185,7 +185,7 @@ def wall(chosen: argparse.Namespace) -> None:
 
 def call(place: Path, module: str, *arguments: str, check: bool = True) -> str:
     command = [sys.executable, "-m", module, *arguments]
-    variables = tools.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
+    variables = programs.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
     done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")

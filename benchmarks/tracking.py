@@ -28,8 +28,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks import made_up, measured
-from pipeline import params, watch
-from pipeline.storage import files, runs
+from pipeline import params
+from pipeline.core import files, runs
+from pipeline.tracking import watch
 
 PARTS = ("live", "publish", "growth")
 ROOT = Path(__file__).resolve().parents[1]

@@ -69,11 +69,11 @@ def project(tmp_path: Path) -> Path:
 
 def make_project(place: Path) -> Path:
     """Copy the checkout's tracked and new files, with params for seconds: digits, 2 rates, 1 seed."""
-    from pipeline.commands import tools
     from pipeline.params import reading
+    from pipeline.tools import programs
 
     place.mkdir()
-    names = tools.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
+    names = programs.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
     for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file() and not name.startswith("report/"):
             (place / name).parent.mkdir(parents=True, exist_ok=True)

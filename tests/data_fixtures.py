@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.datasets.facts import SIDE, TEST_IMAGES, TEST_LABELS, File, Part, Published
+from pipeline.core.datasets import SIDE, TEST_IMAGES, TEST_LABELS, File, Part, Published
+from pipeline.download import idx
 from pipeline.params import reading
-from pipeline.storage import idx
 
 ROOT = Path(__file__).resolve().parents[1]
 MNIST_FOLDER = ROOT.parent / "shared" / "mnist"

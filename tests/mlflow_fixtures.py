@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import entry
+from pipeline.tracking import chart
 from pipeline.tracking.store import Store, open_store
 from tests import tracking_fixtures as fixtures
 from tests.conftest import made_once
@@ -41,7 +41,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path)
 
     Charts are drawn for real by the processes that tests start; in this one they would take most of the time.
     """
-    monkeypatch.setattr(entry, "_draw", lambda path, _history, title: path.write_text(title))
+    monkeypatch.setattr(chart, "draw", lambda path, _history, title: path.write_text(title))
     place = tmp_path / "study"
     fixtures.make_study(place)
     monkeypatch.chdir(place)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.storage import arrays, files
-from pipeline.storage import runs as run_folders
+from pipeline.core import arrays, files
+from pipeline.core import runs as run_folders
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_IMAGES, VALIDATION_IMAGES = 400, 500

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.commands import mending, tools
 from pipeline.commands.demo import demo
 from pipeline.commands.repro import repro
-from pipeline.errors import ToolError
+from pipeline.core.errors import ToolError
 from pipeline.params import reading
-from pipeline.verification import record
+from pipeline.tools import programs, repair
+from pipeline.verify import environments
 from tests.conftest import AUTHOR, ROOT, run_dvc
 
 
@@ -72,11 +72,11 @@ def test_another_mirror_runs_nothing(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "stages"),
     [
-        ("pipeline/figures/style.py", {"report"}),
+        ("pipeline/report/charts/style.py", {"report"}),
         ("pipeline/tracking/store.py", set()),
-        ("pipeline/progress.py", set()),
+        ("pipeline/commands/ui.py", set()),
         # A dry run cannot know whether the report would see other bytes.
-        ("pipeline/training.py", {"train@0.01-0", "train@0.001-0", "range_test"}),
+        ("pipeline/train/loop.py", {"train@0.01-0", "train@0.001-0", "range_test"}),
     ],
 )
 def test_an_edited_module_runs_what_it_can_change(copy: Path, file: str, stages: set[str]) -> None:
@@ -113,9 +113,9 @@ def test_what_a_killed_dvc_left_half_written_is_mended(
     helpless = run_dvc(copy, "repro")
     assert helpless.returncode != 0  # if not, DVC mends it itself now
     assert dvc_says in helpless.stderr
-    mending.mend(copy)
+    repair.mend(copy)
     assert "which a killed DVC left half-written" in capfd.readouterr().err
-    assert tools.dvc("repro", folder=copy) == 0
+    assert programs.dvc("repro", folder=copy) == 0
     assert (copy / "dvc.lock").read_bytes() == expected
 
 
@@ -126,7 +126,7 @@ def test_an_empty_lock_becomes_the_committed_one_or_none(copy: Path, committed: 
         for command in (["rm", "-q", "--cached", "dvc.lock"], [*AUTHOR, "commit", "-qm", "no results"]):
             subprocess.run(["git", *command], cwd=copy, check=True)
     (copy / "dvc.lock").write_text("")
-    mending.mend(copy)
+    repair.mend(copy)
     assert ((copy / "dvc.lock").read_bytes() if (copy / "dvc.lock").exists() else None) == expected
 
 
@@ -136,7 +136,7 @@ def test_what_is_whole_and_the_two_sides_of_a_merge_are_left_alone(
     (copy / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
     for content in ((copy / "dvc.lock").read_text(), "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n"):
         (copy / "dvc.lock").write_text(content)
-        mending.mend(copy)
+        repair.mend(copy)
         assert (copy / "dvc.lock").read_text() == content
     assert (copy / ".dvc/tmp/rwlock").exists()
     assert capfd.readouterr().err == ""
@@ -167,21 +167,21 @@ def test_a_copy_leaves_the_repository_alone_whose_hook_makes_it(
     monkeypatch.setenv("GIT_DIR", str(original / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(original / ".git/index"))
 
-    tools.copy_checkout(tmp_path / "copy")
+    programs.copy_checkout(tmp_path / "copy")
 
     assert contents(original) == before
-    assert tools.git("log", "--format=%s", folder=tmp_path / "copy") == "A copy of the working tree\n"
-    assert tools.git("ls-files", folder=tmp_path / "copy") == "file\n"
+    assert programs.git("log", "--format=%s", folder=tmp_path / "copy") == "A copy of the working tree\n"
+    assert programs.git("ls-files", folder=tmp_path / "copy") == "file\n"
 
 
 def test_nothing_that_names_one_repository_reaches_another(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"}  # a container's safe.directory, for example
-    names = set(tools.git("rev-parse", "--local-env-vars").split()) - options
+    names = set(programs.git("rev-parse", "--local-env-vars").split()) - options
     for name in names:
         monkeypatch.setenv(name, "x")
 
     assert "GIT_DIR" in names
-    assert not names & set(tools.environment())
+    assert not names & set(programs.environment())
 
 
 def test_a_copy_needs_no_key_and_a_refusal_names_the_subcommand(
@@ -192,10 +192,10 @@ def test_a_copy_needs_no_key_and_a_refusal_names_the_subcommand(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.chdir(original)
 
-    tools.copy_checkout(tmp_path / "copy")
+    programs.copy_checkout(tmp_path / "copy")
 
     with pytest.raises(ToolError, match=r"^git commit: "):
-        tools.git("-C", "../copy", "-c", "user.name=x", "commit", "--allow-empty", "-m", "signed")
+        programs.git("-C", "../copy", "-c", "user.name=x", "commit", "--allow-empty", "-m", "signed")
 
 
 # --- `make repro`
@@ -258,7 +258,7 @@ def test_a_data_set_that_no_source_delivers_leads_to_the_demo_unless_the_disk_is
     assert not list(Path(".dvc/tmp").glob("endings-*"))
 
     full = SimpleNamespace(free=1_000_000)
-    monkeypatch.setattr("pipeline.endings.shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("pipeline.tools.exit_codes.shutil.disk_usage", lambda _: full)
     with pytest.raises(ToolError, match="`dvc repro` stopped"):
         repro()
 
@@ -270,26 +270,26 @@ def test_this_machine_made_what_ran_here_and_not_what_the_run_cache_brought(
 
     with pytest.raises(ToolError):
         repro()
-    assert list(record.read(Path(record.FILE))["outputs"]) == ["data/raw"]
+    assert list(environments.read(Path(environments.FILE))["outputs"]) == ["data/raw"]
 
-    Path(record.FILE).unlink()
+    Path(environments.FILE).unlink()
     Path("dvc.lock").unlink()
     shutil.rmtree("data/raw")
     replaced = Path("dvc.yaml").read_text().replace("exit 3", "mkdir data/then")
     Path("dvc.yaml").write_text(replaced)
     assert repro() == 0
     assert "raw" in Path("dvc.lock").read_text()
-    assert record.read(Path(record.FILE))["outputs"] == {}
+    assert environments.read(Path(environments.FILE))["outputs"] == {}
 
 
 @pytest.mark.parametrize("failing", ["dvc", "pipeline", None])
 def test_a_demo_of_which_a_part_failed_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str | None
 ) -> None:
-    monkeypatch.setattr(tools, "copy_checkout", Path.mkdir)
+    monkeypatch.setattr(programs, "copy_checkout", Path.mkdir)
     monkeypatch.setattr(reading, "override", lambda *_: None)
     for name in ("dvc", "pipeline"):
-        monkeypatch.setattr(tools, name, lambda *_, code=int(name == failing), **__: code)
+        monkeypatch.setattr(programs, name, lambda *_, code=int(name == failing), **__: code)
 
     with pytest.raises(ToolError, match="the reason stands above") if failing else contextlib.nullcontext():
         demo(tmp_path / "demo")

@@ -135,7 +135,7 @@ def test_nothing_calls_home() -> None:
     assert {"analytics = false", "check_update = false"} <= {line.strip() for line in dvc.splitlines()}
     for path, line in (
         ("pipeline/tracking/store.py", '"DO_NOT_TRACK": "true"'),
-        ("pipeline/commands/sweep/cluster.py", '"RAY_USAGE_STATS_ENABLED": "0"'),
+        ("pipeline/sweep/cluster.py", '"RAY_USAGE_STATS_ENABLED": "0"'),
         ("Makefile", "export RAY_USAGE_STATS_ENABLED := 0"),
     ):
         assert line in (ROOT / path).read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import identity, params
-from pipeline.storage import arrays, files, runs
+from pipeline import params
+from pipeline.core import arrays, files, run_keys, runs
 from pipeline.tracking.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ def make_study(place: Path) -> None:
 
 
 def key(learning_rate: float, seed: int, place: Path = Path()) -> str:
-    return identity.run_key(params.load(place / "params.yaml"), learning_rate, seed, place)
+    return run_keys.run_key(params.load(place / "params.yaml").values(), learning_rate, seed, place)
 
 
 def measures(learning_rate: float, seed: int, epoch: int) -> dict[str, float]:

@@ -103,7 +103,7 @@ def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make(folder: Path) -> Path:
     """Run the miniature study and commit it."""
     from pipeline.params import reading
-    from pipeline.verification import record
+    from pipeline.verify import environments
 
     folder.mkdir()
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
@@ -120,7 +120,7 @@ def make(folder: Path) -> Path:
         assert run_dvc(folder, *arguments).returncode == 0
     done = run_dvc(folder, "repro")
     assert done.returncode == 0, done.stderr
-    record.update(folder)
+    environments.update(folder)
     commit(folder, "study")
     return folder
 
@@ -139,7 +139,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 def recorded(path: str) -> str:
     """The MD5 that dvc.lock has for an output, or for what a stage used."""
-    from pipeline.verification import locks
+    from pipeline.verify import locks
 
     lock = locks.parse(Path("dvc.lock").read_text())
     return next(both[path] for entry in lock.values() if path in (both := {**entry.deps, **entry.outs}))
@@ -164,9 +164,9 @@ def forge(path: str, old: str, new: str) -> None:
 
 def made_elsewhere(**facts: str) -> None:
     """Have environment.json say that all was made on something else."""
-    from pipeline.verification import record
+    from pipeline.verify import environments
 
-    content = json.loads(Path(record.FILE).read_text())
+    content = json.loads(Path(environments.FILE).read_text())
     for environment in content["environments"].values():
         environment.update(facts or {"processor": "another kind"})
-    Path(record.FILE).write_text(json.dumps(content))
+    Path(environments.FILE).write_text(json.dumps(content))

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 
 _SUFFIXES = {".json", ".yaml", ".yml"}
 _NAMED = re.compile(r"""\bname["']?\s*:\s*["']?([\w.-]+)""")

@@ -17,7 +17,7 @@ _MISSED = ("survived", "no tests")
 
 
 def count(lines: Iterable[str]) -> dict[str, Counter[str]]:
-    """Statuses by module, from lines such as `pipeline.grid.x_advise__mutmut_7: survived`.
+    """Statuses by module, from lines such as `pipeline.report.analysis.grid.x_advise__mutmut_7: survived`.
 
     Raises:
         ValueError: a mutant that was not tested to its end, or a line that is none of mutmut's.

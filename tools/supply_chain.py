@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DataError
+from pipeline.core.errors import DataError
 from tools import advisories
 from tools.advisories import Package
 

@@ -4,9 +4,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from pipeline.commands import tools
-from pipeline.errors import ToolError
+from pipeline.core.errors import ToolError
 from pipeline.params import reading
+from pipeline.tools import programs
 
 _FOLDER = Path(".scratch/demo")
 _CHANGES = {
@@ -27,13 +27,13 @@ def demo(folder: Path = _FOLDER) -> None:
         ToolError: a stage or `publish` failed; its own message stands above.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    tools.copy_checkout(folder)
+    programs.copy_checkout(folder)
     reading.override(folder / "params.yaml", _CHANGES)
     # A team's MLflow server is no place for a demo, and DVC must see the copy as the repository.
-    variables = tools.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
-    if tools.dvc("repro", folder=folder, variables=variables) != 0:
+    variables = programs.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
+    if programs.dvc("repro", folder=folder, variables=variables) != 0:
         raise ToolError("The demo stopped: the reason stands above.")
-    published = tools.pipeline("publish", folder=folder, variables=variables) == 0
+    published = programs.pipeline("publish", folder=folder, variables=variables) == 0
     print(f"\nThe demo's report: {folder / 'report/index.html'}", flush=True)
     if not published:
         raise ToolError("The demo's runs are not all in MLflow: the reason stands above.")

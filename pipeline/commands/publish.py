@@ -9,10 +9,10 @@ from typing import NamedTuple
 from filelock import FileLock, Timeout
 
 from pipeline import params
-from pipeline.errors import PipelineError, ToolError, without_login
-from pipeline.tracking import place, publishing
-from pipeline.tracking.delivery import Outcome
+from pipeline.core.errors import PipelineError, ToolError, without_login
+from pipeline.tracking import address, publishing
 from pipeline.tracking.store import Store, find_store, open_store, summary
+from pipeline.tracking.sync import Outcome
 
 RUNS, REPORT = Path("runs"), Path("report")
 
@@ -49,10 +49,10 @@ def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) 
 def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> Published:
     """What `publish` does; tells what came of it."""
     study = params.load()
-    uri = place.tracking_uri()
+    uri = address.tracking_uri()
     dataset = study.data.dataset
     store = find_store(dataset) if dry_run else open_store(dataset)
-    print(f"MLflow at {without_login(uri)}, experiment {place.experiment(dataset)}")
+    print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
     outputs = publishing.gather(study, runs, report)
     changes = problems = busy = unchanged = 0
     try:
@@ -83,7 +83,7 @@ def bring(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) ->
 
 @contextlib.contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    lock = FileLock(place.lock(uri).with_suffix(".publish.lock"), timeout=_PATIENCE)
+    lock = FileLock(address.lock(uri).with_suffix(".publish.lock"), timeout=_PATIENCE)
     try:
         with lock:
             yield

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from pipeline import params
-from pipeline.commands import mending, tools
 from pipeline.commands.demo import demo
 from pipeline.commands.publish import publish
-from pipeline.errors import DownloadError, ToolError
-from pipeline.verification import record
+from pipeline.core.errors import DownloadError, ToolError
+from pipeline.tools import programs, repair
+from pipeline.verify import environments
 
 
 def repro() -> int:
@@ -21,7 +21,7 @@ def repro() -> int:
         ToolError: another stage failed; its own message stands above.
     """
     params.load()  # a mistake there is said at once
-    mending.mend(Path())
+    repair.mend(Path())
     if not _made():
         print("\nThe data set could not be had (see above), so the demo runs instead.\n", file=sys.stderr)
         demo()
@@ -45,8 +45,8 @@ def _made() -> bool:
     Raises:
         ToolError: it stopped for another reason.
     """
-    with record.kept() as ended:
-        if tools.dvc("repro", variables=tools.environment(**ended.variables)) == 0:
+    with environments.kept() as ended:
+        if programs.dvc("repro", variables=programs.environment(**ended.variables)) == 0:
             return True
         if ended.lacked_data():
             return False

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline import summary as wording
-from pipeline.commands import tools
-from pipeline.errors import DataError, ToolError
-from pipeline.storage import files
+from pipeline.core import files
+from pipeline.core.errors import DataError, ToolError
+from pipeline.report.text import summary as wording
+from pipeline.tools import programs
 
 
 def summary(report: Path, against: str | None) -> None:
@@ -47,16 +47,16 @@ def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:
         ToolError: git does not know the revision, or what it holds there is no verdict.
     """
     try:
-        commit = tools.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+        commit = programs.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
     except ToolError as error:
         raise ToolError(
             f"--against: expected a revision that git knows (a branch, a tag, a commit), got {revision!r}: "
             f"{error}"
         ) from error
-    if not tools.git("ls-tree", "--name-only", commit, "--", path.as_posix()).strip():
+    if not programs.git("ls-tree", "--name-only", commit, "--", path.as_posix()).strip():
         return None
     try:
-        found = json.loads(tools.git("show", f"{commit}:./{path.as_posix()}"))
+        found = json.loads(programs.git("show", f"{commit}:./{path.as_posix()}"))
     except ValueError as error:
         raise ToolError(
             f"{revision}:{path}: expected JSON, got: {error}. Choose another revision."

@@ -4,7 +4,7 @@ import signal
 import sys
 
 from pipeline import params
-from pipeline.tracking import follow, place
+from pipeline.tracking import address, follow
 from pipeline.tracking.tracker import Task
 
 
@@ -18,5 +18,5 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
         task,
         sys.stdin,
         say=lambda text: print(text, flush=True),
-        connected=lambda: print(place.CONNECTED, flush=True),
+        connected=lambda: print(address.CONNECTED, flush=True),
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.commands import publish
-from pipeline.errors import ToolError, without_login
-from pipeline.storage import files
-from pipeline.tracking import place, view
+from pipeline.core import files
+from pipeline.core.errors import ToolError, without_login
+from pipeline.tracking import address, view
 
 HOST = "127.0.0.1"
 _START = 180.0  # seconds; a small machine under load takes its time to import MLflow's server
@@ -37,8 +37,8 @@ def ui(*, port: int = 5000, browser: bool = True) -> None:
     published = publish.bring()
     if published.store is None:
         raise ToolError("expected a store after publishing, found none. Run `python -m pipeline publish`.")
-    uri = place.tracking_uri()
-    if place.is_server(uri):
+    uri = address.tracking_uri()
+    if address.is_server(uri):
         _show(view.address(without_login(uri), published.store, published.study), browser=browser)
         return
     free = _free_port(port)
@@ -71,7 +71,7 @@ def _serving(uri: str, port: int) -> Iterator[None]:
         KeyboardInterrupt: Ctrl-C, SIGTERM, or the terminal was closed.
     """
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-    command += ["--default-artifact-root", place.artifacts().as_uri()]
+    command += ["--default-artifact-root", address.artifacts().as_uri()]
     command += ["--host", HOST, "--port", str(port)]
     settings = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line

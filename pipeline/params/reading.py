@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.datasets.facts import CLASSES, DATASETS
-from pipeline.errors import ParamsError
+from pipeline.core import files
+from pipeline.core.datasets import CLASSES, DATASETS
+from pipeline.core.errors import ParamsError
 from pipeline.params.data import DataParams
 from pipeline.params.range_test import RangeTestParams
 from pipeline.params.report import ReportParams
 from pipeline.params.section import Section
 from pipeline.params.train import TrainParams
 from pipeline.params.wording import explain, short, unreadable
-from pipeline.storage import files
 
 
 class Params(Section):
@@ -26,6 +27,10 @@ class Params(Section):
     train: TrainParams
     range_test: RangeTestParams
     report: ReportParams
+
+    def values(self) -> dict[str, Any]:
+        """Give the sections as plain numbers, texts, lists and dicts."""
+        return self.model_dump(mode="json")
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> "Params":

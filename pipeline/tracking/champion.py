@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipeline.tracking import study
-from pipeline.tracking.entry import Entry
+from pipeline.tracking.record import Entry
 from pipeline.tracking.store import Store, is_conflict, is_missing
 
 ALIAS = "champion"

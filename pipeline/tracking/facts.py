@@ -5,7 +5,7 @@ import getpass
 import os
 import subprocess
 
-from pipeline import environment
+from pipeline.core import machine
 
 _DVC = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
 _OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")
@@ -15,7 +15,7 @@ _OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")
 def process() -> dict[str, str]:
     """Where and by whom the run is trained: user, DVC stage and experiment, processor, versions, commit."""
     tags = {tag: os.environ[name] for tag, name in _DVC.items() if os.environ.get(name)}
-    tags |= {f"machine.{name}": value for name, value in environment.describe().items()}
+    tags |= {f"machine.{name}": value for name, value in machine.describe().items()}
     with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
     return tags | commit() | {"mlflow.source.name": "python -m pipeline train", "mlflow.source.type": "LOCAL"}

@@ -1,6 +1,6 @@
 """The process beside a training: sends what it is told to MLflow, and outlives the training when it dies.
 
-It reads one JSON object a line from the train stage (`pipeline.watch` writes them):
+It reads one JSON object a line from the train stage (`pipeline.tracking.watch` writes them):
 
     {"epoch": 1, "loss": 0.3, ...}   the measures of an epoch
     {"finished": "runs"}             the run's outputs are complete in the folder of runs
@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking import entry
-from pipeline.tracking.entry import Row
+from pipeline.tracking import record
+from pipeline.tracking.record import Row
 from pipeline.tracking.tracker import Say, Task, Tracker
 
 INTERVAL = 2.0
@@ -79,4 +79,4 @@ def _collect(messages: "queue.SimpleQueue[dict[str, Any]]", rows: list[Row]) -> 
             return None
         if "epoch" not in message:
             return message
-        rows += entry.epoch_rows(message)
+        rows += record.epoch_rows(message)

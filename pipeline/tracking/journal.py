@@ -7,8 +7,8 @@ that `publish` can say it again when MLflow's store is lost; without the note it
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from pipeline.errors import DataError
-from pipeline.storage import files
+from pipeline.core import files
+from pipeline.core.errors import DataError
 
 
 class Journal(NamedTuple):

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline import identity
-from pipeline.errors import DataError, PipelineError, RunError
+from pipeline.core import run_keys
+from pipeline.core.errors import DataError, PipelineError, RunError
 from pipeline.params import Params
-from pipeline.tracking import champion, delivery, entry, facts, place, study, view
-from pipeline.tracking.delivery import Outcome
-from pipeline.tracking.entry import Entry
+from pipeline.tracking import address, champion, facts, record, study, sync, view
 from pipeline.tracking.journal import Journal
-from pipeline.tracking.owner import Owner
+from pipeline.tracking.lease import Owner
+from pipeline.tracking.record import Entry
 from pipeline.tracking.store import Store
+from pipeline.tracking.sync import Outcome
 
 
 class Step(NamedTuple):
@@ -62,7 +62,7 @@ def gather(params: Params, runs: Path, report: Path) -> Study:
             try:
                 entries[rate, seed] = _entry(params, runs, rate, seed, inputs)
             except RunError as error:
-                problems.append(Step(entry.run_name(rate, seed), str(error), problem=True))
+                problems.append(Step(record.run_name(rate, seed), str(error), problem=True))
     return Study(params, report, entries, problems, facts.commit() if inputs else {})
 
 
@@ -88,14 +88,14 @@ def publish(outputs: Study, store: Store | None, *, dry_run: bool = False) -> It
 def _inputs(params: Params) -> dict[str, Any] | None:
     """What the checkout would train from; None where a part is not there, as after pulling runs only."""
     try:
-        return identity.inputs(params)
+        return run_keys.inputs(params.values())
     except (OSError, PipelineError):
         return None
 
 
 def _entry(params: Params, runs: Path, rate: float, seed: int, inputs: dict[str, Any] | None) -> Entry:
-    one = entry.of_run(params, runs, rate, seed)
-    if inputs and one.key != identity.digest(inputs | {"learning_rate": rate, "seed": seed}):
+    one = record.of_run(params, runs, rate, seed)
+    if inputs and one.key != run_keys.digest(inputs | {"learning_rate": rate, "seed": seed}):
         raise RunError(
             f"the run with learning rate {rate} and seed {seed} was trained from other parameters, data or "
             "code than there are now, and is left as it is. `dvc repro` trains it again."
@@ -106,10 +106,10 @@ def _entry(params: Params, runs: Path, rate: float, seed: int, inputs: dict[str,
 def _publish_run(store: Store | None, one: Entry, known: list[Any], outputs: Study, *, dry_run: bool) -> Step:
     tag = study.membership(outputs.name)
     if store is None or dry_run:
-        outcome = delivery.foresee(one, known)
+        outcome = sync.foresee(one, known)
     else:
         journal = Journal.read(one.key) or Journal(None, None, outputs.commit)
-        outcome = delivery.deliver(store, one, known, journal, {tag: "yes"})
+        outcome = sync.deliver(store, one, known, journal, {tag: "yes"})
     newly_listed = outcome is Outcome.UNCHANGED and not any(tag in run.data.tags for run in known)
     if newly_listed and store and not dry_run:
         for run in known:
@@ -126,7 +126,7 @@ def _bury(store: Store, index: Mapping[str, list[Any]], keys: set[str], *, dry_r
             if key in keys or run.info.status != "RUNNING" or (owner and owner.is_alive()):
                 continue
             if not dry_run:
-                delivery.finish(store, run, "KILLED")
+                sync.finish(store, run, "KILLED")
             yield Step(run.info.run_name, "was dead, marked KILLED", change=True)
 
 
@@ -141,9 +141,9 @@ def _publish_report(
         return
     known = index.get(whole.key, [])
     if store is None or dry_run:
-        outcome = delivery.foresee(whole, known)
+        outcome = sync.foresee(whole, known)
     else:
-        outcome = delivery.deliver(store, whole, known, Journal(None, None, outputs.commit))
+        outcome = sync.deliver(store, whole, known, Journal(None, None, outputs.commit))
     yield Step("report", outcome.value, outcome not in (Outcome.UNCHANGED, Outcome.BUSY))
     yield _crown(outputs, verdict, store, dry_run=dry_run)
 
@@ -152,12 +152,12 @@ def _crown(outputs: Study, verdict: Mapping[str, Any], store: Store | None, *, d
     candidate = champion.choose(verdict, outputs.entries)
     if candidate is None:
         return Step("champion", "as it was: the verdict chooses none of these runs")
-    name = place.model(outputs.params.data.dataset)
+    name = address.model(outputs.params.data.dataset)
     if store and champion.is_current(store, name, candidate):
         return Step("champion", Outcome.UNCHANGED.value)
     if store is None or dry_run:
         return Step("champion", f"moved to {candidate.entry.name}", change=True)
-    runs = [run for run in store.find(candidate.entry.key) if delivery.is_delivered(run, candidate.entry)]
+    runs = [run for run in store.find(candidate.entry.key) if sync.is_delivered(run, candidate.entry)]
     if not runs:
         return Step("champion", f"as it was: another process is delivering {candidate.entry.name}")
     version = champion.crown(store, name, candidate, store.client.get_run(runs[0].info.run_id))

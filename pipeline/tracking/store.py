@@ -13,8 +13,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.errors import ToolError, without_login
-from pipeline.tracking import place
+from pipeline.core.errors import ToolError, without_login
+from pipeline.tracking import address
 
 _PAGE = 1000
 
@@ -82,30 +82,30 @@ def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
     Raises:
         ToolError: MLflow is not installed, or the store does not answer or refuses.
     """
-    uri = place.tracking_uri()
+    uri = address.tracking_uri()
     mlflow = _import_mlflow(retries, timeout)
     with _explained(uri):
-        if place.is_server(uri):
+        if address.is_server(uri):
             return _connect(mlflow, uri, dataset)
         # Processes that create a database's tables at the same time break each other.
-        path = place.lock(uri)
+        path = address.lock(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()  # says at once where nobody can write; the lock would wait for its turn instead
         with FileLock(path, timeout=60):
             if uri.startswith("sqlite:///"):
-                _create_database(mlflow, place.database(uri))
+                _create_database(mlflow, address.database(uri))
             return _connect(mlflow, uri, dataset)
 
 
 def find_store(dataset: str) -> Store | None:
     """Like `open_store`, but creates nothing: None if there is no store or no experiment."""
-    uri = place.tracking_uri()
-    if uri.startswith("sqlite:///") and not place.database(uri).exists():
+    uri = address.tracking_uri()
+    if uri.startswith("sqlite:///") and not address.database(uri).exists():
         return None
     mlflow = _import_mlflow(retries=2, timeout=30)
     with _explained(uri):
         client = mlflow.MlflowClient(uri, uri)
-        experiment = client.get_experiment_by_name(place.experiment(dataset))
+        experiment = client.get_experiment_by_name(address.experiment(dataset))
         return Store(uri, client, experiment.experiment_id) if experiment else None
 
 
@@ -165,7 +165,7 @@ def _create_database(mlflow: Any, path: Path) -> None:
 
 def _connect(mlflow: Any, uri: str, dataset: str) -> Store:
     client = mlflow.MlflowClient(uri, uri)
-    name = place.experiment(dataset)
+    name = address.experiment(dataset)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         experiment = _create_experiment(mlflow, client, uri, name)
@@ -177,7 +177,7 @@ def _connect(mlflow: Any, uri: str, dataset: str) -> Store:
 def _create_experiment(mlflow: Any, client: Any, uri: str, name: str) -> Any:
     # A store without a server keeps its files where the experiment says, for good: never the current folder,
     # which may be a copy that DVC throws away.
-    location = None if place.is_server(uri) else place.artifacts().as_uri()
+    location = None if address.is_server(uri) else address.artifacts().as_uri()
     # Without the tag, the UI opens the experiment in its view for language models.
     tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE}
     try:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import RunError
+from pipeline.core import files
+from pipeline.core.errors import RunError
 from pipeline.params import Params
-from pipeline.storage import files
-from pipeline.tracking import entry
-from pipeline.tracking.entry import Entry, Row
+from pipeline.tracking import record
+from pipeline.tracking.record import Entry, Row
 
 VERDICT = "verdict.json"
 _NUMBERS = ("test_accuracy", "p_best", "probability_best", "roughness", "rising_share")
@@ -53,7 +53,7 @@ def of_report(params: Params, study: str, report: Path) -> Entry:
     values = {
         "learning_rates": json.dumps(params.train.learning_rates),
         "seeds": json.dumps(params.train.seeds),
-    } | entry.shared_params(params)
+    } | record.shared_params(params)
     key = f"study-{study}"
     return Entry(
         key=key,
@@ -67,7 +67,7 @@ def of_report(params: Params, study: str, report: Path) -> Entry:
             "dataset": params.data.dataset,
             "mlflow.note.content": words(verdict),
         },
-        digest=entry.digest(values, report),
+        digest=record.digest(values, report),
         write_artifacts=lambda place: _copy(report, place),
     )
 

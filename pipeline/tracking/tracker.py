@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.params import Params
-from pipeline.tracking import delivery, entry, facts
-from pipeline.tracking.entry import Row
+from pipeline.tracking import facts, record, sync
 from pipeline.tracking.journal import Journal
-from pipeline.tracking.owner import BEAT, Owner
-from pipeline.tracking.owner import TAG as OWNER
+from pipeline.tracking.lease import BEAT, Owner
+from pipeline.tracking.lease import TAG as OWNER
+from pipeline.tracking.record import Row
 from pipeline.tracking.store import Store, open_store, summary
 
 _TIMEOUT = 10  # seconds for one request to a server; nobody waits for it but this process
@@ -49,8 +49,8 @@ class Tracker:
         self._beaten = time.monotonic()
         self._say: Say | None = say
         self._started = int(time.time() * 1000)
-        self._params = entry.run_params(task.params, task.learning_rate, task.seed)
-        self._tags = facts.process() | entry.identity_tags(task.params, task.run_key)
+        self._params = record.run_params(task.params, task.learning_rate, task.seed)
+        self._tags = facts.process() | record.identity_tags(task.params, task.run_key)
 
     def attempt(self) -> None:
         """Send what is there; it is tried again the next time, and a second failure in a row is said.
@@ -72,7 +72,7 @@ class Tracker:
         if not self._prepared:
             self._prepared = True
             with contextlib.suppress(Exception):  # what fails here fails again at the end, and is said there
-                delivery.prepare()
+                sync.prepare()
 
     def complete(self, runs: Path) -> None:
         """Deliver the finished run from its outputs; a second failure is said."""
@@ -80,19 +80,19 @@ class Tracker:
             before = Journal.read(self.task.run_key)
             journal = Journal(self._started, int(time.time() * 1000), self._tags)
             journal.write(self.task.run_key)  # first: this process may be ended while it waits for a server
-            whole = entry.of_run(self.task.params, runs, self.task.learning_rate, self.task.seed)
+            whole = record.of_run(self.task.params, runs, self.task.learning_rate, self.task.seed)
             try:
                 outcome = self._deliver(whole, journal)
             except Exception:
                 outcome = self._deliver(whole, journal)  # what is there already is not sent again
-            if outcome is delivery.Outcome.UNCHANGED and before:
+            if outcome is sync.Outcome.UNCHANGED and before:
                 before.write(self.task.run_key)  # MLflow keeps telling of the first time, so the note does
         except Exception as error:
             self._warn(error)
 
-    def _deliver(self, whole: entry.Entry, journal: Journal) -> delivery.Outcome:
+    def _deliver(self, whole: record.Entry, journal: Journal) -> sync.Outcome:
         store = self._open()
-        return delivery.deliver(store, whole, store.find(whole.key), journal)
+        return sync.deliver(store, whole, store.find(whole.key), journal)
 
     def end(self, status: str, tries: int, *, pause: float) -> None:
         """There will be no outputs: say how far the run got, and how it ended."""
@@ -100,7 +100,7 @@ class Tracker:
             try:
                 self._send()
                 if self.run is not None:
-                    delivery.finish(self._open(), self.run, status)
+                    sync.finish(self._open(), self.run, status)
             except Exception as error:
                 self._warn(error)
             else:
@@ -122,7 +122,7 @@ class Tracker:
             return
         if self.sent < len(self.rows):
             rows = self.rows[self.sent :]
-            delivery.send(store, self.run, rows, None if self.sent else self._params)
+            sync.send(store, self.run, rows, None if self.sent else self._params)
             self.sent += len(rows)
         if time.monotonic() - self._beaten > BEAT:
             store.client.set_tag(self.run.info.run_id, OWNER, Owner.myself().tag())
@@ -131,26 +131,26 @@ class Tracker:
     def _claim(self, store: Store) -> None:
         """Find the run's unfinished predecessor or create a run."""
         task = self.task
-        run = delivery.elect(store, store.find(task.run_key))
-        if run is not None and (run.info.status == "FINISHED" or delivery.is_busy(run)):
+        run = sync.elect(store, store.find(task.run_key))
+        if run is not None and (run.info.status == "FINISHED" or sync.is_busy(run)):
             # The same run once more: what it is worth is seen at its end, when the outputs can be compared.
             self._idle = True
             return
         if run is None:
-            name = entry.run_name(task.learning_rate, task.seed)
-            self.run = delivery.create(store, task.run_key, name, self._tags, self._started)
+            name = record.run_name(task.learning_rate, task.seed)
+            self.run = sync.create(store, task.run_key, name, self._tags, self._started)
             if (
-                other := delivery.elect(store, store.find(task.run_key))
+                other := sync.elect(store, store.find(task.run_key))
             ) and other.info.run_id != self.run.info.run_id:
                 self.run, self._idle = None, True
             return
-        known = set(delivery.known_rows(store, run))
+        known = set(sync.known_rows(store, run))
         told = {(row.key, row.step): row.value for row in self.rows}
         if any(told.get((row.key, row.step), row.value) != row.value for row in known):
-            delivery.delete(store, run)  # begun on another processor, which rounds differently
+            sync.delete(store, run)  # begun on another processor, which rounds differently
             self._claim(store)
             return
-        delivery.resume(store, run, self._tags)
+        sync.resume(store, run, self._tags)
         self._started = run.info.start_time
         self.run = run
         self.sent = 0

@@ -43,7 +43,7 @@ def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             place / "params.yaml",
             {"train.learning_rates": [0.01, 0.001], "train.seeds": [0, 1], "train.epochs": EPOCHS},
         )
-        code = place / "pipeline/storage/checkpoints.py"  # so that a run of seconds has some
+        code = place / "pipeline/train/checkpoints.py"  # so that a run of seconds has some
         often = code.read_text(encoding="utf-8").replace("INTERVAL = 10.0", "INTERVAL = 0.1")
         assert "INTERVAL = 0.1" in often
         code.write_text(often, encoding="utf-8")
@@ -116,7 +116,7 @@ def forget(place: Path) -> Path:
 
 def outputs(place: Path) -> dict[str, str]:
     """The MD5 of every output as it lies there, and not as DVC remembers it."""
-    from pipeline.verification import hashes, locks
+    from pipeline.verify import hashes, locks
 
     lock = locks.parse((place / "dvc.lock").read_text(encoding="utf-8"))
     return {path: hashes.md5(place / path) for entry in lock.values() for path in entry.outs}
@@ -124,7 +124,7 @@ def outputs(place: Path) -> dict[str, str]:
 
 def says(place: Path) -> dict[str, str]:
     """The MD5 of every output as dvc.lock has it."""
-    from pipeline.verification import locks
+    from pipeline.verify import locks
 
     lock = locks.parse((place / "dvc.lock").read_text(encoding="utf-8"))
     return {path: md5 for entry in lock.values() for path, md5 in entry.outs.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.datasets.facts import DIGITS, File, Part
+from pipeline.core.datasets import DIGITS, File, Part
 from pipeline.params import reading
 from tests.conftest import ROOT
 from tests.hard.conftest import outputs, run_dvc, run_pipeline
@@ -79,7 +79,7 @@ def in_mlflow(place: Path, metric: str) -> int:
 def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
     per_run = Recipe(study, "Add a metric", "per run")
     per_run.edit(
-        "pipeline/comparison.py",
+        "pipeline/report/analysis/comparison.py",
         '        "roughness": state.roughness,\n',
         '        "lowest_loss": float(history["loss"].min()),\n',
     )
@@ -88,17 +88,17 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
         "| `report/curves.csv` |",
         "| | `lowest_loss`: the lowest training loss |\n",
     )
-    tests = "tests/test_verdict.py"
+    tests = "tests/report/test_verdict.py"
     per_run.edit(tests, '        "rising_share": 0.0,\n', '        "lowest_loss": 0.4,\n')
     per_rate = Recipe(study, "Add a metric", "per rate")
-    per_rate.edit("pipeline/verdict.py", "\n\nclass Pair(", "    highest_roughness: float\n")
+    per_rate.edit("pipeline/report/analysis/verdict.py", "\n\nclass Pair(", "    highest_roughness: float\n")
     per_rate.edit(
-        "pipeline/verdict.py",
+        "pipeline/report/analysis/verdict.py",
         "            )\n        )\n    alike = tuple(",
         '                float(own["roughness"].max()),\n',
     )
     per_rate.edit(
-        "pipeline/metrics.py",
+        "pipeline/report/text/metrics.py",
         '        "rising_share": _rounded',
         '        "highest_roughness": _rounded(rate.highest_roughness),\n',
     )
@@ -123,9 +123,9 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
 
 def test_a_metric_per_epoch_is_in_the_history_and_in_mlflow(study: Path) -> None:
     recipe = Recipe(study, "Add a metric", "per epoch")
-    recipe.edit("pipeline/training.py", ')\n"""What each epoch yields', '    "weight_norm",\n')
+    recipe.edit("pipeline/train/loop.py", ')\n"""What each epoch yields', '    "weight_norm",\n')
     recipe.edit(
-        "pipeline/training.py",
+        "pipeline/train/loop.py",
         "        )\n        return tf.stack(",
         "            tf.linalg.global_norm([one.value for one in self._full.trainable_variables]),\n",
     )
@@ -138,7 +138,7 @@ def test_a_metric_per_epoch_is_in_the_history_and_in_mlflow(study: Path) -> None
     assert len(norms) == 3
     assert all(after > before > 0 for before, after in itertools.pairwise(norms))
     assert in_mlflow(study, "weight_norm") >= 2 * 3
-    recipe.check("tests/test_contract.py", "tests/test_docs.py", "tests/test_training.py")
+    recipe.check("tests/test_contract.py", "tests/test_docs.py", "tests/train/test_training.py")
 
 
 def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
         '    """\n\n    window:',
         "        late_share: a loss that first stays within this share of its first value starts late.\n",
     )
-    health = "pipeline/health.py"
+    health = "pipeline/report/analysis/health.py"
     recipe.edit(health, 'IMPROVING = "', 'LATE = "late start"\n')
     recipe.edit(health, "IMPROVING, UNSETTLED, CONVERGED)", "LATE, ")
     recipe.edit(health, "        IMPROVING: steadily,", "        LATE: _starts_late(loss, thresholds),\n")
@@ -168,7 +168,7 @@ def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
         "    return bool((first >= (1 - thresholds.late_share) * loss[0]).all())\n\n\n",
     )
     recipe.edit(
-        "pipeline/meanings.py",
+        "pipeline/report/text/explanations.py",
         '        (\n            "Still improving",',
         '        (\n            "Late start",\n'
         '            "The training loss stays within "\n'
@@ -177,13 +177,13 @@ def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
     )
     recipe.edit("docs/report.md", "| still improving |", "| late start | L first stays as it began |\n")
     recipe.edit(
-        "tests/test_health.py",
+        "tests/report/test_health.py",
         "        case health.IMPROVING:",
         "        case health.LATE:\n"
         "            late = np.maximum(time - 0.3 * epochs, 0)\n"
         "            loss = 0.02 + 0.8 * np.exp(-late / (0.08 * epochs))\n",
     )
-    recipe.check("tests/test_contract.py", "tests/test_docs.py", "tests/test_health.py")
+    recipe.check("tests/test_contract.py", "tests/test_docs.py", "tests/report/test_health.py")
 
     reading.override(study / "params.yaml", {"train.learning_rates": [0.01, 1e-06], "train.epochs": 6})
     repro(study)
@@ -315,7 +315,7 @@ def test_a_stage_is_told_what_it_depends_on_and_runs_alone(study: Path) -> None:
 
     told = python(study, "pytest", "-vv", "-p", "no:xdist", "tests/test_contract.py", "-k", "depends").stdout
     missing = sorted({*re.findall(r"^E +'(pipeline/[\w/]+\.py)',?$", told, re.MULTILINE)})
-    assert {"pipeline/stages/ending.py", "pipeline/storage/files.py"} < {*missing}, told
+    assert {"pipeline/stages/ending.py", "pipeline/core/files.py"} < {*missing}, told
     recipe.edit("dvc.yaml", "    outs:\n      - ending\n", "".join(f"      - {path}\n" for path in missing))
 
     assert repro(study) == ["ending"]
@@ -341,7 +341,7 @@ def test_a_data_set_is_fetched_checked_and_studied(study: Path, tmp_path: Path) 
         return f"Part({file(one.images)}{file(one.labels)}{one.class_counts}),\n"
 
     recipe = Recipe(study, "Add a data set")
-    facts = "pipeline/datasets/facts.py"
+    facts = "pipeline/core/datasets.py"
     definition = f'AGAIN = Dataset("again", {part(DIGITS.train)}{part(DIGITS.test)})\n\n'
     recipe.edit(facts, "DATASETS = {", definition)
     recipe.edit(facts, "DIGITS)}\n", "AGAIN, ")
@@ -349,7 +349,7 @@ def test_a_data_set_is_fetched_checked_and_studied(study: Path, tmp_path: Path) 
     recipe.edit("params.yaml", "  dataset:", "  # again: the same once more, fetched.\n")
     small = (study / "params.yaml").read_text(encoding="utf-8")
     shutil.copyfile(ROOT / "params.yaml", study / "params.yaml")  # that its tests are about
-    recipe.check("tests/test_contract.py", "tests/test_params.py", "tests/test_datasets.py")
+    recipe.check("tests/test_contract.py", "tests/params/test_params.py", "tests/download/test_datasets.py")
     recipe.write("params.yaml", small)
     reading.override(study / "params.yaml", {"data.dataset": "again", "data.mirrors": [str(mirror)]})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.verification import hashes
+from pipeline.verify import hashes
 from tests.hard.conftest import one_line, outputs, run_pipeline, says
 
 pytestmark = pytest.mark.hard

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.datasets import mirrors, parts
-from pipeline.datasets.facts import DIGITS
-from pipeline.datasets.mirrors import Source
-from pipeline.datasets.transfer import Patience
-from pipeline.errors import DataError, DownloadError, ParamsError
+from pipeline.core.datasets import DIGITS
+from pipeline.core.errors import DataError, DownloadError, ParamsError
+from pipeline.download import raw_files, sources
+from pipeline.download.sources import Source
+from pipeline.download.transfer import Patience
 from pipeline.params import reading
 from tests.conftest import ROOT
 from tests.data_fixtures import published
@@ -74,7 +74,7 @@ def test_a_mutated_idx_file_is_an_error_or_the_same_data(
     data: st.DataObject, finished: Path, tmp_path: Path
 ) -> None:
     raw = finished / "data" / "raw"
-    images, labels = parts.read(raw, DIGITS.test)
+    images, labels = raw_files.read(raw, DIGITS.test)
     name = data.draw(st.sampled_from([DIGITS.test.images.name, DIGITS.test.labels.name]))
     for file in (DIGITS.test.images.name, DIGITS.test.labels.name):
         shutil.copyfile(raw / file, tmp_path / file)
@@ -86,7 +86,7 @@ def test_a_mutated_idx_file_is_an_error_or_the_same_data(
         (tmp_path / name).write_bytes(data.draw(st.composite(mutate)(content)))
 
     try:
-        found_images, found_labels = parts.read(tmp_path, DIGITS.test)
+        found_images, found_labels = raw_files.read(tmp_path, DIGITS.test)
     except DataError as error:
         assert "expected" in str(error)  # noqa: PT017  (an error is allowed, not required)
     else:
@@ -282,7 +282,7 @@ def test_a_keras_file_with_a_lambda_layer_is_not_run(study: Path) -> None:
     """Served models are loaded in Keras' safe mode, which builds no Python code from a file."""
     program = (
         "import sys, numpy\n"
-        "from pipeline.backend import keras\n"
+        "from pipeline.train.backend import keras\n"
         "layer = keras.layers.Lambda(lambda x: (__import__('os').mkdir('pwned'), x)[1], output_shape=(10,))\n"
         "model = keras.Sequential([keras.Input((784,)), keras.layers.Dense(10), layer])\n"
         "model.save(sys.argv[1])\n"
@@ -360,12 +360,12 @@ def test_a_download_cut_at_every_tenth_leaves_nothing_and_then_comes_whole(
     for tenth in range(10):
         server.sent = len(server.content) * tenth // 10
         with pytest.raises(DownloadError) as caught:
-            mirrors.collect([file], [source], tmp_path / "raw", patience)
+            sources.collect([file], [source], tmp_path / "raw", patience)
         assert "expected 2,000,000 bytes" in str(caught.value) or "IncompleteRead" in str(caught.value)
         assert list((tmp_path / "raw").iterdir()) == []
 
     server.sent = len(server.content)
-    mirrors.collect([file], [source], tmp_path / "raw", patience)
+    sources.collect([file], [source], tmp_path / "raw", patience)
     assert (tmp_path / "raw" / "a.gz").read_bytes() == server.content
 
 

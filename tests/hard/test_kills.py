@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.verification import hashes
+from pipeline.verify import hashes
 from tests.hard.conftest import PATIENCE, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage import files
+from pipeline.core import files
 from tests.conftest import make_project, run_pipeline
 
 pytestmark = pytest.mark.hard
@@ -23,19 +23,18 @@ EPOCHS = 1500
 LONGEST = 0.3  # seconds from a process' first epoch to its end by SIGKILL
 FOLDER = Path("runs/lr-0.01/seed-0")
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["pipeline.running"])
+processes.set_forkserver_preload(["pipeline.train.runner"])
 
 
 def train(data: Path, folder: Path, tell: Connection) -> None:
     """The train stage without MLflow's process; tells of every epoch that was computed, and not read."""
-    from pipeline import backend, interruption, running, training
-    from pipeline.storage import checkpoints
+    from pipeline.train import backend, checkpoints, loop, runner, signals
 
     checkpoints.INTERVAL = 0.02  # in place of 10 s: kills fall between many checkpoints, and into some
     os.chdir(folder)
     backend.configure(1)
-    images = {part: running.read_images(data, part) for part in ("train", "validation", "test")}
-    trainer = training.Trainer(images["train"], images["validation"], 128, 16, "float32")
+    images = {part: runner.read_images(data, part) for part in ("train", "validation", "test")}
+    trainer = loop.Trainer(images["train"], images["validation"], 128, 16, "float32")
     checkpoint = checkpoints.Checkpoint("run", "this processor")
     saved = checkpoint.load()
     known = len(saved.rows) if saved else 0
@@ -44,9 +43,9 @@ def train(data: Path, folder: Path, tell: Connection) -> None:
         if epoch > known:
             tell.send(epoch)
 
-    task = running.Task("digits", 0.01, 0, EPOCHS, "run", "validation")
-    outcome = running.run(trainer, images["test"], task, checkpoint, interruption.Interruption(), on_epoch)
-    running.write(FOLDER, outcome)
+    task = runner.Task("digits", 0.01, 0, EPOCHS, "run", "validation")
+    outcome = runner.run(trainer, images["test"], task, checkpoint, signals.Interruption(), on_epoch)
+    runner.write(FOLDER, outcome)
 
 
 def start(data: Path, folder: Path) -> tuple["multiprocessing.context.ForkServerProcess", Connection, int]:

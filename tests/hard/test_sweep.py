@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from pipeline.commands.sweep.display import Display
-from pipeline.verification import locks
-from pipeline.verification import record as machines
+from pipeline.sweep.display import Display
+from pipeline.verify import environments as machines
+from pipeline.verify import locks
 from tests.hard.conftest import EPOCHS, RUNS, Swept, assert_same, run_dvc, run_pipeline
-from tests.test_sweep import FILES
+from tests.sweep.test_sweep import FILES
 
 pytestmark = pytest.mark.hard
 

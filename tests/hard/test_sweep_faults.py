@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.params import reading
-from pipeline.verification import hashes
+from pipeline.verify import hashes
 from tests.conftest import listening
 from tests.hard.conftest import (
     EPOCHS,
@@ -64,7 +64,7 @@ def test_sigterm_does_as_much_and_until_then_nothing_listens_beyond_this_machine
 
 
 def test_a_run_that_fails_does_not_stop_the_others(untrained: Path) -> None:
-    code = untrained / "pipeline/running.py"
+    code = untrained / "pipeline/train/runner.py"
     code.write_text(
         code.read_text().replace(
             "    saved = checkpoint.load()\n",

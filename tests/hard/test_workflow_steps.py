@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.commands import tools
 from pipeline.params import reading
+from pipeline.tools import programs
 from tests.conftest import AUTHOR, ROOT
 from tests.hard.conftest import run_dvc
 from tests.test_workflow import WORKFLOWS, run_steps
@@ -76,7 +76,7 @@ def clone(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def _commit(folder: Path, message: str) -> str:
     for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", message]):
         subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
-    return tools.git("rev-parse", "HEAD", folder=folder).strip()
+    return programs.git("rev-parse", "HEAD", folder=folder).strip()
 
 
 @pytest.mark.parametrize("job", list(WORKFLOWS["study"]["jobs"]))
@@ -132,7 +132,7 @@ def test_what_only_the_runner_computed_is_no_change_of_the_pull_request(
     verdict.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
     (step,) = [step for step in run_steps("study", "study") if step["name"] == "What changed"]
 
-    runner.run(step, BASE=tools.git("rev-parse", "HEAD", folder=folder).strip())
+    runner.run(step, BASE=programs.git("rev-parse", "HEAD", folder=folder).strip())
 
     changed, _, own = runner.summary.partition("**This runner computed other results than the commit holds**")
     assert "Nothing: the same verdict, the same numbers." in changed

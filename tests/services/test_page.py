@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.stages.report import report
+from pipeline.report.stage import report
 from tests import report_fixtures as fixtures
 from tests.services import stack
 

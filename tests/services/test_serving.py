@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.commands.publish import publish
-from pipeline.storage import runs
+from pipeline.core import runs
 from tests import tracking_fixtures as fixtures
 from tests.mlflow_fixtures import empty_database, study  # noqa: F401
 from tests.services import stack
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("ignore")]
 NETWORK = """
 import sys
 import numpy as np
-from pipeline.backend import keras
+from pipeline.train.backend import keras
 keras.utils.set_random_seed(0)
 network = keras.Sequential([
     keras.Input((784,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(10, "softmax")

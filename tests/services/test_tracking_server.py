@@ -19,7 +19,7 @@ from pipeline.tracking import view
 from pipeline.tracking.store import Store, open_store
 from tests import tracking_fixtures as fixtures
 from tests.services import stack
-from tests.test_tracking_process import start, wait_for_status
+from tests.tracking.test_tracking_process import start, wait_for_status
 
 pytestmark = [
     pytest.mark.services,
@@ -98,11 +98,11 @@ def test_a_training_does_not_wait_for_the_server_and_its_run_is_complete_all_the
 def test_eight_processes_start_at_once_on_an_experiment_that_does_not_exist(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.tracking.place.NAME", "another-study")
+    monkeypatch.setattr("pipeline.tracking.address.NAME", "another-study")
     script = (
-        "import sys; from pipeline.tracking import place; place.NAME = 'another-study';"
-        "from pipeline.tracking import delivery; from pipeline.tracking.store import open_store;"
-        "store = open_store('digits'); delivery.create(store, 'key-' + sys.argv[1], 'run', {})"
+        "import sys; from pipeline.tracking import address; address.NAME = 'another-study';"
+        "from pipeline.tracking import sync; from pipeline.tracking.store import open_store;"
+        "store = open_store('digits'); sync.create(store, 'key-' + sys.argv[1], 'run', {})"
     )
     environment = os.environ | {"PYTHONPATH": str(fixtures.ROOT)}
     processes = [

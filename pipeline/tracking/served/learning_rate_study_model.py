@@ -34,6 +34,6 @@ class Network:
 
 
 def _load_pyfunc(path: str) -> Network:
-    import keras  # noqa: TID251 - pipeline.backend does not exist where a model is served
+    import keras  # noqa: TID251 - pipeline.train.backend does not exist where a model is served
 
     return Network(keras.models.load_model(path, compile=False))

@@ -1,0 +1,69 @@
+"""Training while the rate rises, for the range test: the study's network, batches and optimizer."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.networks import mlp
+from pipeline.train import loop
+from pipeline.train.backend import keras, tf
+from pipeline.train.optimizer import Adam
+
+_HOPELESS = 10.0
+"""A batch whose loss is this many times the first one's ends the seed: what follows is noise."""
+
+
+def losses(
+    images: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    seeds: tuple[int, ...],
+    rates: NDArray[np.float64],
+    *,
+    batch_size: int,
+    hidden_units: int,
+    precision: str,
+) -> NDArray[np.float64]:
+    """Each batch's loss before its step, with the initial weights and the shuffles of the seed's runs.
+
+    Args:
+        images: shape (n, 784).
+        labels: shape (n, 10), one-hot.
+        rates: shape (steps,), rising.
+
+    Returns:
+        Shape (seeds, steps); NaN after the step at which the loss was no longer finite, or hopeless.
+    """
+    model = mlp.build(hidden_units, 0, precision=precision)
+    optimizer = Adam()
+    optimizer.build(model.trainable_variables)
+
+    def trace(pixels: Any, targets: Any, rate: Any) -> Any:
+        weights = [variable.value for variable in model.trainable_variables]
+        with tf.GradientTape() as tape:
+            entropy = keras.losses.categorical_crossentropy(targets, model(pixels, training=True))
+            loss = tf.reduce_mean(entropy)
+        optimizer.learning_rate.assign(rate)
+        optimizer.apply(tape.gradient(loss, weights), model.trainable_variables)
+        return loss
+
+    step = tf.function(trace)
+    found = np.full((len(seeds), len(rates)), np.nan)
+    for row, seed in zip(found, seeds, strict=True):
+        model.set_weights(mlp.build(hidden_units, seed).get_weights())
+        for variable in optimizer.variables:
+            variable.assign(tf.zeros_like(variable.value))
+        for place, chosen in enumerate(_batches(seed, len(images), batch_size, len(rates))):
+            loss = float(step(images[chosen], labels[chosen], np.float32(rates[place])))
+            if not loss <= _HOPELESS * (row[0] if place else math.inf):  # NaN is not, either
+                break
+            row[place] = loss
+    return found
+
+
+def _batches(seed: int, images: int, batch_size: int, steps: int) -> NDArray[np.int32]:
+    """Shape (steps, batch size): the indices that the seed's runs would see, all batches full."""
+    epochs = -(-steps * batch_size // images)
+    orders = [loop.order(seed, epoch, images) for epoch in range(1, epochs + 1)]
+    return np.concatenate(orders)[: steps * batch_size].reshape(steps, batch_size)

@@ -1,0 +1,1 @@
+"""Tables in, numbers out: intervals, tests, health, the choice. Not a sentence."""

@@ -1,0 +1,1 @@
+"""Tables in, figures out: drawn with matplotlib's object interface, always the same bytes."""

@@ -1,0 +1,1 @@
+"""Numbers in, words out: every sentence of the report."""

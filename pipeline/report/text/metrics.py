@@ -1,0 +1,59 @@
+"""verdict.json: the verdict's numbers, for `dvc metrics` and for comparing two commits. Pure."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.report.analysis.mcnemar import Discordance
+from pipeline.report.analysis.status import WORSE
+from pipeline.report.analysis.verdict import RateVerdict, Verdict
+
+
+def render(verdict: Verdict, extra: Mapping[str, Any], tested: Mapping[float, Any]) -> dict[str, Any]:
+    """The content of verdict.json: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
+
+    Rounded to 6 decimals, far below any difference that matters, so that a diff shows changes and not noise.
+    """
+    return {
+        "dataset": verdict.setting.dataset,
+        "chosen_on": verdict.setting.chosen_on,
+        "criterion": verdict.criterion,
+        "epochs": verdict.setting.epochs,
+        "seeds": len(verdict.seeds),
+        "learning_rate": verdict.learning_rate,
+        "indistinguishable": None if verdict.indistinguishable is None else list(verdict.indistinguishable),
+        **extra,
+        "rates": {
+            f"lr-{rate.learning_rate}": _rate(rate, tested.get(rate.learning_rate)) for rate in verdict.rates
+        },
+    }
+
+
+def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
+    numbers: dict[str, Any] = {
+        "standing": rate.standing,
+        "diverged": rate.diverged,
+        "validation_accuracy": {
+            "mean": _rounded(rate.mean),
+            "low": _rounded(rate.low),
+            "high": _rounded(rate.high),
+        },
+        "test_accuracy": _rounded(rate.test_mean),
+        "p_best": _rounded(rate.p_best),
+        "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.standing == WORSE else None,
+        "probability_best": _rounded(rate.probability_best),
+        "roughness": _rounded(rate.roughness),
+        "rising_share": _rounded(rate.rising_share),
+        "health": {label.replace(" ", "_"): count for label, count in rate.labels.items()},
+    }
+    if tested:
+        numbers["test_disagreement"] = {
+            "only_chosen_right": tested.only_first,
+            "only_this_right": tested.only_second,
+            "p_value": _rounded(tested.p_value),
+        }
+    return numbers
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None

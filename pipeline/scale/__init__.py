@@ -1,0 +1,1 @@
+"""Stage `scale`: raw files in, arrays with a fixed split out."""

@@ -1,1 +1,0 @@
-"""The stages of dvc.yaml, one module each, named like the stage: read, call, write."""

@@ -1,0 +1,1 @@
+"""Stage `train`: one network, trained at one learning rate from one seed."""

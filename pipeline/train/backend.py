@@ -1,0 +1,105 @@
+"""TensorFlow and Keras, imported once, in one place, without what a training process has no use for."""
+
+import contextlib
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.core import machine
+
+_UNUSED = ("matplotlib", "pandas", "PIL", "scipy", "sklearn")
+
+
+@contextmanager
+def _without_companions() -> Iterator[None]:
+    """Keep Keras from importing packages that only its plotting, image and scikit-learn helpers use.
+
+    Keras tries each of them and does without what is missing. That saves a third of the import's time and
+    180 MB (`make bench`, table "process"). Once this block is left, they can be imported as ever.
+    """
+    absent = [name for name in _UNUSED if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: import says "not found"
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what TensorFlow's C++ part writes to stderr while it loads (that no GPU was found, say).
+
+    TF_CPP_MIN_LOG_LEVEL comes too late for these lines. If the import fails, they are shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _share_one_arena() -> None:
+    """Have glibc's malloc serve all threads from one heap; a heap for each of TensorFlow's costs 40 MB.
+
+    Training allocates little beside its large arrays, and is no slower for it.
+    """
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
+_M_ARENA_MAX = -8  # of malloc.h
+_share_one_arena()
+
+# Which kernels multiply is TensorFlow's choice by processor, never a forgotten variable's: bits depend on it.
+os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+
+with _quiet(), _without_companions():
+    import keras  # noqa: TID251
+    import tensorflow as tf  # noqa: TID251
+
+__all__ = ["configure", "describe_device", "has_bfloat16", "keras", "tf"]
+
+
+def configure(threads: int) -> None:
+    """Make results repeat bit for bit, on a GPU too. To be called before anything is computed.
+
+    Args:
+        threads: into how many parts a matrix product is split. The split decides where sums are rounded:
+            on processors without AVX-512, 1, 2 and 4 threads give different last bits. So it is fixed by
+            the study and not by the number of cores that happen to be free.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.experimental.enable_op_determinism()
+    # A GPU would multiply float32 as TensorFloat-32, with a mantissa of 10 bits; precision says float32.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    with _quiet():  # the first look for a GPU reports an error where there is none
+        for device in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(device, enable=True)
+        tf.constant(0)
+
+
+def describe_device() -> str:
+    """What will compute: the first GPU's name, or `CPU`."""
+    for device in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
+    return "CPU"
+
+
+def has_bfloat16() -> bool:
+    """Whether products in bfloat16 are done by hardware here (a GPU, or AVX-512 BF16 or AMX)."""
+    if tf.config.list_physical_devices("GPU"):
+        return True
+    return any(flag in machine.processor() for flag in ("avx512_bf16", "amx_bf16"))

@@ -1,0 +1,574 @@
+"""Stage `download` against folders and a real server that misbehaves in every way known."""
+
+import contextlib
+import gzip
+import os
+import pty
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.datasets import DIGITS, MNIST
+from pipeline.core.errors import DataError, DownloadError
+from pipeline.download import raw_files, sources
+from pipeline.download.sources import Source, collect
+from pipeline.download.stage import download
+from pipeline.download.transfer import Patience
+from tests.data_fixtures import MNIST_FOLDER, ROOT, needs_mnist, published, workplace
+
+CONTENT = gzip.compress(os.urandom(200_000), mtime=0)
+FILE = published("a.gz", CONTENT)
+OTHER = published("b.gz", b"another file")
+CALM = Patience(wait=30, retries=0)  # for what must come, however busy this machine is
+STUBBORN = CALM._replace(retries=1)
+BRISK = Patience(wait=0.4, slowest=1e6, retries=0)  # for what never comes
+
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server:
+    """An HTTP server on this machine; `replies` are used up one by one, the last one stays."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, list[Reply]] = {}
+        self.requests: list[str] = []
+        self.over = threading.Event()
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.address = f"http://127.0.0.1:{self.http.server_port}/mnist"
+        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.over.set()
+        self.http.shutdown()
+        self.http.server_close()
+        self.thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.requests.append(self.path)
+                replies = server.replies.get(self.path.rpartition("/")[2], [status(404)])
+                reply = replies.pop(0) if len(replies) > 1 else replies[0]
+                with contextlib.suppress(ConnectionError):
+                    reply(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.stop()
+
+
+def body(content: bytes, length: int | None = None, **headers: str) -> Reply:
+    """An answer of `content`, announced as `length` bytes; -1 announces nothing."""
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        if length != -1:
+            handler.send_header("Content-Length", str(len(content) if length is None else length))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return reply
+
+
+def status(code: int, **headers: str) -> Reply:
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(code)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return reply
+
+
+def chunked(handler: BaseHTTPRequestHandler) -> None:
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.send_header("Connection", "close")
+    handler.end_headers()
+    for start in range(0, len(CONTENT), 50_000):
+        piece = CONTENT[start : start + 50_000]
+        handler.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+    handler.wfile.write(b"0\r\n\r\n")
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(1000):
+        handler.wfile.write(bytes(1 << 16))
+
+
+def silent(server: Server, *, after: bytes | None) -> Reply:
+    """Fall silent: before the answer (None), or after these bytes of it."""
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        if after is not None:
+            body(after, len(CONTENT))(handler)
+            handler.wfile.flush()
+        server.over.wait(60)
+
+    return reply
+
+
+def dripping(server: Server) -> Reply:
+    """A byte now and then: never silent, and far from done when it stops."""
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        body(b"", len(CONTENT))(handler)
+        for byte in CONTENT[:500]:
+            handler.wfile.write(bytes([byte]))
+            if server.over.wait(0.02):
+                return
+
+    return reply
+
+
+def reasons(*sources: str, folder: Path, wanted=(FILE,), patience: Patience = CALM) -> list[str]:
+    """The middle of the error that must come: a line for each source and file that failed."""
+    before = sorted(folder.iterdir()) if folder.exists() else []
+    with pytest.raises(DownloadError) as caught:
+        collect(wanted, [Source(source, "test") for source in sources], folder, patience)
+    assert sorted(folder.iterdir()) == before, "something was left behind"
+    lines = str(caught.value).splitlines()
+    assert lines[-3:] == [
+        "Two ways out:",
+        "  MNIST_MIRROR=<folder or address> dvc repro   takes the four files from there",
+        "  make demo   runs the whole pipeline on a small sample that needs no network",
+    ]
+    return [line.removeprefix("  ").replace("(test): ", "") for line in lines[1:-3]]
+
+
+def test_a_file_comes_whole_from_a_server(server: Server, tmp_path: Path) -> None:
+    server.replies["a.gz"] = [body(CONTENT)]
+
+    origins = collect([FILE], [Source(server.address, "test")], tmp_path / "raw", CALM)
+
+    assert origins == {"a.gz": f"from {server.address} (test)"}
+    assert (tmp_path / "raw" / "a.gz").read_bytes() == CONTENT
+    assert [entry.name for entry in (tmp_path / "raw").iterdir()] == ["a.gz"]
+    assert server.requests == ["/mnist/a.gz"]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "raw" / "a.gz").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+# What servers do that is no reason to refuse the bytes.
+HARMLESS = {
+    "no length announced": body(CONTENT, -1),
+    "in pieces": chunked,
+    "labelled as compressed on the way": body(CONTENT, Content_Encoding="gzip"),
+}
+
+
+@pytest.mark.parametrize("reply", HARMLESS.values(), ids=HARMLESS)
+def test_the_bytes_count_and_not_how_they_are_sent(server: Server, tmp_path: Path, reply: Reply) -> None:
+    server.replies["a.gz"] = [reply]
+
+    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+
+    assert (tmp_path / "a.gz").read_bytes() == CONTENT
+
+
+def test_a_server_is_asked_for_the_file_as_it_is_stored(server: Server, tmp_path: Path) -> None:
+    asked = []
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers["Accept-Encoding"])
+        body(CONTENT)(handler)
+
+    server.replies["a.gz"] = [reply]
+
+    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+
+    assert asked == ["identity"]
+
+
+def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
+    server.replies = {"a.gz": [status(302, Location="/elsewhere/c")], "c": [body(CONTENT)]}
+
+    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+
+    assert server.requests == ["/mnist/a.gz", "/elsewhere/c"]
+
+
+PASSING = {
+    "busy": status(503),
+    "too-many-requests": status(429),
+    "cut": body(CONTENT[:1000], len(CONTENT)),
+    "cut-without-a-length": body(CONTENT[:1000], -1),
+    "damaged-on-the-way": body(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])),
+}
+
+
+def test_a_passing_fault_is_tried_again_after_a_pause(server: Server, tmp_path: Path) -> None:
+    server.replies = {fault: [reply, body(CONTENT)] for fault, reply in PASSING.items()}
+
+    def seconds(fault: str) -> float:
+        started = time.monotonic()
+        file = FILE._replace(name=fault)
+        collect([file], [Source(server.address, "test")], tmp_path / fault, STUBBORN)
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(len(PASSING)) as pool:  # the pauses take their time at the same time
+        pauses = list(pool.map(seconds, PASSING))
+
+    assert {(tmp_path / fault / fault).read_bytes() for fault in PASSING} == {CONTENT}
+    assert sorted(server.requests) == sorted(f"/mnist/{fault}" for fault in PASSING for _ in range(2))
+    assert min(pauses) > 1
+
+
+BOMB = gzip.compress(bytes(1 << 24))
+REFUSED = {
+    "not there": (status(404), "expected the file, got HTTP 404 Not Found"),
+    "forbidden": (status(403), "expected the file, got HTTP 403 Forbidden"),
+    "a page in place of the file": (
+        body(b"<html>Log in to this network</html>"),
+        f"expected {len(CONTENT):,} bytes, the server announces 35",
+    ),
+    "announced longer": (
+        body(CONTENT, len(CONTENT) + 1),
+        f"expected {len(CONTENT):,} bytes, the server announces {len(CONTENT) + 1:,}",
+    ),
+    "a bomb": (body(BOMB), f"expected {len(CONTENT):,} bytes, the server announces {len(BOMB):,}"),
+    "longer without saying so": (
+        body(CONTENT + b"x", -1),
+        f"expected {len(CONTENT):,} bytes, the server sends more",
+    ),
+    "endless": (endless, f"expected {len(CONTENT):,} bytes, the server sends more"),
+}
+
+
+@pytest.mark.parametrize(("reply", "said"), REFUSED.values(), ids=REFUSED)
+def test_a_file_that_is_another_is_refused_at_once(
+    server: Server, tmp_path: Path, reply: Reply, said: str
+) -> None:
+    server.replies["a.gz"] = [reply]
+
+    assert reasons(server.address, folder=tmp_path, patience=STUBBORN) == [f"{server.address} {said} (a.gz)"]
+    assert len(server.requests) == 1
+
+
+def test_an_encoded_bomb_is_cut_off_like_any_other(server: Server, tmp_path: Path) -> None:
+    """As sent it is shorter than announced here; unpacked, as an HTTP client may, it would be 16 MiB."""
+    server.replies["a.gz"] = [body(BOMB, -1, Content_Encoding="gzip")]
+
+    assert reasons(server.address, folder=tmp_path) == [
+        f"{server.address} expected {len(CONTENT):,} bytes, got {len(BOMB):,}"
+    ]
+
+
+def test_other_bytes_of_the_right_size_are_refused(server: Server, tmp_path: Path) -> None:
+    server.replies["a.gz"] = [body(bytes(len(CONTENT)))]
+
+    assert reasons(server.address, folder=tmp_path) == [
+        f"{server.address} expected the SHA-256 {FILE.published.sha256}, "
+        "got as many bytes with another one (a.gz)"
+    ]
+
+
+def test_a_server_that_stays_busy_is_left_after_the_retries(server: Server, tmp_path: Path) -> None:
+    server.replies = {"a.gz": [status(503)], "b.gz": [body(b"another file")]}
+
+    said = reasons(server.address, folder=tmp_path, wanted=(FILE, OTHER), patience=STUBBORN)
+
+    assert said == [f"{server.address} HTTP 503 Service Unavailable"]
+    assert server.requests == ["/mnist/a.gz"] * 2
+
+
+def test_a_server_that_does_not_answer_is_left_without_another_attempt(
+    server: Server, tmp_path: Path
+) -> None:
+    server.replies["a.gz"] = [silent(server, after=None)]
+
+    started = time.monotonic()
+    said = reasons(server.address, folder=tmp_path, patience=BRISK._replace(retries=9))
+
+    assert said == [f"{server.address} no answer within 0.4 seconds"]
+    assert time.monotonic() - started < 10
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_falls_silent_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    server.replies["a.gz"] = [silent(server, after=CONTENT[:1000])]
+
+    started = time.monotonic()
+    (said,) = reasons(server.address, folder=tmp_path, patience=BRISK)
+
+    assert said.startswith(f"{server.address} ")
+    assert "timed out" in said
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_only_drips_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    server.replies["a.gz"] = [dripping(server)]
+
+    started = time.monotonic()
+    (said,) = reasons(server.address, folder=tmp_path, patience=BRISK)
+
+    assert said.startswith(f"{server.address} too slow: ")
+    assert said.endswith(f" of {len(CONTENT):,} bytes, under 1,000,000 bytes a second")
+    assert time.monotonic() - started < 10
+
+
+def test_a_host_that_takes_the_call_and_says_nothing_is_left(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+        said = reasons(address, folder=tmp_path, patience=BRISK)
+
+    assert said == [f"{address} no answer within 0.4 seconds"]
+
+
+def test_a_host_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+    assert reasons(f"http://127.0.0.1:{port}", folder=tmp_path) == [
+        f"http://127.0.0.1:{port} Connection refused"
+    ]
+
+
+def test_what_is_no_http_is_told(tmp_path: Path) -> None:
+    said = reasons("ftp://localhost/mnist", "file:///mnist", "http://[", folder=tmp_path)
+
+    scheme = "expected a folder, or an address that begins with http:// or https://"
+    assert said[:2] == [f"ftp://localhost/mnist {scheme}", f"file:///mnist {scheme}"]
+    assert said[2].startswith("http://[ ")
+
+
+def test_a_password_in_an_address_is_used_and_not_shown(server: Server, tmp_path: Path) -> None:
+    seen = []
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers["Authorization"])
+        status(404)(handler)
+
+    server.replies["a.gz"] = [reply]
+
+    (said,) = reasons(server.address.replace("//", "//me:secret@"), folder=tmp_path)
+
+    assert said == f"{server.address} expected the file, got HTTP 404 Not Found (a.gz)"
+    assert seen == ["Basic bWU6c2VjcmV0"]
+
+
+def test_the_environments_proxy_is_used(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.address)
+    server.replies["a.gz"] = [body(CONTENT)]
+
+    collect([FILE], [Source("http://mirror.invalid/mnist/", "test")], tmp_path, CALM)
+
+    assert server.requests == ["http://mirror.invalid/mnist/a.gz"]
+
+
+def test_the_same_reason_for_several_files_is_given_once(server: Server, tmp_path: Path) -> None:
+    assert reasons(server.address, folder=tmp_path, wanted=(FILE, OTHER)) == [
+        f"{server.address} expected the file, got HTTP 404 Not Found (a.gz, b.gz)"
+    ]
+
+
+def test_each_file_is_sought_at_every_source(server: Server, tmp_path: Path) -> None:
+    server.replies["b.gz"] = [body(b"another file")]
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    (mirror / "a.gz").write_bytes(CONTENT)
+    chosen = [
+        Source(str(tmp_path / "gone"), "test"),
+        Source(server.address, "test"),
+        Source(str(mirror), "test"),
+    ]
+
+    origins = collect([FILE, OTHER], chosen, tmp_path / "raw", CALM)
+
+    assert origins == {"b.gz": f"from {server.address} (test)", "a.gz": f"from {mirror} (test)"}
+    assert server.requests == ["/mnist/a.gz", "/mnist/b.gz"]
+
+
+def test_right_files_are_left_as_they_are_and_wrong_ones_replaced(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(CONTENT)
+    (tmp_path / "b.gz").write_bytes(b"damaged file")  # as long as the right one
+    kept = (tmp_path / "a.gz").stat()
+    server.replies["b.gz"] = [body(b"another file")]
+
+    origins = collect([FILE, OTHER], [Source(server.address, "test")], tmp_path, CALM)
+
+    assert origins == {"a.gz": "already there", "b.gz": f"from {server.address} (test)"}
+    assert (tmp_path / "b.gz").read_bytes() == b"another file"
+    assert (tmp_path / "a.gz").stat().st_ino == kept.st_ino
+    assert server.requests == ["/mnist/b.gz"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no such file"),
+        (CONTENT[:-1], f"expected {len(CONTENT):,} bytes, got {len(CONTENT) - 1:,}"),
+        (CONTENT + b"x", f"expected {len(CONTENT):,} bytes, got {len(CONTENT) + 1:,}"),
+        (
+            bytes(len(CONTENT)),
+            f"expected the SHA-256 {FILE.published.sha256}, got as many bytes with another one",
+        ),
+    ],
+)
+def test_a_folder_is_trusted_no_more_than_a_server(tmp_path: Path, content: bytes | None, said: str) -> None:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    if content is not None:
+        (mirror / "a.gz").write_bytes(content)
+
+    assert reasons(str(mirror), folder=tmp_path / "raw") == [f"{mirror} {said} (a.gz)"]
+
+
+def test_folders_are_seen_from_the_repository_also_in_dvcs_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("mirror", "repository", "repository/.dvc/tmp/exps/copy"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "mirror" / "a.gz").write_bytes(CONTENT)
+    monkeypatch.chdir(tmp_path / "repository" / ".dvc" / "tmp" / "exps" / "copy")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repository"))
+
+    collect([FILE], [Source("../mirror", "test")], Path("data/raw"), CALM)
+
+    assert Path("data/raw/a.gz").read_bytes() == CONTENT
+
+
+def test_the_environments_mirror_comes_first_and_none_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = ["../shared/mnist", "https://b", "../shared/mnist"]
+    configured = [Source("../shared/mnist", "data.mirrors"), Source("https://b", "data.mirrors")]
+
+    assert sources.sources(listed) == configured
+    monkeypatch.setenv("MNIST_MIRROR", " ")
+    assert sources.sources(listed) == configured
+    monkeypatch.setenv("MNIST_MIRROR", "https://b")
+    assert sources.sources(listed) == [Source("https://b", "MNIST_MIRROR"), configured[0]]
+
+
+def test_no_source_at_all_is_told(tmp_path: Path) -> None:
+    assert reasons(folder=tmp_path) == ["no source: MNIST_MIRROR and data.mirrors are empty"]
+
+
+def test_a_file_in_the_folders_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "raw").write_text("")
+
+    with pytest.raises(DataError, match="raw: expected a folder for the data set's files, got: File exists"):
+        collect([FILE], [], tmp_path / "raw", CALM)
+
+
+def test_the_progress_is_shown_to_a_person_only(server: Server, tmp_path: Path) -> None:
+    server.replies["a.gz"] = [body(CONTENT)]
+    program = (
+        "from pathlib import Path\n"
+        "from pipeline.core.datasets import File, Published\n"
+        "from pipeline.download.sources import Source, collect\n"
+        f"collect([{FILE!r}], [Source({server.address!r}, 'test')], Path('raw'))\n"
+    )
+    for seen_by_a_person in (True, False):
+        controller, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+        os.set_blocking(controller, False)
+        folder = tmp_path / str(seen_by_a_person)
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=terminal if seen_by_a_person else subprocess.PIPE,
+            check=True,
+        )
+        assert done.stdout == b""
+        if seen_by_a_person:
+            assert b"a.gz:   0%" in os.read(controller, 10_000)
+        else:
+            assert done.stderr == b""
+        os.close(terminal)
+        os.close(controller)
+
+
+@needs_mnist
+def test_mnist_is_taken_from_the_mirror_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace(tmp_path, monkeypatch, mirrors=["http://127.0.0.1:9/never/asked"])
+    monkeypatch.setenv("MNIST_MIRROR", str(MNIST_FOLDER))
+
+    download(Path("raw"))
+    download(Path("raw"))
+
+    assert capsys.readouterr().out.splitlines() == [
+        f"download: 4 of 4 mnist files from {MNIST_FOLDER} (MNIST_MIRROR); size and SHA-256 are right",
+        "download: 4 of 4 mnist files already there; size and SHA-256 are right",
+    ]
+    assert sorted(file.name for file in Path("raw").iterdir()) == sorted(file.name for file in MNIST.files)
+    assert all(
+        (Path("raw") / f.name).read_bytes() == (MNIST_FOLDER / f.name).read_bytes() for f in MNIST.files
+    )
+
+
+def test_digits_need_neither_mirror_nor_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace(tmp_path, monkeypatch, dataset="digits", validation_size=300, mirrors=[])
+
+    download(Path("raw"))
+
+    images, labels = raw_files.read(Path("raw"), DIGITS.test)
+    assert (len(images), len(labels)) == (297, 297)
+    assert capsys.readouterr().out == "download: the digits sample that scikit-learn ships, written to raw\n"
+
+
+def test_the_command_line_lists_every_source_and_leaves_with_75(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace(tmp_path, monkeypatch, mirrors=["../gone", "ftp://localhost/"])
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "download", "data/raw"],
+        env={"PYTHONPATH": str(ROOT), "MNIST_MIRROR": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 75
+    assert done.stdout == ""
+    assert done.stderr == (
+        "error: expected MNIST's files, could not get train-images-idx3-ubyte.gz, "
+        "train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz:\n"
+        "  /nowhere (MNIST_MIRROR): no such folder\n"
+        "  ../gone (data.mirrors): no such folder\n"
+        "  ftp://localhost/ (data.mirrors): expected a folder, or an address that begins with http:// or "
+        "https://\n"
+        "Two ways out:\n"
+        "  MNIST_MIRROR=<folder or address> dvc repro   takes the four files from there\n"
+        "  make demo   runs the whole pipeline on a small sample that needs no network\n"
+    )
+    assert list((tmp_path / "data" / "raw").iterdir()) == []

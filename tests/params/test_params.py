@@ -1,0 +1,303 @@
+"""params.yaml: what is accepted, and what is said about what is not."""
+
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pipeline.core.datasets import DATASETS
+from pipeline.core.errors import ParamsError
+from pipeline.params import load, reading, wording
+from tests.data_fixtures import ROOT
+
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+DEFAULT = load(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    target = tmp_path / "params.yaml"
+    target.write_text(TEXT, encoding="utf-8")
+    return target
+
+
+def refused(path: Path) -> list[str]:
+    """The lines of the error, without the frame around them, which is checked here."""
+    with pytest.raises(ParamsError) as caught:
+        load(path)
+    first, *lines, last = str(caught.value).splitlines()
+    assert first == f"{path}: {len(lines)} value(s) that the study cannot work with:"
+    assert last == "The comments in that file say what each value means and what it may be."
+    return [line.removeprefix("  ") for line in lines]
+
+
+ACCEPTED = [
+    ("train.learning_rates", "1e-3", (0.001,)),
+    ("train.learning_rates", "1.0e-05, .5", (1e-05, 0.5)),
+    ("train.seeds", "0, 4294967295", (0, 2**32 - 1)),
+]
+
+
+@pytest.mark.parametrize(("key", "written", "read"), ACCEPTED)
+def test_lists_are_read_as_dvc_reads_them(path: Path, key: str, written: str, read: tuple) -> None:
+    name = key.rpartition(".")[2]
+    lines = [
+        f"  {name}: [{written}]" if line.startswith(f"  {name}:") else line for line in TEXT.splitlines()
+    ]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+    assert getattr(load(path).train, name) == read
+
+
+ZEROS = "0" * 74
+*_NAMES, _LAST = map(repr, DATASETS)
+DATASET = f"{', '.join(_NAMES)} or {_LAST}"
+# Values as ruamel.yaml hands them over; the table after this one is about how they are written.
+REFUSED = [
+    ("train.learning_rates", [0.0], "expected rates above 0 and finite, got 0.0."),
+    ("train.learning_rates", [0.1, -0.1], "expected rates above 0 and finite, got -0.1."),
+    ("train.learning_rates", [float("nan")], "expected rates above 0 and finite, got nan."),
+    ("train.learning_rates", [float("inf")], "expected rates above 0 and finite, got inf."),
+    ("train.learning_rates", [1], "expected a decimal number, got the integer 1: write 1.0."),
+    ("train.learning_rates", [0.1, 0.10], "expected each rate once, got 0.1 twice: remove one of them."),
+    ("train.learning_rates", [], "expected a list of at least 1, got []."),
+    ("train.learning_rates", 0.1, "expected a list, got 0.1: write [0.1]."),
+    ("train.learning_rates", None, "expected a list, got nothing."),
+    ("train.learning_rates.0", ["0.1"], "expected a decimal number, got '0.1'."),
+    ("train.learning_rates.1", [0.1, True], "expected a decimal number, got True."),
+    ("train.learning_rates.0", [[0.1]], "expected a decimal number, got [0.1]."),
+    ("train.learning_rates", [10**400], f"expected decimal numbers up to 1.8e+308, got [1{ZEROS}0...."),
+    ("train.learning_rates", [-(10**400)], f"expected decimal numbers up to 1.8e+308, got [-1{ZEROS}...."),
+    ("train.seeds", [], "expected a list of at least 1, got []."),
+    ("train.seeds", [1, 2, 1], "expected each seed once, got 1 twice: remove one of them."),
+    ("train.seeds.0", [-1], "expected a number of at least 0, got -1."),
+    ("train.seeds.0", [2**32], "expected a number below 4294967296, got 4294967296."),
+    ("train.seeds.0", [0.5], "expected a whole number, got 0.5."),
+    ("train.seeds.0", [True], "expected a whole number, got True."),
+    ("train.epochs", 0, "expected a number of at least 1, got 0."),
+    ("train.epochs", 1_000_001, "expected a number of at most 1000000, got 1000001."),
+    ("train.epochs", 10**30, f"expected a number of at most 1000000, got {10**30}."),
+    ("train.epochs", 2.5, "expected a whole number, got 2.5."),
+    ("train.epochs", "20", "expected a whole number, got '20'."),
+    ("train.batch_size", 0, "expected a number of at least 1, got 0."),
+    ("train.batch_size", True, "expected a whole number, got True."),
+    (
+        "train.batch_size",
+        55_001,
+        "expected at most the 55,000 training images of mnist that data.validation_size leaves, got 55,001.",
+    ),
+    ("train.hidden_units", 0, "expected a number of at least 1, got 0."),
+    ("train.hidden_units", 100_001, "expected a number of at most 100000, got 100001."),
+    ("train.hidden_units", 10**11, "expected a number of at most 100000, got 100000000000."),
+    ("train.threads", 0, "expected a number of at least 1, got 0."),
+    ("train.threads", 257, "expected a number of at most 256, got 257."),
+    ("train.precision", "float64", "expected 'float32' or 'bfloat16', got 'float64'."),
+    ("data.dataset", "fashion", f"expected {DATASET}, got 'fashion'."),
+    ("data.dataset", ["mnist"], f"expected {DATASET}, got ['mnist']."),
+    ("data.validation_size", -1, "expected a number of at least 0, got -1."),
+    ("data.validation_size", 0.1, "expected a whole number, got 0.1."),
+    ("data.validation_size", 9, "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so that "
+     "every class has images to train and to choose on, got 9."),
+    ("data.validation_size", 59_991, "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so "
+     "that every class has images to train and to choose on, got 59,991."),
+    ("data.validation_size", 60_000, "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so "
+     "that every class has images to train and to choose on, got 60,000."),
+    ("range_test.steps", 19, "expected a number of at least 20, got 19."),
+    ("range_test.steps", 10_001, "expected a number of at most 10000, got 10001."),
+    ("range_test.lowest", 0, "expected a number above 0.0, got 0."),
+    ("range_test.stop", float("inf"), "expected a finite number, got inf."),
+    ("range_test.smoothing", "0.9", "expected a decimal number, got '0.9'."),
+    ("report.confidence", True, "expected a decimal number, got True."),
+    ("report.accuracy_targets", [0.97, 0.97000001], "expected targets further apart, got 0.97 and "
+     "0.97000001, which share the column epochs_to_97 of comparison.csv."),
+    ("report.budgets.0", [0], "expected a number of at least 1, got 0."),
+    ("report.budgets.1", [5, 1_000_001], "expected a number of at most 1000000, got 1000001."),
+    ("data.mirrors", "/data/mnist", "expected a list, got '/data/mnist': write [/data/mnist]."),
+    ("data.mirrors.0", [1], "expected a text, got 1."),
+    ("data.mirrors.1", ["a", ""], "expected a text that is not empty, got ''."),
+    ("data.mirrors.0", [None], "expected a text, got nothing."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value", "said"), REFUSED)
+def test_a_value_out_of_range_is_told_what_was_expected(
+    path: Path, place: str, value: object, said: str
+) -> None:
+    reading.override(path, {".".join(place.split(".")[:2]): value})
+
+    assert refused(path) == [f"{place}: {said}"]
+
+
+def leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    """Every parameter by its dotted name, with its value."""
+    found = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found += leaves(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return found
+
+
+LEAVES = leaves(DEFAULT.model_dump())
+ENDLESS = [("400 digits", "9" * 400), ("more digits than Python writes", "0x" + "f" * 5000)]
+
+
+@pytest.mark.parametrize("number", [text for _, text in ENDLESS], ids=[name for name, _ in ENDLESS])
+@pytest.mark.parametrize(("name", "value"), LEAVES, ids=[name for name, _ in LEAVES])
+def test_no_parameter_takes_a_number_without_end(path: Path, name: str, value: object, number: str) -> None:
+    marker = 987654321
+    reading.override(path, {name: [marker] if isinstance(value, tuple) else marker})
+    path.write_text(path.read_text(encoding="utf-8").replace(str(marker), number), encoding="utf-8")
+
+    (line,) = refused(path)
+
+    assert line.startswith(name)
+    assert " expected " in line
+    assert len(line) < 300
+
+
+NUMBERS = [name for name, value in LEAVES if isinstance(value, int | float)]
+
+
+@pytest.mark.parametrize("written", [True, "1"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_not_guessed_from_something_else(path: Path, name: str, written: object) -> None:
+    reading.override(path, {name: written})
+
+    (line,) = refused(path)
+
+    assert line.startswith(f"{name}: expected a ")
+    assert line.endswith(f" number, got {written!r}.")
+
+
+def test_every_wrong_value_is_named_at_once(path: Path) -> None:
+    reading.override(path, {"train.epochs": 0, "data.dataset": "x", "train.learning_rates": ["a", 0.1]})
+
+    assert refused(path) == [
+        f"data.dataset: expected {DATASET}, got 'x'.",
+        "train.learning_rates.0: expected a decimal number, got 'a'.",
+        "train.epochs: expected a number of at least 1, got 0.",
+    ]
+
+
+def test_the_ranges_follow_the_data_set_and_the_images_held_out(path: Path) -> None:
+    reading.override(path, {"data.dataset": "digits", "data.validation_size": 0, "train.batch_size": 1500})
+    assert load(path).train.batch_size == 1500
+    reading.override(path, {"data.validation_size": 10})
+    assert refused(path) == [
+        "train.batch_size: expected at most the 1,490 training images of digits that data.validation_size "
+        "leaves, got 1,500."
+    ]
+
+
+def test_an_unknown_key_is_refused_and_the_one_it_hides_is_called_missing(path: Path) -> None:
+    path.write_text(TEXT.replace("epochs: 20", "epoch: 20") + "more: 1\n", encoding="utf-8")
+
+    assert refused(path) == [
+        "train.epochs: missing. Add it, or restore the file with git.",
+        "train.epoch: unknown key. Remove it, or check its spelling.",
+        "more: unknown key. Remove it, or check its spelling.",
+    ]
+
+
+def test_a_long_value_is_not_repeated_in_full(path: Path) -> None:
+    reading.override(path, {"data.dataset": "x" * 5000})
+
+    assert refused(path) == [f"data.dataset: expected {DATASET}, got '{'x' * 76}...."]
+
+
+def test_a_value_is_said_as_python_writes_it_and_a_list_of_millions_is_begun(path: Path) -> None:
+    small = {"a": [1, ("b",), (), None, (2.5, "c")], 3: {}}
+    assert wording.short(small) == repr(small)
+
+    names = "abcdefghij"
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{one}: &{one} [{', '.join(9 * [f'*{of}'])}]" for of, one in pairwise(names)]
+    path.write_text("\n".join([*lines, "data: *j"]), encoding="utf-8")  # nine to the tenth power
+
+    assert refused(path)[0].startswith("data: expected keys and their values, got [[[[[[[[[['x', 'x', 'x', ")
+
+
+NO_PARAMS = [
+    ("", "the file: expected keys and their values, got nothing."),
+    ("[]", "the file: expected keys and their values, got []."),
+    ("42", "the file: expected keys and their values, got 42."),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), NO_PARAMS)
+def test_yaml_that_holds_no_params_is_refused(path: Path, text: str, said: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+    assert refused(path) == [said]
+
+
+NO_YAML = [
+    (b"data: [", "expected the node content, but found '<stream end>' (line 1, column 8)"),
+    (b"\tdata: 1", "found character '\\t' that cannot start any token (line 1, column 1)"),
+    (b"a: 1\na: 2", 'found duplicate key "a" with value "2" (original value: "1") (line 2, column 1)'),
+    (b"a: 1\n---\nb: 1", "but found another document (line 2, column 1)"),
+    (b"a: *b", "found undefined alias 'b' (line 1, column 4)"),
+    (b"a: !!python/object/apply:os.system [id]", "could not determine a constructor for the tag"),
+    (b"a: !rate 0.1", "could not determine a constructor for the tag '!rate' (line 1, column 4)"),
+    (b"a: \xff", "'utf-8' codec can't decode byte 0xff"),
+    (b"a: \0", "special characters are not allowed"),
+    (b"[" * 1000, "maximum recursion depth exceeded"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), NO_YAML)
+def test_what_is_no_yaml_is_refused_with_its_place(path: Path, content: bytes, said: str) -> None:
+    path.write_bytes(content)
+
+    with pytest.raises(ParamsError) as caught:
+        load(path)
+
+    message = str(caught.value)
+    assert message.startswith(f"{path}: expected YAML, got: ")
+    assert said in message
+    assert message.endswith(". Mend that place, or restore the file with git.")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder"])
+def test_a_missing_file_is_refused_with_both_ways_out(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "params.yaml"
+    if kind == "folder":
+        path.mkdir()
+    reason = {"missing": "No such file or directory", "folder": "Is a directory"}[kind]
+
+    with pytest.raises(ParamsError) as caught:
+        load(path)
+
+    assert str(caught.value) == (
+        f"{path}: expected the study's parameters, got: {reason}. "
+        "Run from the repository's root, or restore the file with git."
+    )
+
+
+def test_params_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        DEFAULT.train.epochs = 1  # type: ignore[misc]
+
+
+def test_the_command_line_says_it_without_a_traceback_and_before_any_work(path: Path) -> None:
+    reading.override(path, {"train.epochs": 0})
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "scale", "data/raw", "data/scaled"],
+        cwd=path.parent,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        "error: params.yaml: 1 value(s) that the study cannot work with:\n"
+        "  train.epochs: expected a number of at least 1, got 0.\n"
+        "The comments in that file say what each value means and what it may be.\n"
+    )
+    assert [child.name for child in path.parent.iterdir()] == ["params.yaml"]

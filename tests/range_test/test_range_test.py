@@ -1,0 +1,128 @@
+"""The range test: rules on known curves, and the stage on a few images."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import params
+from pipeline.core import arrays
+from pipeline.core.errors import ParamsError
+from pipeline.params import reading
+from pipeline.range_test import rules
+from pipeline.range_test.rules import Agreement
+from tests.report_fixtures import write_study
+
+RATES = rules.schedule(1e-5, 1.0, 101)
+
+
+def valley() -> np.ndarray:
+    """Flat at 2.3, falling from 1e-4, steepest at 1e-3, lowest at 1e-2, then rising."""
+    logs = np.log10(RATES)
+    return np.where(logs < -2, 2.3 - 1.6 / (1 + np.exp(-4 * (logs + 3))), 0.7 + 0.8 * (logs + 2) ** 2)
+
+
+def test_the_schedule_rises_by_the_same_factor() -> None:
+    assert RATES[[0, -1]] == pytest.approx([1e-5, 1.0])
+    np.testing.assert_allclose(RATES[1:] / RATES[:-1], RATES[1] / RATES[0])
+
+
+def test_the_rules_find_their_places_on_a_known_curve() -> None:
+    found = rules.suggest(RATES, valley())
+    assert found["steepest"] == pytest.approx(1e-3, rel=0.2)
+    assert found["minimum / 10"] == pytest.approx(1e-3, rel=0.2)
+    assert 1e-3 < found["valley"] < 1e-2
+
+
+def test_a_valley_skips_the_rises_within_a_fall_as_its_words_say() -> None:
+    """The longest stretch without a rise is the last one; the longest fall goes on from the first."""
+    curve = np.array([9.0, 8.0, 7.0, 7.5, 6.0, 5.0, 5.5, 4.0, 3.0, 2.0])
+    rates = np.geomspace(0.001, 1, len(curve))
+    assert rules.suggest(rates, curve)["valley"] == rates[6]  # of 0 to 9; of the last stretch it were 8
+    assert "rises between them skipped" in rules.RULES["valley"]
+
+
+def test_a_curve_that_never_falls_suggests_nothing() -> None:
+    assert rules.suggest(RATES, np.linspace(2.3, 5, len(RATES))) == {}
+    assert rules.suggest(RATES, np.full(len(RATES), np.nan)) == {}
+
+
+def test_smoothing_is_a_running_mean_that_starts_right() -> None:
+    assert rules.smooth(np.array([2.0, 2.0, 2.0]), 0.9, 4.0) == pytest.approx([2, 2, 2])
+    assert rules.smooth(np.array([1.0, 3.0]), 0.5, 4.0)[1] == pytest.approx((0.25 * 1 + 0.5 * 3) / 0.75)
+
+
+@pytest.mark.parametrize("end", [np.nan, np.inf, 1000.0])
+def test_the_curve_ends_where_the_loss_runs_away(end: float) -> None:
+    smoothed = rules.smooth(np.array([2.0, 1.0, 1.0, end, 1.0]), 0.5, 4.0)
+    assert np.isfinite(smoothed[:3]).all()
+    assert np.isnan(smoothed[3:]).all()
+
+
+def test_seeds_are_summed_up_by_their_median_on_the_logarithmic_scale() -> None:
+    found = rules.summarise([{"steepest": 1e-4}, {"steepest": 1e-2}, {}])
+    assert found == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "expected"),
+    [
+        (0.0012, Agreement(0.001, True)),
+        (0.008, Agreement(0.01, True)),
+        (0.09, Agreement(0.1, False)),
+        (0.9, Agreement(None, None)),
+        (1e-6, Agreement(None, None)),
+    ],
+)
+def test_a_suggestion_is_held_against_the_nearest_configured_rate(
+    suggestion: float, expected: Agreement
+) -> None:
+    assert rules.compare(suggestion, [0.1, 0.01, 0.001], 0.001, (0.01,)) == expected
+
+
+def test_without_a_choice_there_is_no_judgement() -> None:
+    assert rules.compare(0.001, [0.01, 0.001], None, None) == Agreement(0.001, None)
+
+
+def test_with_one_seed_only_the_choice_itself_agrees() -> None:
+    assert rules.compare(0.001, [0.01, 0.001], 0.01, None) == Agreement(0.001, None)
+    assert rules.compare(0.01, [0.01, 0.001], 0.01, None) == Agreement(0.01, True)
+
+
+def test_a_range_that_does_not_rise_is_refused(tmp_path: Path) -> None:
+    write_study(tmp_path, overrides={"range_test": {"lowest": 0.5}})
+    with pytest.raises(
+        ParamsError,
+        match=r"range_test\.highest: expected at least ten times range_test\.lowest, 0\.5, got 1\.0",
+    ):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_the_stage_gives_the_same_bytes_again_and_ends_with_a_divergence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.range_test.stage import range_test as stage
+
+    write_study(tmp_path, rates=[0.01], seeds=[0, 1], epochs=2)
+    small = {"train.hidden_units": 8, "train.batch_size": 50, "range_test.steps": 60}
+    reading.override(tmp_path / "params.yaml", small | {"range_test.highest": 1000.0})
+    noise = np.random.default_rng(0)
+    labels = noise.integers(0, 10, 200)
+    images = 0.1 * noise.random((200, 784), np.float32)
+    images[np.arange(200), labels] = 1
+    arrays.write(tmp_path / "data/scaled/train_images.npy", images)
+    arrays.write(tmp_path / "data/scaled/train_labels.npy", np.eye(10, dtype=np.float32)[labels])
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        stage(Path("data/scaled"), Path(name))
+    for file in ("range_test.csv", "suggestions.json"):
+        assert Path("first", file).read_bytes() == Path("second", file).read_bytes()
+    table = pd.read_csv("first/rules.csv")
+    assert list(table.columns) == ["seed", "step", "learning_rate", "loss", "smoothed"]
+    assert table.groupby("seed")["step"].count().tolist() == [60, 60]
+    assert table["loss"].iloc[0] == pytest.approx(math.log(10), abs=0.5)
+    assert table["smoothed"].isna().any()
+    assert set(json.loads(Path("first/suggestions.json").read_text())) <= set(rules.RULES)

@@ -1,0 +1,388 @@
+"""Stage `report` on made-up studies: what it writes, byte for byte again, and what it refuses."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.commands.summary import summary
+from pipeline.core.errors import DataError, RunError, ToolError
+from pipeline.params import reading
+from pipeline.report.stage import report
+from pipeline.report.text import summary as markdown
+from tests.report_fixtures import realistic, write_range_test, write_study
+
+FILES = ["comparison.csv", "curves.csv", "figures", "index.html", "summary.md", "verdict.json"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with its report, made once."""
+    folder = write_study(tmp_path_factory.mktemp("study"), rates=(0.3, 0.1, 0.01, 0.001), epochs=12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run()
+    return folder
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy that may be spoiled, as the current folder."""
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def run() -> None:
+    report(Path("data/scaled"), Path("runs"), Path("report"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Elements(HTMLParser):
+    """Counts tags and collects attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def test_the_report_has_all_its_files_and_no_other(finished: Path) -> None:
+    assert sorted(path.name for path in (finished / "report").iterdir()) == FILES
+    figures = {path.stem for path in (finished / "report/figures").iterdir()}
+    assert {"response", "loss", "val_loss", "val_accuracy", "rate-0.3", "rate-0.001"} <= figures
+
+
+@pytest.mark.usefixtures("study")
+def test_the_same_study_gives_the_same_bytes() -> None:
+    before = contents(Path("report"))
+    shutil.rmtree("report")
+    run()
+    assert contents(Path("report")) == before
+
+
+def test_comparison_has_a_row_a_run_and_curves_a_row_a_point(finished: Path) -> None:
+    table = pd.read_csv(finished / "report/comparison.csv")
+    assert table[["learning_rate", "seed"]].to_numpy().tolist() == [
+        [rate, seed] for rate in (0.001, 0.01, 0.1, 0.3) for seed in (0, 1, 2)
+    ]
+    assert table.loc[table["learning_rate"] == 0.3, "best_val_accuracy"].isna().all()
+    curves = pd.read_csv(finished / "report/curves.csv")
+    assert list(curves.columns) == ["learning_rate", "seed", "epoch", "metric", "value"]
+    own = curves[(curves["learning_rate"] == 0.01) & (curves["seed"] == 1) & (curves["metric"] == "val_loss")]
+    expected = realistic(0.01, 1, 12)
+    np.testing.assert_array_equal(own["value"], expected["val_loss"])
+    np.testing.assert_array_equal(own["epoch"], expected["epoch"])
+
+
+def test_verdict_json_is_small_plain_and_says_what_it_rests_on(finished: Path) -> None:
+    found = json.loads((finished / "report/verdict.json").read_text())
+    assert found["learning_rate"] in (0.01, 0.001)
+    assert (found["dataset"], found["chosen_on"], found["seeds"]) == ("mnist", "validation", 3)
+    assert found["rates"]["lr-0.3"]["standing"] == "infeasible"
+    assert found["reasons"]
+    assert isinstance(found["headline"], str)
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_no_script(finished: Path) -> None:
+    page = Elements((finished / "report/index.html").read_text())
+    assert not [tag for tag, _ in page.tags if tag in ("script", "iframe", "object", "img")]
+    targets = [attributes.get(name) for _, attributes in page.tags for name in ("src", "href")]
+    assert all(target.startswith(("#", "data:,")) for target in targets if target)
+    style = "".join(page.words)
+    assert "http" not in re.sub(r"xmlns[^ ]*", "", style)
+    assert "@import" not in style
+
+
+def test_the_pages_links_lead_somewhere_and_every_id_is_there_once(finished: Path) -> None:
+    page = Elements((finished / "report/index.html").read_text())
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    for _, attributes in page.tags:
+        for name in ("aria-labelledby",):
+            assert set((attributes.get(name) or "").split()) <= set(identifiers)
+        if (attributes.get("href") or "").startswith("#"):
+            assert attributes["href"][1:] in identifiers
+
+
+def test_every_chart_has_a_text_and_every_table_a_caption_and_headers(finished: Path) -> None:
+    page = Elements((finished / "report/index.html").read_text())
+    charts = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert charts
+    assert all(attributes["role"] == "img" and attributes["aria-labelledby"] for attributes in charts)
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("table") == tags.count("caption") > 5
+    assert all("scope" in attributes for tag, attributes in page.tags if tag == "th")
+
+
+def test_the_first_chart_says_what_its_bars_are_and_no_line_begins_with_a_per_cent_sign(
+    finished: Path,
+) -> None:
+    page = (finished / "report/index.html").read_text()
+    assert "Bars are 95\N{NO-BREAK SPACE}% intervals of the mean. The accuracy axis is stretched" in page
+    assert " %" not in page
+
+
+@pytest.mark.parametrize(("images", "held_out"), [(500, "validation"), (0, "test")])
+def test_dead_hidden_units_are_those_at_0_for_every_image_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int, held_out: str
+) -> None:
+    write_study(tmp_path, (0.001,), (0,), 2, overrides={"data": {"validation_size": images}})
+    monkeypatch.chdir(tmp_path)
+    run()
+    said = f"hidden units at 0 for every {held_out} image"
+    assert said in Path("report/figures/dead_units.svg").read_text()
+    assert said in Path("report/index.html").read_text()
+
+
+@pytest.mark.usefixtures("study")
+def test_mirrors_do_not_show_since_they_change_nothing() -> None:
+    before = contents(Path("report"))
+    reading.override(Path("params.yaml"), {"data.mirrors": ["elsewhere"]})
+    run()
+    assert contents(Path("report")) == before
+
+
+@pytest.mark.usefixtures("study")
+def test_adding_and_removing_a_rate_changes_what_the_report_lists() -> None:
+    reading.override(Path("params.yaml"), {"train.learning_rates": [0.01, 0.001]})
+    run()
+    assert set(json.loads(Path("report/verdict.json").read_text())["rates"]) == {"lr-0.01", "lr-0.001"}
+    assert not Path("report/figures/rate-0.3.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (
+            lambda: shutil.rmtree("runs/lr-0.01/seed-1"),
+            RunError,
+            "learning rate 0.01 and seed 1, found no folder",
+        ),
+        (lambda: Path("runs/lr-0.01/seed-1/history.csv").unlink(), RunError, "lr-0.01/seed-1: expected"),
+        (
+            lambda: Path("runs/lr-0.01/seed-1/history.csv").write_text("epoch,loss\n1,2\n"),
+            RunError,
+            "missing: accuracy, val_loss, val_accuracy",
+        ),
+        (lambda: Path("runs/lr-0.01/seed-1/metrics.json").write_text("{"), RunError, "expected JSON"),
+        (
+            lambda: shutil.copyfile("runs/lr-0.1/seed-1/metrics.json", "runs/lr-0.01/seed-1/metrics.json"),
+            RunError,
+            "got {'learning_rate': 0.1, 'seed': 1}",
+        ),
+        (
+            lambda: reading.override(Path("params.yaml"), {"train.epochs": 13}),
+            RunError,
+            "'epochs_configured': 13.*'epochs_configured': 12.*Run `dvc repro` to train it again",
+        ),
+        (
+            lambda: np.save("runs/lr-0.01/seed-1/predictions.npy", np.zeros(7, np.uint8)),
+            RunError,
+            "expected a prediction for each of 400 test images, got 7",
+        ),
+        (lambda: Path("data/scaled/test_labels.npy").unlink(), DataError, "expected an array, found no file"),
+    ],
+)
+@pytest.mark.usefixtures("study")
+def test_what_is_missing_or_wrong_is_said_before_anything_is_written(
+    spoil: object, error: type[Exception], message: str
+) -> None:
+    before = contents(Path("report"))
+    spoil()  # type: ignore[operator]
+    with pytest.raises(error, match=f"(?s){re.escape(message) if '*' not in message else message}"):
+        run()
+    assert contents(Path("report")) == before
+
+
+HOSTILE = '<script>alert("x")</script>|`*_'
+
+
+@pytest.mark.usefixtures("study")
+def test_hostile_text_is_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.report import stage
+
+    hostile = stage.Setting
+
+    def named(*arguments: object) -> object:
+        return hostile(*arguments)._replace(dataset=HOSTILE)
+
+    monkeypatch.setattr(stage, "Setting", named)
+    run()
+    page = Path("report/index.html").read_text()
+    assert "<script" not in page
+    assert HOSTILE in "".join(Elements(page).words)
+    assert "<script" not in Path("report/summary.md").read_text()
+
+
+def test_a_study_of_the_recipe_says_that_it_chose_on_test_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path, (0.1, 0.01), (0,), 6, overrides={"data": {"validation_size": 0}})
+    monkeypatch.chdir(tmp_path)
+    run()
+    for file in ("index.html", "summary.md", "verdict.json"):
+        assert "This choice was made on test data" in Path("report", file).read_text()
+    found = json.loads(Path("report/verdict.json").read_text())
+    assert (found["chosen_on"], found["indistinguishable"]) == ("test", None)
+
+
+def test_a_study_of_one_run_and_one_epoch_has_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path, (0.01,), (0,), 1)
+    monkeypatch.chdir(tmp_path)
+    run()
+    assert json.loads(Path("report/verdict.json").read_text())["learning_rate"] == 0.01
+
+
+def test_a_study_in_which_all_diverged_has_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_study(tmp_path, (0.3, 0.5), (0, 1), 6)
+    monkeypatch.chdir(tmp_path)
+    run()
+    assert json.loads(Path("report/verdict.json").read_text())["learning_rate"] is None
+    assert "No learning rate can be recommended." in Path("report/index.html").read_text()
+
+
+def test_the_best_rate_for_the_configured_epochs_is_the_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        grown = [1.0, 1.0, *[9.0] * (epochs - 2)]
+        return realistic(0.001, seed, epochs).assign(
+            **({"loss": grown, "val_accuracy": 0.996} if rate > 0.01 else {})
+        )
+
+    write_study(tmp_path, (0.1, 0.001), (0, 1), 10, curve, {"report": {"budgets": [2, 10]}})
+    monkeypatch.chdir(tmp_path)
+    run()
+    table = Path("report/index.html").read_text().partition('id="table-winners"')[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row">(\d+)</th><td>([\d.]+)</td>', table) == [
+        ("2", "0.1"),
+        ("10", "0.001"),
+    ]
+    assert json.loads(Path("report/verdict.json").read_text())["learning_rate"] == 0.001
+
+
+@pytest.mark.usefixtures("study")
+def test_the_range_test_is_held_against_the_study() -> None:
+    write_range_test(Path("range_test"), {"steepest": 0.0011, "minimum / 10": 0.08})
+    report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
+    page = Path("report/index.html").read_text()
+    assert "Steepest suggests 0.0011, nearest to 0.001: the study " in page
+    assert "the study disagrees, that rate is worse" in page
+    found = json.loads(Path("report/verdict.json").read_text())["range_test"]
+    assert found["minimum_10"] == {"suggests": 0.08, "agrees": False}
+
+
+def test_a_rate_too_scattered_to_tell_does_not_agree_with_the_range_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        scattered = {"val_accuracy": [0.98, 0.5, 0.9][seed]} if rate > 0.01 else {}
+        return realistic(0.001, seed, epochs).assign(**scattered)
+
+    write_study(tmp_path, (0.1, 0.001), (0, 1, 2), 6, curve)
+    write_range_test(tmp_path / "range_test", {"steepest": 0.1})
+    monkeypatch.chdir(tmp_path)
+    report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
+    found = json.loads(Path("report/verdict.json").read_text())
+    assert (found["learning_rate"], found["indistinguishable"]) == (0.001, [0.1])
+    assert found["range_test"]["steepest"]["agrees"] is False
+    assert "choice, though too scattered to tell." in Path("report/index.html").read_text()
+
+
+@pytest.mark.usefixtures("study")
+def test_the_summary_tells_what_changed_since_a_revision(capsys: pytest.CaptureFixture[str]) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.name=t", "-c", "user.email=t@localhost")
+        subprocess.run(["git", *author, *arguments], check=True, capture_output=True)
+
+    git("init", "-q")
+    git("commit", "-qm", "empty", "--allow-empty")
+    git("add", "report")
+    git("commit", "-qm", "before")
+    summary(Path("report"), "HEAD~1")
+    assert "That revision has no verdict yet." in capsys.readouterr().out
+    summary(Path("report"), "HEAD")
+    assert "Nothing: the same verdict, the same numbers." in capsys.readouterr().out
+    reading.override(Path("params.yaml"), {"train.learning_rates": [0.1, 0.3]})
+    run()
+    summary(Path("report"), "HEAD")
+    out = capsys.readouterr().out
+    assert out.startswith(
+        "## Use learning rate 0.1.\n\n### Changed against HEAD\n\n- The choice changed: 0.0"
+    )
+    assert "- 0.001 is gone." in out
+    with pytest.raises(ToolError, match=r"--against: expected a revision that git knows .* got 'nosuch'"):
+        summary(Path("report"), "nosuch")
+
+
+def test_without_a_report_the_summary_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"expected the report's summary, got: .* Run `dvc repro`"):
+        summary(tmp_path, None)
+
+
+def test_changes_between_verdicts_are_escaped_and_complete() -> None:
+    before = {
+        "dataset": "mnist",
+        "learning_rate": 0.01,
+        "indistinguishable": [],
+        "rates": {
+            "lr-0.01": {"standing": "chosen", "validation_accuracy": {"mean": 0.98}, "test_accuracy": 0.97}
+        },
+    }
+    after = {
+        "dataset": "<b>",
+        "learning_rate": 0.001,
+        "indistinguishable": [0.01],
+        "rates": {
+            "lr-0.01": {
+                "standing": "not told apart",
+                "validation_accuracy": {"mean": 0.981},
+                "test_accuracy": None,
+            },
+            "lr-0.001": {"standing": "chosen"},
+        },
+    }
+    assert markdown.list_changes(before, after) == [
+        "The choice changed: 0.01 before, 0.001 now.",
+        "Data set: mnist before, &lt;b&gt; now.",
+        "Not told from it: none before, 0.01 now.",
+        "0.001 is new.",
+        "0.01: chosen before, not told apart now; validation accuracy 98.00 % before, 98.10 % now "
+        "(+0.100 points); test accuracy 97.00 % before, none now.",
+    ]
+
+
+def test_a_rate_too_scattered_to_tell_is_not_listed_as_a_rival() -> None:
+    def content(scattered: float) -> dict[str, Any]:
+        means = {"lr-0.01": 0.98, "lr-0.001": 0.975, "lr-0.3": scattered}
+        return {
+            "learning_rate": 0.01,
+            "indistinguishable": [0.001, 0.3],
+            "rates": {name: {"validation_accuracy": {"mean": mean}} for name, mean in means.items()},
+        }
+
+    assert "Not told from it: 0.001 before, 0.001 and 0.3 now." in markdown.list_changes(
+        content(0.8), content(0.971)
+    )
+    assert "Not told" not in "".join(markdown.list_changes(content(0.8), content(0.9)))

@@ -1,0 +1,236 @@
+"""Delivery to MLflow: once, whole, and whatever is there already."""
+
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import params
+from pipeline.core.errors import RunError
+from pipeline.tracking import address, lease, record, sync
+from pipeline.tracking.journal import Journal
+from pipeline.tracking.lease import Owner
+from pipeline.tracking.record import Entry, Row
+from pipeline.tracking.store import Store
+from pipeline.tracking.sync import Outcome
+from tests import tracking_fixtures as fixtures
+from tests.mlflow_fixtures import empty_database, store, study  # noqa: F401
+
+# SQLAlchemy leaves its pool of connections to the garbage collector, which MLflow relies on.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+UNKNOWN = Journal(None, None, {})
+
+
+@pytest.fixture
+def whole(study: Path) -> Entry:  # noqa: F811
+    fixtures.write_run(study, 0.01, 0)
+    return record.of_run(params.load(), study / "runs", 0.01, 0)
+
+
+def deliver(store: Store, one: Entry) -> Outcome:  # noqa: F811
+    return sync.deliver(store, one, store.find(one.key), UNKNOWN)
+
+
+def begin(store: Store, one: Entry, rows: int, *, pid: int | None = None) -> Any:  # noqa: F811
+    """A run whose process sent some rows and then vanished, or is alive if `pid` is its."""
+    run = sync.create(store, one.key, one.name, one.tags)
+    sync.send(store, run, one.rows[:rows], one.params)
+    ghost = Owner.myself()._replace(pid=pid or 2**22 + 1)
+    if pid:
+        import psutil
+
+        ghost = ghost._replace(started=psutil.Process(pid).create_time())
+    store.client.set_tag(run.info.run_id, lease.TAG, ghost.tag())
+    return run
+
+
+def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Entry) -> None:  # noqa: F811
+    assert deliver(store, whole) is Outcome.CREATED
+    (shown,) = fixtures.snapshot(store).values()
+    assert shown["status"] == "FINISHED"
+    assert shown["params"] == {
+        "learning_rate": "0.01",
+        "seed": "0",
+        "dataset": "digits",
+        "validation_size": "100",
+    } | {name: str(value) for name, value in params.load().train if name not in ("learning_rates", "seeds")}
+    for column in fixtures.COLUMNS:
+        wanted = [(epoch, fixtures.measures(0.01, 0, epoch)[column]) for epoch in (1, 2, 3)]
+        assert shown["metrics"][column] == wanted
+    assert shown["metrics"]["learning_rate"] == [(0, 0.01)]
+    assert shown["metrics"]["best_val_accuracy"] == [(0, 0.5)]
+    assert shown["metrics"]["test_accuracy"] == [(0, 0.75)]
+    assert set(shown["artifacts"]) == {
+        "history.csv",
+        "metrics.json",
+        "predictions.npy",
+        "loss_and_accuracy.png",
+    }
+    assert shown["models"] == [("digit-classifier", "READY", whole.digest)]
+    assert len(shown["datasets"]) == 1
+    assert lease.TAG not in store.find(whole.key)[0].data.tags
+
+
+def test_the_model_has_signature_example_and_pinned_requirements(store: Store, whole: Entry) -> None:  # noqa: F811
+    import mlflow
+
+    deliver(store, whole)
+    (run,) = store.find(whole.key)
+    (output,) = run.outputs.model_outputs
+    mlflow.set_tracking_uri(store.uri)
+    info = mlflow.models.get_model_info(f"models:/{output.model_id}")
+    assert str(info.signature.inputs) == "[Tensor('uint8', (-1, 28, 28))]"
+    assert str(info.signature.outputs) == "[Tensor('float32', (-1, 10))]"
+    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{output.model_id}"))
+    wanted = (folder / "requirements.txt").read_text(encoding="utf-8").split()
+    assert all("==" in line for line in wanted)
+    assert {line.split("==")[0] for line in wanted} == {"mlflow", "tensorflow", "keras", "numpy", "h5py"}
+    assert (folder / "data" / "model.keras").read_bytes() == b"network of 0.01 and 0"
+    assert (folder / "input_example.json").exists()
+
+
+def test_delivering_twice_changes_nothing(store: Store, whole: Entry) -> None:  # noqa: F811
+    deliver(store, whole)
+    before = fixtures.snapshot(store)
+    assert deliver(store, whole) is Outcome.UNCHANGED
+    assert fixtures.snapshot(store) == before
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 27])
+def test_what_a_dead_process_left_is_completed_in_place(store: Store, whole: Entry, rows: int) -> None:  # noqa: F811
+    begun = begin(store, whole, rows)
+    assert deliver(store, whole) is Outcome.COMPLETED
+    (run,) = store.find(whole.key)
+    assert run.info.run_id == begun.info.run_id
+    assert sorted(sync.known_rows(store, run)) == sorted(whole.rows)
+
+
+def test_rows_sent_again_after_a_lost_answer_are_there_once(store: Store, whole: Entry) -> None:  # noqa: F811
+    begun = begin(store, whole, 20)
+    sync.send(store, begun, whole.rows[10:25])
+    sync.send(store, begun, whole.rows)
+    assert sorted(sync.known_rows(store, begun)) == []  # the run as it was when it was created
+    (run,) = store.find(whole.key)
+    assert sorted(sync.known_rows(store, run)) == sorted(whole.rows)
+
+
+@pytest.mark.parametrize("wrong", [Row("loss", 0.123, 1), Row("loss", 0.5, 99), Row("other", 1.0, 0)])
+def test_a_run_that_says_something_else_is_replaced(store: Store, whole: Entry, wrong: Row) -> None:  # noqa: F811
+    begun = begin(store, whole, 5)
+    sync.send(store, begun, [wrong])
+    assert deliver(store, whole) is Outcome.REPLACED
+    (run,) = store.find(whole.key)
+    assert run.info.run_id != begun.info.run_id
+    assert sorted(sync.known_rows(store, run)) == sorted(whole.rows)
+    assert store.client.get_run(begun.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_other_outputs_replace_the_finished_run(store: Store, whole: Entry, study: Path) -> None:  # noqa: F811
+    deliver(store, whole)
+    (study / "runs/lr-0.01/seed-0/model.keras").write_bytes(b"another network")
+    assert deliver(store, record.of_run(params.load(), study / "runs", 0.01, 0)) is Outcome.REPLACED
+    (shown,) = fixtures.snapshot(store).values()
+    assert shown["status"] == "FINISHED"
+    models = store.client.search_logged_models([store.experiment_id])
+    assert len(models) == 1
+
+
+def test_a_run_that_a_living_process_delivers_is_left_to_it(store: Store, whole: Entry) -> None:  # noqa: F811
+    begin(store, whole, 5, pid=os.getppid())
+    assert deliver(store, whole) is Outcome.BUSY
+    (run,) = store.find(whole.key)
+    assert run.info.status == "RUNNING"
+
+
+def test_of_two_runs_made_at_the_same_moment_all_choose_the_same(store: Store, whole: Entry) -> None:  # noqa: F811
+    first, second = begin(store, whole, 3), begin(store, whole, 4)
+    kept = sync.elect(store, store.find(whole.key))
+    assert kept.info.run_id in {first.info.run_id, second.info.run_id}
+    assert deliver(store, whole) is Outcome.COMPLETED
+    (run,) = store.find(whole.key)
+    assert run.info.run_id == kept.info.run_id
+
+
+def test_times_and_tags_that_the_training_noted_are_told_again(store: Store, whole: Entry) -> None:  # noqa: F811
+    Journal(1_000_000, 1_005_000, {"dvc.experiment": "wide-rates"}).write(whole.key)
+    sync.deliver(store, whole, [], Journal.read(whole.key) or UNKNOWN)
+    (run,) = store.find(whole.key)
+    assert (run.info.start_time, run.info.end_time) == (1_000_000, 1_005_000)
+    assert run.data.tags["dvc.experiment"] == "wide-rates"
+
+
+def test_a_diverged_run_has_no_metric_that_is_no_number(store: Store, study: Path) -> None:  # noqa: F811
+    fixtures.write_run(study, 0.01, 0, diverged=True)
+    deliver(store, record.of_run(params.load(), study / "runs", 0.01, 0))
+    (shown,) = fixtures.snapshot(store).values()
+    assert [step for step, _ in shown["metrics"]["loss"]] == [1, 2]
+    assert "final_loss" not in shown["metrics"]
+    assert shown["tags"]["diverged_epoch"] == "3"
+
+
+def test_rows_are_finite() -> None:
+    measures = {"epoch": 7, "loss": math.nan, "accuracy": math.inf, "val_loss": 0.5}
+    assert record.epoch_rows(measures) == [Row("val_loss", 0.5, 7)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("train.epochs", 9, "expected a run with epochs 9 as in params.yaml, got 3. Run `dvc repro`"),
+        ("data.dataset", "mnist", "expected a run with dataset mnist as in params.yaml, got digits. Run"),
+    ],
+)
+def test_a_folder_from_before_params_changed_is_refused(
+    whole: Entry,
+    study: Path,  # noqa: F811
+    name: str,
+    value: object,
+    message: str,
+) -> None:
+    from pipeline.params import reading
+
+    assert whole.kind == "run"
+    reading.override(study / "params.yaml", {name: value})
+    with pytest.raises(RunError, match=message):
+        record.of_run(params.load(), study / "runs", 0.01, 0)
+
+
+class TestOwner:
+    def test_this_process_is_alive_and_itself(self) -> None:
+        assert Owner.myself().is_alive()
+        assert Owner.myself().is_me()
+
+    def test_a_process_that_ended_is_dead_at_once(self) -> None:
+        process = subprocess.Popen([sys.executable, "-c", "pass"])
+        ghost = Owner.myself()._replace(pid=process.pid)
+        process.wait()
+        assert not ghost.is_alive()
+
+    def test_another_process_with_the_same_number_is_not_it(self) -> None:
+        assert not Owner.myself()._replace(started=12345.0).is_alive()
+
+    @pytest.mark.parametrize(("silence", "alive"), [(5, True), (1000, False)])
+    def test_on_another_machine_its_last_sign_counts(self, silence: float, alive: bool) -> None:
+        far = Owner("elsewhere", 1, 0.0, time.time() - silence)
+        assert far.is_alive() is alive
+
+    @pytest.mark.parametrize("tag", ["", "{}", "[1]", '{"host": "x", "pid": 1}'])
+    def test_a_tag_that_says_nothing_names_nobody(self, tag: str) -> None:
+        assert Owner.read({lease.TAG: tag}) is None
+
+
+def test_the_store_is_the_repositorys_inside_dvcs_copies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert address.tracking_uri() == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert address.tracking_uri() == "http://server:5000"

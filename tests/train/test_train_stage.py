@@ -1,0 +1,192 @@
+"""The train stage as a process: same bytes again, exact resume after every kind of end, clear errors."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.core import files, runs
+from tests.conftest import run_pipeline
+
+RUN = ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "runs")
+FOLDER = Path("runs/lr-0.01/seed-0")
+LONG = 300
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    place = tmp_path / "copy"
+    shutil.copytree(finished, place, symlinks=True)
+    return place
+
+
+def start(folder: Path, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *RUN],
+        cwd=folder,
+        env=os.environ | variables,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lengthen(folder: Path, epochs: int) -> None:
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("epochs: 3", f"epochs: {epochs}"))
+
+
+def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(finished: Path) -> None:
+    run = runs.read(finished / "runs", 0.01, 0)
+    assert sorted(path.name for path in (finished / FOLDER).iterdir()) == [
+        "history.csv",
+        "metrics.json",
+        "model.keras",
+        "predictions.npy",
+    ]
+    assert list(run.history["epoch"]) == [1, 2, 3]
+    assert run.metrics["final"]["val_loss"] == run.history["val_loss"].iloc[-1]
+    assert run.metrics["best"]["val_accuracy"] == run.history["val_accuracy"].max()
+    labels = np.load(finished / "data/scaled/test_labels.npy").argmax(axis=1)
+    assert run.metrics["test"]["accuracy"] == pytest.approx((run.predictions == labels).mean())
+
+
+def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(finished: Path) -> None:
+    from pipeline import params
+    from pipeline.train import backend
+
+    # A process can be told its threads once, before its first computation; other tests may share it.
+    backend.configure(params.load(finished / "params.yaml").train.threads)
+    import keras
+
+    model = keras.models.load_model(finished / FOLDER / "model.keras")
+    images = np.load(finished / "data/scaled/test_images.npy")
+    stored = np.load(finished / FOLDER / "predictions.npy")
+    assert np.array_equal(model.predict(images, verbose=0).argmax(axis=1), stored)
+
+
+WORKER = """
+import json, sys
+from pathlib import Path
+from pipeline import params
+from pipeline.core import run_keys
+from pipeline.sweep import driver, worker
+from pipeline.core.errors import ToolError
+
+def attempt(rate, **others):
+    study = worker.Study(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
+    key = run_keys.digest({**inputs, "learning_rate": rate, "seed": 0})
+    return worker.train(study, content, worker.Run(0, rate, 0, key), posted.append)
+
+settings = params.load()
+inputs, content, posted = run_keys.inputs(settings.values()), driver.read(Path("data/scaled")), []
+refused = []
+for wrong in ({"files": {**inputs["files"], "pipeline/train": "0" * 64}}, {"packages": ["keras==1.0"]}):
+    try:
+        attempt(0.01, **wrong)
+    except ToolError as error:
+        refused.append(str(error))
+for rate, place in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
+    for name, data in attempt(rate).files.items():
+        (Path(place) / name).write_bytes(data)
+print(json.dumps({"refused": refused, "posted": posted}))
+"""
+
+
+def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_other_code(
+    copy: Path, finished: Path, tmp_path: Path
+) -> None:
+    diverged, same = runs.folder(tmp_path, 1e30, 0), runs.folder(tmp_path, 0.01, 0)
+    for folder in (diverged, same):
+        folder.mkdir(parents=True)
+    command = [sys.executable, "-c", WORKER, str(diverged), str(same)]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert files.sha256(same) == files.sha256(finished / FOLDER)
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert "expected the driver's code, got another version" in said["refused"][0]
+    assert "expected keras==1.0, got keras 3" in said["refused"][1]
+    assert [sorted(message) for message in said["posted"]].count(["run", "started"]) == 2
+    # A rate that diverges is a result, too.
+    run = runs.read(tmp_path, 1e30, 0)
+    assert run.metrics["diverged_epoch"] == len(run.history) < 3
+    assert run.metrics["test"] == {"loss": None, "accuracy": None}
+    assert set(run.predictions) == {255}
+    json.loads((diverged / "metrics.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A longer run that nothing interrupted."""
+    place = tmp_path_factory.mktemp("uninterrupted") / "project"
+    shutil.copytree(finished, place, symlinks=True)
+    lengthen(place, LONG)
+    assert run_pipeline(place, *RUN).returncode == 0
+    return place
+
+
+@pytest.mark.hard
+def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
+    copy: Path, uninterrupted: Path
+) -> None:
+    lengthen(copy, LONG)
+    for end in (signal.SIGTERM, signal.SIGINT):
+        with start(copy) as process:
+            wait_for_epochs(process)
+            process.send_signal(end)
+            process.communicate(timeout=60)
+        assert process.returncode == 128 + end
+        assert len(list((copy / ".scratch/checkpoints").glob("*.npz"))) == 1
+    again = run_pipeline(copy, *RUN)
+    assert again.returncode == 0, again.stderr
+    assert files.sha256(copy / FOLDER) == files.sha256(uninterrupted / FOLDER)
+    assert not list((copy / ".scratch/checkpoints").glob("*.npz"))
+
+
+def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
+    lengthen(copy, 1_000_000)
+    program = f"import subprocess, sys; subprocess.run([sys.executable, '-m', 'pipeline', *{RUN!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=copy,
+        env=os.environ | {"DVC_STAGE": "train@0.01-0", "DVC_ROOT": str(copy)},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        wait_for_epochs(parent)
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while not list((copy / ".scratch/checkpoints").glob("*.npz")):  # the last thing that the run does
+        assert time.monotonic() < deadline, "the training goes on without its parent"
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--learning_rate", "0.5", "--seed", "0"), "learning rate 0.5: expected one of params.yaml's"),
+        (("--learning_rate", "0.01", "--seed", "7"), "seed 7: expected one of params.yaml's"),
+    ],
+)
+def test_a_run_that_params_do_not_configure_is_refused(
+    finished: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    done = run_pipeline(finished, "train", *arguments, "data/scaled", "runs")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def wait_for_epochs(process: subprocess.Popen[str]) -> None:
+    """Until the first line of progress: the training is under way."""
+    assert process.stderr
+    for line in process.stderr:
+        if "epoch" in line:
+            return
+    pytest.fail("the process ended before its first line of progress")

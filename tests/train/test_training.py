@@ -1,0 +1,147 @@
+"""The loop against Keras' own, against itself interrupted, and against what its measures are defined as."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pipeline.core.errors import DataError
+from pipeline.networks import mlp
+from pipeline.train import backend, loop
+from pipeline.train.backend import keras
+from pipeline.train.loop import MEASURES, Images, State, Trainer
+from tests.conftest import ROOT, random_images
+
+TRAIN, VALIDATION = Images(*random_images(300)), Images(*random_images(120, seed=1, unlit=0))
+RATE, SEED, BATCH, HIDDEN, THREADS = 0.01, 3, 128, 24, 2  # 300 images in batches of 128: the last one has 44
+
+
+@pytest.fixture(scope="module", autouse=True)  # threads are configured before anything is computed, or never
+def trainer() -> Trainer:
+    backend.configure(THREADS)
+    return Trainer(TRAIN, VALIDATION, BATCH, HIDDEN)
+
+
+def run(
+    trainer: Trainer, epochs: int, state: State | None = None, rate: float = RATE
+) -> list[tuple[float, ...]]:
+    return list(trainer.train(rate, SEED, epochs, state))[-1].rows
+
+
+def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(trainer: Trainer) -> None:
+    rows = np.array(run(trainer, 3))
+    stock = mlp.build(HIDDEN, SEED)
+    stock.compile(keras.optimizers.Adam(RATE), "categorical_crossentropy", metrics=["accuracy"])
+    validation = (VALIDATION.levels / np.float32(255), VALIDATION.labels)
+    history = []
+    for epoch in (1, 2, 3):
+        order = loop.order(SEED, epoch, len(TRAIN.labels))
+        pixels, labels = TRAIN.levels[order] / np.float32(255), TRAIN.labels[order]
+        fit = stock.fit(pixels, labels, BATCH, validation_data=validation, shuffle=False, verbose=0)
+        history.append([fit.history[name][0] for name in MEASURES[:4]])
+    for ours, theirs in zip(trainer.model().get_weights(), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(rows[:, :4], history, rtol=2e-4)
+
+
+def test_the_graph_computes_what_its_python_says(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AutoGraph rewrites the loop; run operation by operation, as written, it comes to the same."""
+    rows = run(trainer, 2)
+    steps, step = [], trainer._step
+    monkeypatch.setattr(trainer, "_step", lambda chosen: steps.append(len(chosen)) or step(chosen))
+    backend.tf.config.run_functions_eagerly(True)
+    try:
+        as_written = run(trainer, 2)
+    finally:
+        backend.tf.config.run_functions_eagerly(False)
+    assert steps == [128, 128, 44] * 2  # Python did each of them
+    np.testing.assert_allclose(as_written, rows, rtol=1e-4)
+
+
+def test_the_same_run_gives_the_same_bits_also_after_another_run(trainer: Trainer) -> None:
+    first, weights = run(trainer, 2), trainer.model().get_weights()
+    list(trainer.train(0.1, 99, 2))
+    assert run(trainer, 2) == first
+    assert all(map(np.array_equal, trainer.model().get_weights(), weights))
+
+
+def test_goes_on_from_a_snapshot_as_if_never_interrupted(trainer: Trainer) -> None:
+    whole, weights = run(trainer, 4), trainer.model().get_weights()
+    for state in trainer.train(RATE, SEED, 4):
+        if len(state.rows) == 2:
+            kept = trainer.snapshot(state.rows)
+            break
+    run(trainer, 3, rate=0.5)  # somebody else's work in between
+    assert run(trainer, 4, kept) == whole
+    assert all(map(np.array_equal, trainer.model().get_weights(), weights))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot pin a process to a core")
+def test_the_number_of_free_cores_does_not_change_a_bit(trainer: Trainer) -> None:
+    program = (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
+        "from tests.train.test_training import *; backend.configure(THREADS);"
+        "print(repr(run(Trainer(TRAIN, VALIDATION, BATCH, HIDDEN), 2)))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    variables = os.environ | {"TF_NUM_INTRAOP_THREADS": "7", "TF_ENABLE_ONEDNN_OPTS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == repr(run(trainer, 2))
+
+
+def test_a_rate_that_is_far_too_high_stops_at_the_epoch_that_diverged(trainer: Trainer) -> None:
+    states = list(trainer.train(1e30, SEED, 5))
+    assert states[-1].diverged
+    assert len(states) < 5
+    assert not any(state.diverged for state in states[:-1])
+
+
+def test_pixels_that_are_never_lit_keep_their_initial_weights(trainer: Trainer) -> None:
+    run(trainer, 1)
+    kernel, initial = trainer.model().get_weights()[0], mlp.build(HIDDEN, SEED).get_weights()[0]
+    assert np.array_equal(kernel[:40], initial[:40])
+    assert not np.isclose(kernel[40:], initial[40:]).all()
+
+
+def test_measures_are_what_the_documentation_defines(trainer: Trainer) -> None:
+    row = dict(zip(MEASURES, run(trainer, 1)[0], strict=True))
+    kernel, bias, *_ = trainer.model().get_weights()
+    hidden = np.maximum(VALIDATION.levels / np.float32(255) @ kernel + bias, 0)
+    assert row["dead_units"] == pytest.approx((hidden.max(axis=0) == 0).mean())
+    evaluation = trainer.evaluate(VALIDATION)
+    assert (row["val_loss"], row["val_accuracy"]) == pytest.approx((evaluation.loss, evaluation.accuracy))
+    assert (evaluation.predictions == VALIDATION.labels.argmax(1)).mean() == pytest.approx(
+        evaluation.accuracy
+    )
+    # Adam's step is at most some times the rate for each weight: the ratio follows the rate.
+    slow = dict(zip(MEASURES, run(trainer, 1, rate=RATE / 100)[0], strict=True))
+    for name in ("update_ratio_hidden", "update_ratio_output"):
+        assert slow[name] == pytest.approx(row[name] / 100, rel=0.5)
+    assert row["gradient_norm"] > 0
+
+
+def test_bfloat16_trains_and_saves_the_same_kind_of_model() -> None:
+    mixed = Trainer(TRAIN, VALIDATION, BATCH, HIDDEN, "bfloat16")
+    exact = Trainer(TRAIN, VALIDATION, BATCH, HIDDEN)
+    rows = run(mixed, 2), run(exact, 2)
+    assert rows[0] != rows[1]
+    assert rows[0][-1][0] == pytest.approx(rows[1][-1][0], rel=0.05)
+    assert mixed.model().get_config() == exact.model().get_config()
+
+
+def test_an_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
+    first, second = loop.order(0, 1, 1000), loop.order(0, 2, 1000)
+    assert sorted(first) == sorted(second) == list(range(1000))
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, loop.order(1, 1, 1000))
+    assert np.array_equal(first, loop.order(0, 1, 1000))
+
+
+def test_levels_come_back_from_scaled_pixels_to_the_bit_and_nothing_else_passes() -> None:
+    levels = np.arange(256, dtype=np.uint8)[None]
+    assert np.array_equal(loop.to_levels(levels / np.float32(255)), levels)
+    for wrong in (0.5, -1 / 255, 2.0, np.nan):
+        with pytest.raises(DataError, match="expected grey levels k / 255"):
+            loop.to_levels(np.full((1, 784), wrong, np.float32))

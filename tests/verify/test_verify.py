@@ -1,0 +1,362 @@
+"""`verify`: what does not follow from the commit is found, and said in words that help."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.core import machine
+from pipeline.core.errors import DataError, DownloadError, ParamsError, ToolError
+from pipeline.verify import environments, hashes, locks, originals
+from pipeline.verify.command import verify
+from tests.conftest import ROOT, run_dvc, run_pipeline
+from tests.verify_fixtures import commit, made, made_elsewhere, recorded, replace, study
+
+__all__ = ["made", "study"]  # fixtures
+
+RUN = Path("runs/lr-0.01/seed-0")
+
+
+def left_over(study: Path) -> list[str]:
+    return [path.name for path in (study.parent / "temporary").iterdir()]
+
+
+# --- the whole command on a study in miniature
+
+
+def test_a_genuine_commit_is_equal_with_its_environment(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert verify(1, all=True) == 0
+
+    said = capfd.readouterr().out
+    assert "trains 4 of 4 runs again: train@0.01-0, train@0.01-1, train@0.001-0, train@0.001-1" in said
+    assert "9 outputs of 7 stages are those of dvc.lock, byte for byte" in said
+    assert f"processor {machine.processor()}" in said
+    assert "another environment" not in said
+    assert "everything compared is equal" in said
+    assert left_over(study) == []
+
+
+def test_a_committed_hash_edited_by_hand_is_told_from_a_wrong_output(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    md5 = recorded(str(RUN))
+    replace(Path("dvc.lock"), md5, f"{'0' * 32}.dir")
+    commit(study, "a hash that nothing has")
+
+    assert verify(0) == 1
+
+    said = capfd.readouterr()
+    assert "trains 1 of 4 runs again: train@0.01-0" in said.out  # what lies here contradicts dvc.lock
+    assert f"{RUN}: dvc.lock says {'0' * 32}.dir, the rerun made {md5}." in said.err
+    assert "What lies here is what the rerun made: it is dvc.lock that is wrong." in said.err
+
+
+@pytest.mark.hard
+def test_an_output_changed_and_committed_is_found_down_to_the_epoch(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    history = (RUN / "history.csv").read_text().splitlines()
+    value = float(history[2].split(",")[1])
+    (RUN / "history.csv").write_text("\n".join([*history[:2], f"2,{value + 0.125}", history[3], ""]))
+    assert run_dvc(study, "commit", "-f").returncode == 0
+    commit(study, "a better number")
+
+    assert verify(all=True, runs=0) == 1
+
+    said = capfd.readouterr()
+    assert (
+        f"    history.csv: differs from epoch 2 on: val_accuracy {value + 0.125} before, "
+        f"{value} in the rerun (-0.125)" in said.err
+    )
+    assert "report/comparison.csv" not in said.err  # made from metrics.json, which is untouched
+    (kept,) = left_over(study)
+    assert f"The copy is kept: {study.parent}/temporary/{kept}/study" in said.err
+
+
+@pytest.mark.usefixtures("study")
+def test_a_tampered_output_is_found_and_its_run_is_trained_first(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    replace(RUN / "metrics.json", '"learning_rate": 0.01', '"learning_rate": 0.02')
+
+    assert verify(0) == 1
+
+    said = capfd.readouterr()
+    assert "trains 1 of 4 runs again: train@0.01-0" in said.out
+    assert f"{RUN} here is not what dvc.lock says: expected the MD5 {recorded(str(RUN))}, got " in said.err
+    assert f"`dvc checkout {RUN}` brings the recorded one back" in said.err
+    assert "the rerun made" not in said.err  # dvc.lock itself is right
+
+
+@pytest.mark.hard
+def test_training_that_does_not_repeat_is_found(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    Path("train.py").write_text(
+        "import os\n\n\ndef train(rate, seed):\n    return int.from_bytes(os.urandom(4)) / 2**32\n"
+    )
+    assert run_dvc(study, "repro").returncode == 0
+    commit(study, "chance")
+
+    assert verify(1) == 1
+
+    said = capfd.readouterr().err
+    assert "history.csv: differs from epoch 1 on: val_accuracy 0." in said
+    assert "metrics.json: best.val_accuracy 0." in said
+
+
+@pytest.mark.hard
+def test_another_processor_is_named_and_a_tolerance_compares_results(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    made_elsewhere()
+    replace(Path("train.py"), "0.9 + rate", "0.904 + rate")
+    lock, code = Path("dvc.lock").read_text(), hashes.of_file(Path("train.py"))
+    before = next(e.deps["train.py"] for e in locks.parse(lock).values() if "train.py" in e.deps)
+    Path("dvc.lock").write_text(lock.replace(before, code))
+    commit(study, "as if the same code had made other bits elsewhere")
+
+    assert verify(1) == 1
+    said = capfd.readouterr()
+    assert f"another environment: processor: another kind then, {machine.processor()} now" in said.out
+    assert "--tolerance" in said.err
+    assert verify(0, all=True, tolerance=0.01) == 0
+    said = capfd.readouterr().out
+    assert "report/comparison.csv: other bits, accuracies within 0.004" in said
+    assert "report/index.html: other bits, not compared: a tolerance is one of accuracies" in said
+    assert "runs/lr-0.01/seed-0: other bits, accuracies within 0.004" in said
+    assert "report/verdict.json" not in said  # the same choice in the same bytes
+    assert verify(0, all=True, tolerance=0.001) == 1
+    assert "best_val_accuracy: 0.9100 before, 0.9140 in the rerun" in capfd.readouterr().err
+
+
+def _append(path: str, text: str) -> Callable[[], None]:
+    def change() -> None:
+        Path(path).write_text(Path(path).read_text(encoding="utf-8") + text, encoding="utf-8")
+
+    return change
+
+
+def _edit(path: str, old: str, new: str) -> Callable[[], None]:
+    return lambda: replace(Path(path), old, new)
+
+
+def _edit_lock() -> None:
+    text = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(text.replace(recorded("data/scaled"), "1" * 32 + ".dir", 1))
+
+
+COMMITTED = [
+    (
+        _append("train.py", "# a line\n"),
+        "train.py changed (modified) since train@0.01-0, train@0.01-1 and 2 more ran: dvc.lock does not",
+    ),
+    (
+        _edit("params.yaml", "epochs: 3", "epochs: 4"),
+        "params.yaml, key train.epochs, changed (modified) since train@0.01-0, train@0.01-1 and 2 more ran",
+    ),
+    (
+        _edit("params.yaml", "  - 0.001\n", "  - 0.002\n"),
+        "dvc.lock does not know train@0.002-0, train@0.002-1, which params.yaml asks for.",
+    ),
+    (
+        _edit("dvc.yaml", "python stage.py scale", "python  stage.py scale"),
+        "The command in dvc.yaml changed since scale ran",
+    ),
+    (
+        _append("report/verdict.json", " "),
+        "report/verdict.json, which git holds, changed (modified) since report ran",
+    ),
+    (
+        lambda: Path("report/comparison.csv").unlink(),
+        "report/comparison.csv, which git holds, changed (deleted)",
+    ),
+    (
+        _append("report/verdict.json", "{"),
+        "report/verdict.json, which git holds, changed (modified) since report ran",
+    ),
+    (
+        lambda: Path("report/comparison.csv").write_bytes(b"learning_rate,seed\n0.1,\xff\n"),
+        "report/comparison.csv, which git holds, changed (modified) since report ran",
+    ),
+    (
+        _edit_lock,
+        f"but scale made it with {'1' * 32}.dir.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    COMMITTED,
+    ids=["code", "param", "rate", "command", "result", "missing", "no JSON", "no text", "lock"],
+)
+def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
+    study: Path,
+    capfd: pytest.CaptureFixture[str],
+    change: Callable[[], None],
+    said: str,
+) -> None:
+    change()
+    commit(study, "changed without a rerun")
+
+    assert verify(1) == 1
+
+    output = capfd.readouterr()
+    assert said in output.err
+    assert "Not trained again before these are mended: `dvc repro`, then commit." in output.err
+    assert "trains" not in output.out
+    assert left_over(study) == []
+
+
+UNCOMMITTED = [
+    (
+        _append("train.py", "# a line\n"),
+        "train.py here is not what train@0.01-0, train@0.01-1 and 2 more ran with: `dvc repro`, or `git ",
+    ),
+    (_edit_lock, "dvc.lock here is not the committed one (different: scale)."),
+    (_append("dvc.lock", "\n"), "dvc.lock here is not the committed one (different: its form alone)."),
+    (
+        _append("report/verdict.json", " "),
+        "report/verdict.json here is not the committed one, which report made: `git checkout report/v",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), UNCOMMITTED, ids=["code", "lock", "form", "result"])
+@pytest.mark.usefixtures("study")
+def test_what_is_not_committed_is_told_where_it_matters(
+    capfd: pytest.CaptureFixture[str],
+    change: Callable[[], None],
+    said: str,
+) -> None:
+    _append("stage.py", "# matters to nobody\n")()
+    change()
+
+    assert verify(1) == 1
+
+    output = capfd.readouterr()
+    assert said in output.err
+    assert "not committed, so not looked at: stage.py" in output.out
+
+
+def test_without_a_lock_in_the_commit_it_says_what_to_do(study: Path) -> None:
+    Path("dvc.lock").unlink()
+    commit(study, "none")
+
+    with pytest.raises(
+        ToolError, match=r"dvc\.lock: expected it in the commit, found none\. Run `dvc repro`"
+    ):
+        verify(1)
+    assert left_over(study) == []
+
+
+@pytest.mark.parametrize("content", [b"stages: [1]\n", b"\xff"])
+def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
+    Path("dvc.lock").write_bytes(content)
+    commit(study, "damaged")
+
+    with pytest.raises(DataError, match=r"dvc\.lock: expected what DVC writes, got something else"):
+        verify(1)
+
+
+@pytest.mark.parametrize("stage", ["download", "scale"])
+def test_a_stage_that_does_not_run_is_told(study: Path, stage: str) -> None:
+    replace(
+        Path("stage.py"),
+        'if stage == "download":',
+        f'if stage == "{stage}":\n    sys.exit(3)\nif stage == "download":',
+    )
+    commit(study, "fails")
+
+    with pytest.raises(ToolError, match="do not run to their end in a clean copy: the reason stands above"):
+        verify(1)
+
+
+def test_a_data_set_that_could_not_be_had_may_be_there_later(study: Path) -> None:
+    write = "import os; write(os.environ['STUDY_ENDINGS'], '75 download\\n'); sys.exit(75)"
+    replace(Path("stage.py"), 'if stage == "download":', f'if stage == "download":\n    {write}')
+    commit(study, "no network")
+
+    with pytest.raises(
+        DownloadError, match=r"could not be had in a clean copy: .* MNIST_MIRROR=.*, run `verify` again"
+    ) as caught:
+        verify(1)
+    assert caught.value.exit_code == 75
+    assert left_over(study) == []
+
+
+@pytest.mark.parametrize(("count", "within"), [(-1, None), (1, -0.1), (1, 2.0), (1, float("nan"))])
+def test_arguments_are_checked(count: int, within: float | None) -> None:
+    with pytest.raises(ParamsError, match="expected 0 or more runs, and a tolerance from 0 to 1"):
+        verify(count, tolerance=within)
+
+
+def test_outside_of_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    done = run_pipeline(tmp_path, "verify", PYTHONPATH=str(ROOT))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: git rev-parse: fatal: not a git repository")
+
+
+def test_hashes_are_those_of_dvc(made: Path) -> None:
+    lock = locks.parse((made / "dvc.lock").read_text())
+    found = {path: hashes.md5(made / path) for stage in lock.values() for path in stage.outs}
+
+    assert found == {path: md5 for stage in lock.values() for path, md5 in stage.outs.items()}
+    assert hashes.md5(made / "train.py") == lock["train@0.01-0"].deps["train.py"]
+
+
+def test_originals_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: Path) -> None:
+    md5 = hashes.md5(made / RUN)
+    cache = made / ".dvc" / "cache"
+    from_folder = originals.find(made / RUN, md5, tmp_path)
+    from_cache = originals.find(tmp_path / "gone", md5, cache)
+
+    assert from_folder == {name: made / RUN / name for name in ("history.csv", "metrics.json")}
+    assert from_cache is not None
+    assert {name: path.read_bytes() for name, path in from_cache.items()} == {
+        name: path.read_bytes() for name, path in from_folder.items()
+    }
+    page = made / "report" / "index.html"
+    assert originals.find(tmp_path / "index.html", hashes.md5(page), cache) is not None
+    assert originals.find(tmp_path / "gone", "f" * 32, cache) is None
+    assert originals.find(tmp_path / "gone", f"{'f' * 32}.dir", cache) is None
+
+
+def test_what_was_changed_in_the_cache_is_no_original(made: Path, tmp_path: Path) -> None:
+    md5 = hashes.md5(made / RUN)
+    cache = tmp_path / "cache"
+    shutil.copytree(made / ".dvc" / "cache", cache)
+    one = hashes.of_file(made / RUN / "metrics.json")
+    kept = cache / "files" / "md5" / one[:2] / one[2:]
+    kept.chmod(0o644)
+    kept.write_text("{}")
+
+    assert originals.find(tmp_path / "gone", md5, cache) is None
+    assert originals.listing(tmp_path / "gone", md5, cache) == hashes.contents(made / RUN)
+    folder = cache / "files" / "md5" / md5[:2] / md5[2:]
+    folder.chmod(0o644)
+    folder.write_text("[]")
+    assert originals.listing(tmp_path / "gone", md5, cache) is None
+
+
+def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_bytes((made / "dvc.lock").read_bytes())
+
+    assert environments.update(tmp_path)
+    before = (tmp_path / environments.FILE).read_bytes()
+    assert before == (made / environments.FILE).read_bytes()
+    assert not environments.update(tmp_path)
+    (tmp_path / "dvc.lock").unlink()
+    with pytest.raises(DataError, match=r"expected the study's dvc\.lock, found none"):
+        environments.update(tmp_path)
