@@ -18,7 +18,7 @@ from pipeline.params.report import ReportParams
 from pipeline.report.analysis.grid import Advice
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.speed import Reach, Winner
-from pipeline.report.analysis.status import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
+from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.report.analysis.verdict import Verdict
 from pipeline.report.charts import gallery, svg
 from pipeline.report.text import explanations, presentation, reasons, wording
@@ -27,10 +27,10 @@ from pipeline.report.text.reasons import Words
 
 _TAGS = {
     CHOSEN: "chosen",
-    ALIKE: "alike",
+    NOT_DISTINGUISHABLE: "alike",
     SCATTERED: "scattered",
     WORSE: "worse",
-    INFEASIBLE: "infeasible",
+    DIVERGED: "infeasible",
     UNKNOWN: "unknown",
 }
 _OTHER = {"best_epoch": "last_epoch", "last_epoch": "best_epoch"}

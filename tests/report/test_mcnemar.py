@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from pipeline.report.analysis import mcnemar
-from pipeline.report.analysis.status import ALIKE
+from pipeline.report.analysis.status import NOT_DISTINGUISHABLE
 from tests.report.test_verdict import NAN, PARAMS, STUDY, decide
 
 
@@ -91,7 +91,7 @@ def test_mcnemar_leaves_out_the_seeds_of_diverged_runs_and_rates_without_another
         rate: (noise.random((4, 500)) < 0.95) & np.isfinite(values)[:, None]
         for rate, values in studied.items()
     }
-    assert (found.learning_rate, found.rate(0.001).standing) == (0.01, ALIKE)
+    assert (found.learning_rate, found.rate(0.001).status) == (0.01, NOT_DISTINGUISHABLE)
     assert mcnemar.check_on_test(found, right) == {0.1: mcnemar.compare(right[0.01][1:3], right[0.1][1:3])}
 
 

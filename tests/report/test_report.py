@@ -97,7 +97,7 @@ def test_verdict_json_is_small_plain_and_says_what_it_rests_on(finished: Path) -
     found = json.loads((finished / "report/verdict.json").read_text())
     assert found["learning_rate"] in (0.01, 0.001)
     assert (found["dataset"], found["chosen_on"], found["seeds"]) == ("mnist", "validation", 3)
-    assert found["rates"]["lr-0.3"]["standing"] == "infeasible"
+    assert found["rates"]["lr-0.3"]["status"] == "infeasible"
     assert found["reasons"]
     assert isinstance(found["headline"], str)
 
@@ -347,7 +347,7 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
         "learning_rate": 0.01,
         "indistinguishable": [],
         "rates": {
-            "lr-0.01": {"standing": "chosen", "validation_accuracy": {"mean": 0.98}, "test_accuracy": 0.97}
+            "lr-0.01": {"status": "chosen", "validation_accuracy": {"mean": 0.98}, "test_accuracy": 0.97}
         },
     }
     after = {
@@ -356,11 +356,11 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
         "indistinguishable": [0.01],
         "rates": {
             "lr-0.01": {
-                "standing": "not told apart",
+                "status": "not told apart",
                 "validation_accuracy": {"mean": 0.981},
                 "test_accuracy": None,
             },
-            "lr-0.001": {"standing": "chosen"},
+            "lr-0.001": {"status": "chosen"},
         },
     }
     assert markdown.list_changes(before, after) == [

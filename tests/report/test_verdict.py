@@ -13,7 +13,7 @@ from pipeline.core.runs import CURVES, Run
 from pipeline.params.report import ReportParams
 from pipeline.report.analysis import comparison, grid, speed, statistics, verdict
 from pipeline.report.analysis.mcnemar import Discordance
-from pipeline.report.analysis.status import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
+from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.report.analysis.verdict import Pair, Setting, Verdict
 from pipeline.report.text import explanations, metrics, presentation, reasons, wording
 from tests.conftest import ROOT
@@ -61,18 +61,22 @@ STUDY = {
 }
 
 
-def standings(found: Verdict) -> dict[float, str]:
-    return {rate.learning_rate: rate.standing for rate in found.rates}
+def statuses(found: Verdict) -> dict[float, str]:
+    return {rate.learning_rate: rate.status for rate in found.rates}
 
 
 def test_the_best_rate_is_chosen_and_every_other_has_its_standing() -> None:
     found = decide(STUDY)
     assert found.learning_rate == 0.001
     assert found.indistinguishable == (0.01,)
-    assert standings(found) == {0.0001: WORSE, 0.001: CHOSEN, 0.01: ALIKE, 0.1: WORSE, 0.3: INFEASIBLE}
-    assert sum(rate.probability_best for rate in found.rates if rate.standing != INFEASIBLE) == pytest.approx(
-        1
-    )
+    assert statuses(found) == {
+        0.0001: WORSE,
+        0.001: CHOSEN,
+        0.01: NOT_DISTINGUISHABLE,
+        0.1: WORSE,
+        0.3: DIVERGED,
+    }
+    assert sum(rate.probability_best for rate in found.rates if rate.status != DIVERGED) == pytest.approx(1)
 
 
 def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> None:
@@ -134,7 +138,7 @@ def test_most_runs_still_improving_are_more_than_half(improving: int, said: bool
 def test_of_a_single_feasible_rate_nothing_is_asked() -> None:
     only = decide({0.1: [NAN, 0.9], 0.01: [0.98, 0.981]}).rate(0.01)
 
-    assert (only.standing, only.p_best, only.rival, only.probability_best) == (CHOSEN, 1.0, None, 1.0)
+    assert (only.status, only.p_best, only.rival, only.probability_best) == (CHOSEN, 1.0, None, 1.0)
 
 
 def test_a_worse_rate_carries_its_rival_and_how_much_at_least() -> None:
@@ -170,7 +174,7 @@ def test_a_rate_that_owes_its_mean_to_a_missing_hard_seed_is_not_chosen() -> Non
 
     assert found.rate(0.1).mean > found.rate(0.01).mean
     assert found.learning_rate == found.by_other_criterion == 0.01
-    assert standings(found) == {0.001: WORSE, 0.01: CHOSEN, 0.1: WORSE}
+    assert statuses(found) == {0.001: WORSE, 0.01: CHOSEN, 0.1: WORSE}
     assert found.gap(found.rate(0.1)) == pytest.approx(0.001075)
     assert words.reasons[0].startswith("0.01 has the highest mean of the rates that none is known to beat on")
     assert any(reason.startswith("0.1 is worse by 0.11 points (at least ") for reason in words.reasons)
@@ -257,7 +261,7 @@ def test_one_seed_gives_no_interval_and_says_which_line_to_change() -> None:
     words = reasons.explain(found, {})
     assert found.learning_rate == 0.01
     assert found.indistinguishable is None
-    assert standings(found) == {0.01: CHOSEN, 0.1: UNKNOWN}
+    assert statuses(found) == {0.01: CHOSEN, 0.1: UNKNOWN}
     assert words.headline == "Learning rate 0.01 leads, but with one seed no interval can be given."
     assert any("train.seeds in params.yaml: seeds: [0, 1, 2]" in warning for warning in words.warnings)
 
@@ -333,7 +337,7 @@ def test_a_rate_far_below_is_not_said_to_be_as_good_whatever_its_scatter(
     assert found.near == near
     for rate in found.rates:
         told = found.shown(rate)
-        assert (told == SCATTERED) == (rate.standing == ALIKE and rate.learning_rate not in near)
+        assert (told == SCATTERED) == (rate.status == NOT_DISTINGUISHABLE and rate.learning_rate not in near)
         if told == SCATTERED:
             assert any(
                 reason.startswith(f"{wording.rate(rate.learning_rate)} lies ")
@@ -359,7 +363,7 @@ def test_test_data_choose_nothing() -> None:
     runs = table(STUDY)
     changed = runs.assign(test_accuracy=np.linspace(0.1, 0.9, len(runs)))
     before, after = (verdict.decide(one, PARAMS, SETTING) for one in (runs, changed))
-    assert standings(before) == standings(after)
+    assert statuses(before) == statuses(after)
 
 
 def test_ties_go_to_the_smaller_rate() -> None:
@@ -384,7 +388,7 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     assert list(rates) == ["lr-0.0001", "lr-0.001", "lr-0.01", "lr-0.1", "lr-0.3"]
     worse = decided.rate(0.0001)
     assert rates["lr-0.0001"] == {
-        "standing": "worse",
+        "status": "worse",
         "diverged": 0,
         "validation_accuracy": {"mean": 0.970667, "low": round(worse.low, 6), "high": round(worse.high, 6)},
         "test_accuracy": 0.969667,
@@ -399,7 +403,7 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     assert rates["lr-0.01"]["beaten_by_at_least"] is None
     assert "test_disagreement" not in rates["lr-0.001"]
     assert rates["lr-0.3"] == {
-        "standing": "infeasible",
+        "status": "infeasible",
         "diverged": 2,
         "validation_accuracy": {"mean": 0.9, "low": None, "high": None},
         "test_accuracy": 0.899,

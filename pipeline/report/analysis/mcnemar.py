@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from pipeline.report.analysis.status import ALIKE, UNKNOWN, WORSE
+from pipeline.report.analysis.status import NOT_DISTINGUISHABLE, UNKNOWN, WORSE
 from pipeline.report.analysis.verdict import Verdict
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ def check_on_test(verdict: Verdict, right: Mapping[float, Bools]) -> dict[float,
     chosen, others, found = verdict.rate(verdict.learning_rate), [], []
     for rate in verdict.rates:
         both = np.isfinite(chosen.values) & np.isfinite(rate.values)
-        if rate.standing in (ALIKE, WORSE, UNKNOWN) and both.any():
+        if rate.status in (NOT_DISTINGUISHABLE, WORSE, UNKNOWN) and both.any():
             others.append(rate.learning_rate)
             ours, theirs = right[chosen.learning_rate][both], right[rate.learning_rate][both]
             found.append(compare(ours, theirs))

@@ -1,11 +1,11 @@
 """How a rate stands in the verdict: the words that the verdict, the charts and the page share. Pure."""
 
 CHOSEN = "chosen"
-ALIKE = "not told apart"
+NOT_DISTINGUISHABLE = "not distinguishable"
 SCATTERED = "too scattered to tell"
-"""How readers see a rate that is ALIKE by its test though its mean lies far below; see `Verdict.shown`."""
+"""Shown for a rate that its test cannot tell from the best though its mean lies far below; see `Verdict.shown`."""
 WORSE = "worse"
-INFEASIBLE = "infeasible"
+DIVERGED = "diverged"
 UNKNOWN = "unknown"
 """With a single seed: no rate can be told from another."""
 

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from pipeline.params.report import ReportParams
 from pipeline.report.analysis import comparison, health, statistics
-from pipeline.report.analysis.status import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE, is_far
+from pipeline.report.analysis.status import (
+    CHOSEN,
+    DIVERGED,
+    NOT_DISTINGUISHABLE,
+    SCATTERED,
+    UNKNOWN,
+    WORSE,
+    is_far,
+)
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +46,7 @@ class RateVerdict(NamedTuple):
     """What is known of one rate.
 
     Attributes:
-        standing: one of `pipeline.report.analysis.status`.
+        status: one of `pipeline.report.analysis.status`.
         values: the criterion by seed, NaN for a diverged run.
         mean, low, high: of the criterion over seeds; bounds NaN with fewer than two values.
         other_mean: the mean by the other criterion.
@@ -54,7 +62,7 @@ class RateVerdict(NamedTuple):
     """
 
     learning_rate: float
-    standing: str
+    status: str
     values: tuple[float, ...]
     mean: float
     low: float
@@ -126,21 +134,23 @@ class Verdict(NamedTuple):
         return _mean(np.subtract(chosen.values, rate.values))
 
     def shown(self, rate: RateVerdict) -> str:
-        """The standing in a reader's words.
+        """The status in a reader's words.
 
         A test of few seeds cannot call a rate worse whose seeds scatter, however low its mean. To say of
         that one "not told apart" would be true and absurd, so it has a word of its own.
         """
-        if rate.standing != ALIKE or self.learning_rate is None:
-            return rate.standing
-        return SCATTERED if is_far(self.gap(rate)) else ALIKE
+        if rate.status != NOT_DISTINGUISHABLE or self.learning_rate is None:
+            return rate.status
+        return SCATTERED if is_far(self.gap(rate)) else NOT_DISTINGUISHABLE
 
     @property
     def near(self) -> tuple[float, ...] | None:
         """`indistinguishable` without the rates that are too scattered to tell."""
         if self.indistinguishable is None:
             return None
-        return tuple(rate for rate in self.indistinguishable if self.shown(self.rate(rate)) == ALIKE)
+        return tuple(
+            rate for rate in self.indistinguishable if self.shown(self.rate(rate)) == NOT_DISTINGUISHABLE
+        )
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
@@ -174,15 +184,15 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
         if not feasible[index]:
-            standing = INFEASIBLE
+            status = DIVERGED
         elif index == chosen:
-            standing = CHOSEN
+            status = CHOSEN
         else:
-            standing = (ALIKE if mask[index] else WORSE) if several else UNKNOWN
+            status = (NOT_DISTINGUISHABLE if mask[index] else WORSE) if several else UNKNOWN
         verdicts.append(
             RateVerdict(
                 rate,
-                standing,
+                status,
                 tuple(values[index].tolist()),
                 float(intervals.mean[index]),
                 float(intervals.low[index]),
@@ -197,7 +207,7 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
                 float(own["rising_share"].median()),
             )
         )
-    alike = tuple(verdict.learning_rate for verdict in verdicts if verdict.standing == ALIKE)
+    alike = tuple(verdict.learning_rate for verdict in verdicts if verdict.status == NOT_DISTINGUISHABLE)
     return Verdict(
         setting,
         params.criterion,

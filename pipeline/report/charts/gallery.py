@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.report.analysis.status import INFEASIBLE
+from pipeline.report.analysis.status import DIVERGED
 from pipeline.report.charts import style
 from pipeline.report.charts.curves import diagnostic_chart, overlay_chart
 from pipeline.report.charts.range_test import range_chart
@@ -120,7 +120,7 @@ def _describe_response(verdict: "Verdict") -> str:
         text = f"{wording.rate(rate.learning_rate)}: {wording.percent(rate.mean)}"
         if not math.isnan(rate.low):
             text += f", interval {wording.percent(max(rate.low, 0))} to {wording.percent(min(rate.high, 1))}"
-        if rate.standing == INFEASIBLE:
+        if rate.status == DIVERGED:
             text += f", {rate.diverged} of {len(rate.values)} runs diverged"
         parts.append(f"{text}, {verdict.shown(rate)}")
     return "; ".join(parts) + "."

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from pipeline.report.analysis.status import ALIKE, CHOSEN, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
+from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.report.charts import style
 from pipeline.report.text import wording
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MARKS = {
     CHOSEN: ("o", style.ACCENT, style.ACCENT, "chosen"),
-    ALIKE: ("o", style.PAPER, style.ACCENT, "not told from it"),
+    NOT_DISTINGUISHABLE: ("o", style.PAPER, style.ACCENT, "not told from it"),
     SCATTERED: ("D", style.PAPER, style.MUTED, "too scattered"),
     WORSE: ("s", style.PAPER, style.MUTED, "worse"),
     UNKNOWN: ("o", style.PAPER, style.MUTED, "one seed"),
@@ -33,7 +33,7 @@ def response_chart(verdict: "Verdict", title: str) -> Figure:
     crowded = len(verdict.rates) > _CROWDED
     margins = style.Margins(top=56, bottom=62 if crowded else 42, right=22)
     figure, (axes,) = style.figure(height=340, margins=margins)
-    feasible = [rate for rate in verdict.rates if rate.standing != INFEASIBLE]
+    feasible = [rate for rate in verdict.rates if rate.status != DIVERGED]
     _limits(axes, verdict, feasible)
     bottom, top = axes.get_ylim()
     axes.plot(
@@ -46,7 +46,7 @@ def response_chart(verdict: "Verdict", title: str) -> Figure:
     for rate in feasible:
         _draw_rate(axes, rate, verdict.shown(rate))
     for rate in verdict.rates:
-        if rate.standing == INFEASIBLE:
+        if rate.status == DIVERGED:
             place = bottom + 0.05 * (top - bottom)
             axes.plot([rate.learning_rate], [place], "x", color=style.BAD, markersize=9, markeredgewidth=2.2)
             axes.annotate(
@@ -63,8 +63,8 @@ def response_chart(verdict: "Verdict", title: str) -> Figure:
     return figure
 
 
-def _draw_rate(axes: Axes, rate: "RateVerdict", standing: str) -> None:
-    marker, face, edge, _ = _MARKS[standing]
+def _draw_rate(axes: Axes, rate: "RateVerdict", status: str) -> None:
+    marker, face, edge, _ = _MARKS[status]
     known = [value for value in rate.values if not math.isnan(value)]
     if not math.isnan(rate.low):
         bounds = style.stretched(np.clip([rate.low, rate.high], 0, 1))
@@ -77,7 +77,7 @@ def _draw_rate(axes: Axes, rate: "RateVerdict", standing: str) -> None:
         [rate.learning_rate],
         [float(style.stretched(rate.mean))],
         marker,
-        markersize=9 if standing == CHOSEN else 7 if standing == SCATTERED else 8,
+        markersize=9 if status == CHOSEN else 7 if status == SCATTERED else 8,
         markerfacecolor=face,
         markeredgecolor=edge,
         markeredgewidth=1.8,
@@ -107,9 +107,9 @@ def _limits(axes: Axes, verdict: "Verdict", feasible: "list[RateVerdict]") -> No
     style.accuracy_axis(axes, max(0.0, 1 - 10**-low), min(1 - 10 ** -(high + 0.04 * (high - low)), 0.9999))
 
 
-def _legend(axes: Axes, standings: set[str]) -> None:
-    for standing, (marker, face, edge, text) in _MARKS.items():
-        if standing in standings:
+def _legend(axes: Axes, statuses: set[str]) -> None:
+    for status, (marker, face, edge, text) in _MARKS.items():
+        if status in statuses:
             axes.plot([], [], marker, color=edge, markerfacecolor=face, markeredgewidth=1.6, label=text)
     axes.plot([], [], ".", color=style.INK, markersize=5, label="a run")
     axes.legend(

@@ -31,7 +31,7 @@ def render(verdict: Verdict, extra: Mapping[str, Any], tested: Mapping[float, An
 
 def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
     numbers: dict[str, Any] = {
-        "standing": rate.standing,
+        "status": rate.status,
         "diverged": rate.diverged,
         "validation_accuracy": {
             "mean": _rounded(rate.mean),
@@ -40,7 +40,7 @@ def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
         },
         "test_accuracy": _rounded(rate.test_mean),
         "p_best": _rounded(rate.p_best),
-        "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.standing == WORSE else None,
+        "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.status == WORSE else None,
         "probability_best": _rounded(rate.probability_best),
         "roughness": _rounded(rate.roughness),
         "rising_share": _rounded(rate.rising_share),

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from pipeline.report.analysis.speed import Reach
-from pipeline.report.analysis.status import INFEASIBLE
+from pipeline.report.analysis.status import DIVERGED
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
 from pipeline.report.text import wording
 
@@ -13,9 +13,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 def ranked(verdict: Verdict) -> list[RateVerdict]:
     """Highest mean first, infeasible rates last."""
-    return sorted(
-        verdict.rates, key=lambda rate: (rate.standing == INFEASIBLE, -rate.mean, rate.learning_rate)
-    )
+    return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -rate.mean, rate.learning_rate))
 
 
 def size(verdict: Verdict) -> str:

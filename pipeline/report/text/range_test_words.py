@@ -46,16 +46,16 @@ def _sentence(rule: str, suggestion: Suggestion, agreement: Agreement, verdict: 
     if agreement.nearest is None:
         return f"{said}, which is outside of the study's grid: neither confirmed nor refuted."
     name = wording.rate(agreement.nearest)
-    standing = verdict.shown(verdict.rate(agreement.nearest))
+    status = verdict.shown(verdict.rate(agreement.nearest))
     if agreement.agrees is None:
         return f"{said}, nearest to {name}: the study cannot say how good that is."
     if agreement.nearest == verdict.learning_rate:
         return f"{said}, nearest to {name}: the study agrees, that is its choice."
-    if standing == SCATTERED:
-        return f"{said}, nearest to {name}: far below the study's choice, though {standing}."
+    if status == SCATTERED:
+        return f"{said}, nearest to {name}: far below the study's choice, though {status}."
     if agreement.agrees:
         return f"{said}, nearest to {name}: the study agrees, that rate cannot be told from its choice."
-    return f"{said}, nearest to {name}: the study disagrees, that rate is {standing}."
+    return f"{said}, nearest to {name}: the study disagrees, that rate is {status}."
 
 
 def _range(suggestion: Suggestion) -> str:

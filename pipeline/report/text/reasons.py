@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.report.analysis import health
 from pipeline.report.analysis.mcnemar import Discordance
-from pipeline.report.analysis.status import ALIKE, INFEASIBLE, SCATTERED, UNKNOWN, WORSE
+from pipeline.report.analysis.status import DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
 from pipeline.report.text import wording
 
@@ -54,8 +54,8 @@ def _sentences(verdict: Verdict) -> tuple[str, str]:
         )
     detail = f"It reaches {value} {criterion(verdict)}, {_basis(verdict, chosen)}."
     alike, worse, out = (
-        [wording.rate(rate.learning_rate) for rate in verdict.rates if verdict.shown(rate) == standing]
-        for standing in (ALIKE, WORSE, INFEASIBLE)
+        [wording.rate(rate.learning_rate) for rate in verdict.rates if verdict.shown(rate) == status]
+        for status in (NOT_DISTINGUISHABLE, WORSE, DIVERGED)
     )
     scattered = [rate for rate in verdict.rates if verdict.shown(rate) == SCATTERED]
     parts = []
@@ -126,7 +126,7 @@ def _reasons(verdict: Verdict, tested: Mapping[float, Discordance]) -> tuple[str
             "makes of this one."
         )
     reasons += [
-        _against(verdict, rate) if rate.standing != INFEASIBLE else _infeasible(rate)
+        _against(verdict, rate) if rate.status != DIVERGED else _infeasible(rate)
         for rate in sorted(verdict.rates, key=lambda rate: (math.isnan(rate.mean), -rate.mean))
         if rate is not chosen
     ]
@@ -147,7 +147,7 @@ def _reasons(verdict: Verdict, tested: Mapping[float, Discordance]) -> tuple[str
 
 def _lead(verdict: Verdict, chosen: RateVerdict) -> str:
     """What the choice rests on; a rate without its hard seeds can have a higher mean and yet be beaten."""
-    feasible = [rate for rate in verdict.rates if rate.standing != INFEASIBLE]
+    feasible = [rate for rate in verdict.rates if rate.status != DIVERGED]
     if all(rate.mean <= chosen.mean for rate in feasible):
         return "the highest mean"
     return "the highest mean of the rates that none is known to beat on their common seeds"
@@ -157,9 +157,9 @@ def _against(verdict: Verdict, rate: RateVerdict) -> str:
     name = wording.rate(rate.learning_rate)
     difference = verdict.gap(rate)
     gap = _points(difference)
-    if rate.standing == UNKNOWN:
+    if rate.status == UNKNOWN:
         return f"{name} lies {gap} points lower. {_health(rate)}"
-    if rate.standing == WORSE and rate.rival is not None:
+    if rate.status == WORSE and rate.rival is not None:
         beaten = f"{wording.rate(rate.rival)} beats it by {_points(rate.rival_gap)}"
         if rate.rival == verdict.learning_rate:
             beaten = f"is worse by {gap} points"

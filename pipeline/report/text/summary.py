@@ -101,8 +101,8 @@ def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     for name in (name for name in after if name in before):
         old, new = before[name], after[name]
         parts = []
-        if old.get("standing") != new.get("standing"):
-            parts.append(f"{old.get('standing')} before, {new.get('standing')} now")
+        if old.get("status") != new.get("status"):
+            parts.append(f"{old.get('status')} before, {new.get('status')} now")
         for key, noun in (("validation_accuracy", "validation accuracy"), ("test_accuracy", "test accuracy")):
             values = [_value(one.get(key)) for one in (old, new)]
             if values[0] != values[1]:
