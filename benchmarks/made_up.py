@@ -110,7 +110,7 @@ def write_range_test(place: Path) -> None:
             f"{seed},{step},{rate},{one},{'' if math.isnan(smoothed) else smoothed}"
             for step, (rate, one, smoothed) in enumerate(cells, start=1)
         ]
-    files.write_text(place / "range_test/rules.csv", "\n".join(lines) + "\n")
+    files.write_text(place / "range_test/range_test.csv", "\n".join(lines) + "\n")
     suggestions = {rule: one._asdict() for rule, one in rules.summarise(found).items()}
     files.write_json(place / "range_test/suggestions.json", suggestions)
 

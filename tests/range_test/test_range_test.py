@@ -120,7 +120,7 @@ def test_the_stage_gives_the_same_bytes_again_and_ends_with_a_divergence(
         stage(Path("data/scaled"), Path(name))
     for file in ("range_test.csv", "suggestions.json"):
         assert Path("first", file).read_bytes() == Path("second", file).read_bytes()
-    table = pd.read_csv("first/rules.csv")
+    table = pd.read_csv("first/range_test.csv")
     assert list(table.columns) == ["seed", "step", "learning_rate", "loss", "smoothed"]
     assert table.groupby("seed")["step"].count().tolist() == [60, 60]
     assert table["loss"].iloc[0] == pytest.approx(math.log(10), abs=0.5)

@@ -97,7 +97,7 @@ def test_verdict_json_is_small_plain_and_says_what_it_rests_on(finished: Path) -
     found = json.loads((finished / "report/verdict.json").read_text())
     assert found["learning_rate"] in (0.01, 0.001)
     assert (found["dataset"], found["chosen_on"], found["seeds"]) == ("mnist", "validation", 3)
-    assert found["rates"]["lr-0.3"]["status"] == "infeasible"
+    assert found["rates"]["lr-0.3"]["status"] == "diverged"
     assert found["reasons"]
     assert isinstance(found["headline"], str)
 
@@ -356,7 +356,7 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
         "indistinguishable": [0.01],
         "rates": {
             "lr-0.01": {
-                "status": "not told apart",
+                "status": "not distinguishable",
                 "validation_accuracy": {"mean": 0.981},
                 "test_accuracy": None,
             },
@@ -368,7 +368,7 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
         "Data set: mnist before, &lt;b&gt; now.",
         "Not told from it: none before, 0.01 now.",
         "0.001 is new.",
-        "0.01: chosen before, not told apart now; validation accuracy 98.00 % before, 98.10 % now "
+        "0.01: chosen before, not distinguishable now; validation accuracy 98.00 % before, 98.10 % now "
         "(+0.100 points); test accuracy 97.00 % before, none now.",
     ]
 

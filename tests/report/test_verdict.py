@@ -403,7 +403,7 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     assert rates["lr-0.01"]["beaten_by_at_least"] is None
     assert "test_disagreement" not in rates["lr-0.001"]
     assert rates["lr-0.3"] == {
-        "status": "infeasible",
+        "status": "diverged",
         "diverged": 2,
         "validation_accuracy": {"mean": 0.9, "low": None, "high": None},
         "test_accuracy": 0.899,

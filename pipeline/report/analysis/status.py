@@ -3,7 +3,7 @@
 CHOSEN = "chosen"
 NOT_DISTINGUISHABLE = "not distinguishable"
 SCATTERED = "too scattered to tell"
-"""Shown for a rate that its test cannot tell from the best though its mean lies far below; see `Verdict.shown`."""
+"""Shown where the test cannot tell a rate from the best though its mean lies far below (`Verdict.shown`)."""
 WORSE = "worse"
 DIVERGED = "diverged"
 UNKNOWN = "unknown"
