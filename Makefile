@@ -16,7 +16,8 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-services test-hard coverage mutants demo recipe sweep ui publish verify bench lock clean
+.PHONY: help repro test lint test-services test-hard coverage mutants demo recipe sweep ui publish verify bench \
+	lock audit sbom licences clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +25,11 @@ help: ## this list
 repro: .venv/.runtime ## the whole study on a fresh machine: environment, `dvc repro`, MLflow
 	@python -m pipeline repro
 
-test: .venv/.dev ## lint, types, and all tests that need no service
-	@ruff check . && ruff format --check . && mypy && pytest $(PARALLEL)
+test: lint ## lint, types, and all tests that need no service
+	@pytest $(PARALLEL)
+
+lint: .venv/.dev ## ruff, mypy, import-linter on the layers, zizmor on the workflows
+	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo && zizmor --offline --quiet .github
 
 test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
 	@pytest -m services
@@ -33,13 +37,19 @@ test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromiu
 test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour on two cores
 	@pytest -m hard $(PARALLEL) --durations 15
 
+# Besides what `make test` runs: the tests marked hard in its files, and these of tests/hard.
+COVERED := $(filter-out tests/hard/% tests/services/%, $(wildcard $(addsuffix test_*.py, tests/ tests/*/ tests/*/*/))) \
+	$(addprefix tests/hard/test_, offline.py sweep.py sweep_elsewhere.py sweep_faults.py)
+
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
-	@coverage erase && pytest -m '' $(wildcard tests/test_*.py) \
-		$(addprefix tests/hard/test_, offline.py sweep.py sweep_elsewhere.py sweep_faults.py) \
-		$(PARALLEL) --cov --cov-report term-missing:skip-covered
+	@coverage erase && pytest -m '' $(COVERED) $(PARALLEL) --cov --cov-report term-missing:skip-covered
 
 mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
-	@rm -rf mutants && mutmut run && mutmut results --all true | python -m tools.mutation_score
+	@rm -rf mutants && mutmut run && mutmut export-cicd-stats
+	@python -c 'import json; stats = json.load(open("mutants/mutmut-cicd-stats.json")); total = stats["total"]; \
+		caught = stats["killed"] + stats["timeout"] + stats["segfault"]; \
+		print("%d of %d mutants caught, %.1f %%" % (caught, total, 100 * caught / total)); \
+		exit(caught < 0.85 * total and "error: expected 85 %. `mutmut results` lists the others.")'
 
 demo: .venv/.runtime ## the whole pipeline on a bundled sample, without a network, in a scratch copy
 	@python -m pipeline demo
@@ -64,15 +74,12 @@ verify: .venv/.runtime ## train again from nothing, elsewhere, and compare with 
 bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one run
 	@python -m benchmarks
 
-# One environment; each larger set contains the smaller ones, at the same versions.
-.venv/.runtime: requirements.lock
-.venv/.ray: requirements-ray.lock
-.venv/.dev: requirements-dev.lock
-.venv/.runtime .venv/.ray .venv/.dev:
+# One environment; each larger set contains the smaller ones, at the same versions. pip installs uv, uv the rest.
+.venv/.%: requirements/%.txt
 	@test -n '$(PYTHON)' || { echo 'error: expected Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these), got: $(shell python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'Installing $< into .venv (once, some minutes)' >&2
-	@$(PIP) -r requirements-uv.lock
+	@sed -n '/^uv==/,/[^\\]$$/p' $< | $(PIP) -r /dev/stdin
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $< \
 		|| { echo 'uv could not; trying pip, which is slower but knows pip.conf' >&2; $(PIP) -r $<; }
 	@touch $@ $(SMALLER)
@@ -81,14 +88,22 @@ bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one
 .venv/.dev: SMALLER += .venv/.ray
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE)
-STUDY := pyproject.toml --extra train
+	--no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml --group installer --extra train
 
-lock: .venv/.runtime ## resolve the lock files again; newer versions: make lock UPGRADE='--upgrade-package NAME'
-	echo uv | $(COMPILE) - -o requirements-uv.lock
-	$(COMPILE) $(STUDY) -o requirements.lock
-	$(COMPILE) $(STUDY) --extra ray -c requirements.lock -o requirements-ray.lock
-	$(COMPILE) $(STUDY) --extra ray --group dev -c requirements-ray.lock -o requirements-dev.lock
+lock: .venv/.runtime ## resolve requirements/ again; newer versions: make lock UPGRADE='--upgrade-package NAME'
+	$(COMPILE) -o requirements/runtime.txt
+	$(COMPILE) --extra ray -c requirements/runtime.txt -o requirements/ray.txt
+	$(COMPILE) --extra ray --group dev -c requirements/ray.txt -o requirements/dev.txt
+
+audit: .venv/.dev ## known vulnerabilities of all packages, from an advisory service: needs a network
+	@pip-audit --requirement requirements/dev.txt --require-hashes --disable-pip $(AUDIT)
+
+sbom: .venv/.dev ## the bill of materials of .venv (CycloneDX): .scratch/sbom.cdx.json
+	@mkdir -p .scratch && cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml \
+		--output-reproducible --output-file .scratch/sbom.cdx.json
+
+licences: .venv/.dev ## the licence of every package of .venv: .scratch/licences.md
+	@mkdir -p .scratch && pip-licenses --with-system --format markdown --output-file .scratch/licences.md
 
 clean: ## remove the environment and scratch files; results, DVC's cache and MLflow's store stay
 	rm -rf .venv .scratch mutants .coverage .coverage.*

@@ -79,7 +79,7 @@ def test_caches_are_keyed_by_what_they_hold() -> None:
     for path, key in keys:
         if path == ".venv":  # its python is a link to a folder named by the full version
             assert "-py${{ steps.python.outputs.python-version }}-" in key
-            assert "hashFiles('requirements*.lock')" in key
+            assert "hashFiles('requirements/*.txt')" in key
         else:
             assert "hashFiles('dvc.lock')" in key
     for name, job, step in STEPS:

@@ -37,7 +37,7 @@ def enlarge(images: NDArray[np.integer]) -> NDArray[np.uint8]:
         raise DataError(
             f"expected digits of {SMALL} x {SMALL} pixels with levels 0 to {LEVELS} from scikit-learn, "
             f"got the shape {images.shape} with levels {images.min()} to {images.max()}. "
-            "Install the versions of requirements.lock."
+            "Install the versions of requirements/runtime.txt."
         )
     levels = ((images.astype(np.int64) * 255 * 2 + LEVELS) // (2 * LEVELS)).astype(np.uint8)
     border = (SIDE - ZOOM * SMALL) // 2

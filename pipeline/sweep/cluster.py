@@ -34,7 +34,7 @@ def require() -> None:
     if importlib.util.find_spec("ray") is None:
         raise ToolError(
             "expected Ray to be installed, found none. `make sweep` installs it; by hand: "
-            "`pip install --require-hashes -r requirements-ray.lock`. `dvc repro` needs no Ray."
+            "`pip install --require-hashes -r requirements/ray.txt`. `dvc repro` needs no Ray."
         )
 
 
@@ -79,7 +79,7 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
             where = address or "this machine"
             raise ToolError(
                 f"Ray on {where}: expected a cluster, got: {_line(error)}. Check --address, and that every "
-                "machine has the packages of requirements-ray.lock; without --address the sweep uses this "
+                "machine has the packages of requirements/ray.txt; without --address the sweep uses this "
                 "machine."
             ) from error
         stack.callback(ray.shutdown)

@@ -225,7 +225,7 @@ def _check_packages(inputs: Mapping[str, Any]) -> None:
         if found != expected:
             raise ToolError(
                 f"{platform.node()}: expected {pin}, got {package} {found}. Every machine needs the packages "
-                "of requirements-ray.lock."
+                "of requirements/ray.txt."
             )
 
 

@@ -1,4 +1,4 @@
-"""What compose.yaml starts, started without containers: PostgreSQL and MLflow's server, on loopback."""
+"""What docs/compose.yaml starts, started without containers: PostgreSQL and MLflow's server, on loopback."""
 
 import base64
 import contextlib
@@ -104,7 +104,7 @@ def postgres() -> Iterator[str]:
 
 
 class Server:
-    """MLflow's server as compose.yaml has it; can be killed and started again on the same port."""
+    """MLflow's server as docs/compose.yaml has it; can be killed and started again on the same port."""
 
     def __init__(self, place: Path, database: str) -> None:
         self.place, self.database, self.port = place, database, free_port()

@@ -1,1 +1,0 @@
-"""Upkeep of the repository itself; no stage and no command of the pipeline needs it."""
