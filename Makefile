@@ -29,7 +29,7 @@ test: lint ## lint, types, and all tests that need no service
 	@pytest $(PARALLEL)
 
 lint: .venv/.dev ## ruff, mypy, import-linter on the layers, zizmor on the workflows
-	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo && zizmor --offline --quiet .github
+	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo && zizmor --offline -qq .github
 
 test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
 	@pytest -m services
@@ -96,7 +96,7 @@ lock: .venv/.runtime ## resolve requirements/ again; newer versions: make lock U
 	$(COMPILE) --extra ray --group dev -c requirements/ray.txt -o requirements/dev.txt
 
 audit: .venv/.dev ## known vulnerabilities of all packages, from an advisory service: needs a network
-	@pip-audit --requirement requirements/dev.txt --require-hashes --disable-pip $(AUDIT)
+	@pip-audit --requirement requirements/dev.txt --require-hashes --disable-pip --strict $(AUDIT)
 
 sbom: .venv/.dev ## the bill of materials of .venv (CycloneDX): .scratch/sbom.cdx.json
 	@mkdir -p .scratch && cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml \

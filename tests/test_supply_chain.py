@@ -15,7 +15,9 @@ from tests.conftest import ROOT
 
 LOCKS = ("runtime", "ray", "dev")
 """From the smallest to the largest, each of which contains those before it."""
-LISTED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+LISTED = subprocess.run(
+    ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout
 TRACKED = [name for name in LISTED.split("\0") if (ROOT / name).is_file()]
 
 
@@ -53,7 +55,8 @@ def test_what_pyproject_pins_is_what_the_locks_hold() -> None:
     asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
 
     assert pins <= versions("runtime")
-    assert {re.split(r"[<>=\[]", requirement)[0] for requirement in asked} <= dict(versions("dev")).keys()
+    names = {re.split(r"[<>=\[]", requirement)[0].replace(".", "-") for requirement in asked}
+    assert names <= dict(versions("dev")).keys()
 
 
 RECORDER = """#!/bin/sh
@@ -141,10 +144,10 @@ def test_what_the_documents_install_has_hashes_and_the_same_dvc() -> None:
 # --- licences
 
 FREE = """
-0BSD; Apache 2.0; Apache License 2.0; Apache Software License; Apache-2.0; BSD; BSD License; BSD-2-Clause;
-BSD-3-Clause; 3-Clause BSD License; CC0-1.0; EPL-2.0; ISC License (ISCL); MIT; MIT License; MIT-0; MIT-CMU; MPL-2.0;
-Mozilla Public License 2.0 (MPL 2.0); PSF-2.0; Python Software Foundation License; Unlicense; Zlib;
-Zope Public License
+0BSD; 3-Clause BSD License; Apache 2.0; Apache License 2.0; Apache Software License; Apache-2.0; BSD;
+BSD License; BSD-2-Clause; BSD-3-Clause; CC0-1.0; EPL-2.0; ISC License (ISCL); MIT; MIT License; MIT-0;
+MIT-CMU; MPL-2.0; Mozilla Public License 2.0 (MPL 2.0); PSF-2.0; Python Software Foundation License; Unlicense;
+Zlib; Zope Public License
 """
 """Licences that let anybody use a package, as packages write them."""
 BY_NAME = {
@@ -175,9 +178,10 @@ def test_every_package_has_a_licence_that_lets_anybody_use_it() -> None:
 # --- what the code never does
 
 UNSAFE = re.compile(
-    r"allow_pickle=True|safe_mode=False|typ=.unsafe|(?<![.\w])compile\(|(import|from) (cloudpickle|dill|joblib|pickle)\b"
+    r"allow_pickle=True|safe_mode=False|typ=.unsafe|(?<![.\w])compile\("
+    r"|(import|from) (cloudpickle|dill|joblib|pickle)\b"
 )
-"""Beside what ruff refuses (its rules S and banned-api): eval, shells, pickles, certificates left unchecked."""
+"""Besides what ruff refuses (rules S, banned-api): eval, shells, pickles, certificates that nobody checks."""
 
 
 def matches(pattern: re.Pattern[str], names: Iterable[str]) -> list[str]:
@@ -190,14 +194,18 @@ def matches(pattern: re.Pattern[str], names: Iterable[str]) -> list[str]:
 
 
 def test_no_pickle_and_no_code_from_data() -> None:
-    assert not matches(UNSAFE, (n for n in TRACKED if n.startswith(("pipeline/", "benchmarks/")) and n.endswith(".py")))
+    assert not matches(
+        UNSAFE, (n for n in TRACKED if n.startswith(("pipeline/", "benchmarks/")) and n.endswith(".py"))
+    )
 
 
 def test_nothing_is_told_to_listen_beyond_this_machine() -> None:
     """docs/compose.yaml is meant for others; tests/test_compose.py holds it to logins."""
     programs = [name for name in TRACKED if Path(name).suffix in {".py", ".yaml", ".yml", ".toml", ""}]
 
-    assert not matches(re.compile(r"0\.0\.0\.0"), (n for n in programs if not n.startswith(("tests/", "docs/"))))
+    assert not matches(
+        re.compile(r"0\.0\.0\.0"), (n for n in programs if not n.startswith(("tests/", "docs/")))
+    )
 
 
 def test_no_tracked_file_is_a_program_or_a_pickle_in_disguise() -> None:

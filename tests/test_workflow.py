@@ -1,4 +1,7 @@
-"""The workflows: what they may do, and the comment; `hard/test_workflow_steps.py` runs the study's steps."""
+"""The workflows: what they may do beyond what zizmor checks, and the comment.
+
+`hard/test_workflow_steps.py` runs the study's steps.
+"""
 
 import json
 import os
@@ -30,14 +33,6 @@ def run_steps(workflow: str, job: str) -> list[dict[str, Any]]:
 # --- what they may do
 
 
-def test_every_action_is_pinned_by_a_commit_with_its_version_beside_it() -> None:
-    lines = [line for path in FILES for line in path.read_text().splitlines() if "uses:" in line]
-
-    assert len(lines) == sum("uses" in step for _, _, step in STEPS)
-    for line in lines:
-        assert re.search(r"uses: actions/[a-z-]+(/restore)?@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
-
-
 def test_one_action_has_one_version() -> None:
     uses = {step["uses"].replace("/restore@", "@") for _, _, step in STEPS if "uses" in step}
     assert len(uses) == len({use.split("@")[0] for use in uses})
@@ -52,23 +47,13 @@ def test_the_token_may_do_nothing_unless_a_job_says_so(name: str) -> None:
         assert job["timeout-minutes"] <= 60
 
 
-def test_what_runs_a_forks_code_has_no_rights_and_what_has_rights_runs_none() -> None:
+def test_what_runs_a_forks_code_has_no_secrets_and_what_has_rights_runs_none() -> None:
     assert set(WORKFLOWS["study"]["on"]) == {"push", "pull_request"}
-    assert list(WORKFLOWS["comment"]["on"]) == ["workflow_run"]
-    assert WORKFLOWS["comment"]["on"]["workflow_run"]["workflows"] == [WORKFLOWS["study"]["name"]]
-    text = (FOLDER / "comment.yml").read_text()
-    assert "actions/checkout" not in text
-    for path in FILES:
-        assert "secrets." not in path.read_text()
-        assert "pull_request_target:" not in path.read_text()
-    for _, _, step in STEPS:
-        if step.get("uses", "").startswith("actions/checkout"):
-            assert step["with"]["persist-credentials"] is False
-
-
-def test_no_text_of_a_stranger_becomes_part_of_a_program() -> None:
-    for name, job, step in STEPS:
-        assert "${{" not in step.get("run", ""), f"{name}, {job}: hand it over in env instead"
+    assert WORKFLOWS["comment"]["on"] == {
+        "workflow_run": {"workflows": [WORKFLOWS["study"]["name"]], "types": ["completed"]}
+    }
+    assert not any("secrets." in path.read_text() for path in FILES)
+    assert "actions/checkout" not in (FOLDER / "comment.yml").read_text()
 
 
 def test_caches_are_keyed_by_what_they_hold() -> None:

@@ -291,7 +291,7 @@ def test_digits_are_enlarged_exactly() -> None:
 
 @pytest.mark.parametrize("value", [-1, 17, 255])
 def test_other_digits_than_scikit_learns_are_refused(value: int) -> None:
-    with pytest.raises(DataError, match=r"levels 0 to 16 .* Install the versions of requirements/runtime.txt"):
+    with pytest.raises(DataError, match=r"levels 0 to 16 .* versions of requirements/runtime.txt"):
         digits.enlarge(np.full((1, 8, 8), value))
     with pytest.raises(DataError, match=r"got the shape \(1, 28, 28\)"):
         digits.enlarge(np.zeros((1, 28, 28), np.int64))

@@ -1,37 +1,15 @@
-"""Without a network: what `tools.offline` promises (`.ci/run` runs tests and demo by it), and what a newcomer
-sees; beside it, what the same command does where there is data.
-"""
+"""`make repro`: what a newcomer without a network sees, and what it does where there is data."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.params import reading
-from tests.conftest import ROOT, run_pipeline
+from tests.conftest import run_pipeline
 from tests.hard.conftest import PATIENCE
 
 pytestmark = pytest.mark.hard
-OFFLINE = [sys.executable, "-m", "tools.offline"]
-
-
-def offline(*command: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([*OFFLINE, *command], cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_there_is_no_network_but_loopback() -> None:
-    if (tried := offline("true")).returncode != 0:
-        pytest.skip(f"no network namespace can be made here: {tried.stderr.strip()}")
-    program = (
-        "import socket\n"
-        "server = socket.create_server(('127.0.0.1', 0))\n"
-        "socket.create_connection(server.getsockname()).close()\n"
-        "socket.create_connection(('192.0.2.1', 80), 5)\n"  # an address that no machine has
-    )
-    done = offline(sys.executable, "-c", program)
-    assert "Network is unreachable" in done.stderr
 
 
 def test_a_newcomer_without_a_network_sees_the_demo_and_is_told_so(project: Path) -> None:

@@ -57,7 +57,7 @@ def clone(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     folder = tmp_path_factory.mktemp("workflow") / "clone"
     shutil.copytree(finished, folder, symlinks=True)
     # The whole suite would run this test again; one module shows that the step works.
-    for test in (folder / "tests").glob("test_*.py"):
+    for test in (folder / "tests").rglob("test_*.py"):
         if test.name != "test_preparation.py":
             test.unlink()
     for others in ("hard", "services"):  # they import from the modules that are gone
