@@ -146,8 +146,8 @@ def test_what_the_documents_install_has_hashes_and_the_same_dvc() -> None:
 FREE = """
 0BSD; 3-Clause BSD License; Apache 2.0; Apache License 2.0; Apache Software License; Apache-2.0; BSD;
 BSD License; BSD-2-Clause; BSD-3-Clause; CC0-1.0; EPL-2.0; ISC License (ISCL); MIT; MIT License; MIT-0;
-MIT-CMU; MPL-2.0; Mozilla Public License 2.0 (MPL 2.0); PSF-2.0; Python Software Foundation License; Unlicense;
-Zlib; Zope Public License
+MIT-CMU; MPL-2.0; Mozilla Public License 2.0 (MPL 2.0); PSF-2.0; Python Software Foundation License;
+Unlicense; Zlib; Zope Public License
 """
 """Licences that let anybody use a package, as packages write them."""
 BY_NAME = {
