@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 import pipeline
 from pipeline.core import files, machine, run_keys
@@ -24,12 +23,13 @@ from pipeline.params import Params
 from pipeline.sweep.live import Telling
 from pipeline.train import signals
 from pipeline.train.checkpoints import Checkpoint
+from pipeline.train.images import Images
 
 _BEAT = 1.0
 """Seconds between two messages of a run at least: a driver of thousands of runs reads them all."""
 
-Arrays = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.float32]]]
-"""Grey levels (n, 784) and one-hot labels (n, 10) of `train`, `validation` and `test`."""
+Arrays = Mapping[str, Images]
+"""By part: `train`, `validation`, `test`."""
 
 
 class Study(NamedTuple):
@@ -115,13 +115,12 @@ class _Desk:
         self._study, self._post = study, post
         self._processor = f"{machine.processor()} {device}"
         self._machine = machine.describe(device)
-        parts = {name: loop.Images(*part) for name, part in arrays.items()}
-        self._test = parts["test"]
-        self._held_out = "validation" if len(parts["validation"].labels) else "test"
+        self._test = arrays["test"]
+        self._held_out = run_folders.held_out_part(study.params.data.validation_size)
         settings = study.params.train
         self._trainer = loop.Trainer(
-            parts["train"],
-            parts[self._held_out],
+            arrays["train"],
+            arrays[self._held_out],
             settings.batch_size,
             settings.hidden_units,
             settings.precision,

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import DataError
 from pipeline.networks import mlp
 from pipeline.train.backend import keras, tf
+from pipeline.train.images import Images
 from pipeline.train.optimizer import Adam
 
 MEASURES = (
@@ -35,19 +35,6 @@ MEASURES = (
 """What each epoch yields, in the order of history.csv; docs/training.md defines each."""
 
 _AT_ONCE = 1000  # images evaluated together: enough to fill the cores, few enough to keep memory flat
-
-
-class Images(NamedTuple):
-    """Attributes:
-
-    levels: shape (n, 784), uint8: the grey level of each pixel, as `to_levels` gives it. The graph divides
-        by 255, which gives back the scaled float32 values to the bit; kept so, they take a quarter of the
-        memory.
-    labels: shape (n, 10), float32, one-hot.
-    """
-
-    levels: NDArray[np.uint8]
-    labels: NDArray[np.float32]
 
 
 class Evaluation(NamedTuple):
@@ -81,24 +68,6 @@ class State:
         return bool(self.rows) and not all(
             math.isfinite(self.rows[-1][MEASURES.index(name)]) for name in ("loss", "val_loss")
         )
-
-
-def to_levels(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Undo the scaling to [0, 1] without any loss.
-
-    Args:
-        pixels: float32, each k / 255 for a whole k from 0 to 255.
-
-    Raises:
-        DataError: another value is among them.
-    """
-    levels = np.rint(pixels * 255).clip(0, 255)
-    if not (levels / np.float32(255) == pixels).all():
-        raise DataError(
-            "The scaled images: expected grey levels k / 255 with k from 0 to 255, got other values. "
-            "Run `dvc repro scale` to make them again."
-        )
-    return levels.astype(np.uint8)
 
 
 def order(seed: int, epoch: int, images: int) -> NDArray[np.int32]:

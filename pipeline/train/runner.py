@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline.core import arrays, files, runs
 from pipeline.core.errors import Interrupted
-from pipeline.train import loop, models
+from pipeline.train import models
 from pipeline.train.checkpoints import Checkpoint, Content
-from pipeline.train.loop import MEASURES, Images, State, Trainer
+from pipeline.train.images import Images
+from pipeline.train.loop import MEASURES, State, Trainer
 from pipeline.train.signals import Interruption
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
@@ -137,18 +138,3 @@ def _named(row: tuple[float, ...]) -> dict[str, float]:
 
 def _content(state: State) -> Content:
     return Content(np.array(state.rows), state.variables)
-
-
-def read_images(scaled: Path, part: str) -> Images:
-    """Read `train`, `validation` or `test` as stage `scale` wrote it, in a quarter of the memory.
-
-    Raises:
-        DataError: a file is missing, or is not what stage `scale` writes.
-    """
-    path, start = scaled / f"{part}_images.npy", 0
-    labels = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
-    levels = np.empty((len(labels), 784), np.uint8)
-    for chunk in arrays.read_chunks(path, np.float32, (len(labels), 784)):
-        levels[start : start + len(chunk)] = loop.to_levels(chunk)
-        start += len(chunk)
-    return Images(levels, labels)

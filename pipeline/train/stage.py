@@ -12,6 +12,7 @@ from pipeline.params import Params
 from pipeline.tracking import watch
 from pipeline.train import signals
 from pipeline.train.checkpoints import Checkpoint
+from pipeline.train.images import PARTS, read_images
 from pipeline.train.progress import Progress
 
 
@@ -36,8 +37,8 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
             print(
                 "note: this processor has no bfloat16 arithmetic: expect no speed from it.", file=sys.stderr
             )
-        images = {part: runner.read_images(scaled, part) for part in ("train", "validation", "test")}
-        held_out = "validation" if len(images["validation"].labels) else "test"
+        images = {part: read_images(scaled, part) for part in PARTS}
+        held_out = run_folders.held_out_part(study.data.validation_size)
         trainer = loop.Trainer(
             images.pop("train"),
             images[held_out],

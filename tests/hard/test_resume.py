@@ -29,11 +29,12 @@ processes.set_forkserver_preload(["pipeline.train.runner"])
 def train(data: Path, folder: Path, tell: Connection) -> None:
     """The train stage without MLflow's process; tells of every epoch that was computed, and not read."""
     from pipeline.train import backend, checkpoints, loop, runner, signals
+    from pipeline.train.images import PARTS, read_images
 
     checkpoints.INTERVAL = 0.02  # in place of 10 s: kills fall between many checkpoints, and into some
     os.chdir(folder)
     backend.configure(1)
-    images = {part: runner.read_images(data, part) for part in ("train", "validation", "test")}
+    images = {part: read_images(data, part) for part in PARTS}
     trainer = loop.Trainer(images["train"], images["validation"], 128, 16, "float32")
     checkpoint = checkpoints.Checkpoint("run", "this processor")
     saved = checkpoint.load()

@@ -7,11 +7,11 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.core.errors import DataError
 from pipeline.networks import mlp
 from pipeline.train import backend, loop
 from pipeline.train.backend import keras
-from pipeline.train.loop import MEASURES, Images, State, Trainer
+from pipeline.train.images import Images
+from pipeline.train.loop import MEASURES, State, Trainer
 from tests.conftest import ROOT, random_images
 
 TRAIN, VALIDATION = Images(*random_images(300)), Images(*random_images(120, seed=1, unlit=0))
@@ -137,11 +137,3 @@ def test_an_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, loop.order(1, 1, 1000))
     assert np.array_equal(first, loop.order(0, 1, 1000))
-
-
-def test_levels_come_back_from_scaled_pixels_to_the_bit_and_nothing_else_passes() -> None:
-    levels = np.arange(256, dtype=np.uint8)[None]
-    assert np.array_equal(loop.to_levels(levels / np.float32(255)), levels)
-    for wrong in (0.5, -1 / 255, 2.0, np.nan):
-        with pytest.raises(DataError, match="expected grey levels k / 255"):
-            loop.to_levels(np.full((1, 784), wrong, np.float32))
