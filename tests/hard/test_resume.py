@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import files
+from pipeline.params import reading
 from tests.conftest import make_project, run_pipeline
 
 pytestmark = pytest.mark.hard
@@ -28,25 +29,23 @@ processes.set_forkserver_preload(["pipeline.train.runner"])
 
 def train(data: Path, folder: Path, tell: Connection) -> None:
     """The train stage without MLflow's process; tells of every epoch that was computed, and not read."""
-    from pipeline.train import backend, checkpoints, loop, runner, signals
+    from pipeline import params
+    from pipeline.train import backend, checkpoints, runner, signals
     from pipeline.train.images import PARTS, read_images
 
     checkpoints.INTERVAL = 0.02  # in place of 10 s: kills fall between many checkpoints, and into some
+    study = params.load(data.parents[1] / "params.yaml")
     os.chdir(folder)
-    backend.configure(1)
-    images = {part: read_images(data, part) for part in PARTS}
-    trainer = loop.Trainer(images["train"], images["validation"], 128, 16, "float32")
-    checkpoint = checkpoints.Checkpoint("run", "this processor")
-    saved = checkpoint.load()
+    backend.configure(study.train.threads)
+    trainer = runner.Runner(study, {part: read_images(data, part) for part in PARTS})
+    saved = checkpoints.Checkpoint("run", trainer.processor).load()
     known = len(saved.rows) if saved else 0
 
     def on_epoch(epoch: int, _: object) -> None:
         if epoch > known:
             tell.send(epoch)
 
-    task = runner.Task("digits", 0.01, 0, EPOCHS, "run", "validation")
-    outcome = runner.run(trainer, images["test"], task, checkpoint, signals.Interruption(), on_epoch)
-    runner.write(FOLDER, outcome)
+    trainer.run(0.01, 0, "run", FOLDER, signals.Interruption(), on_epoch)
 
 
 def start(data: Path, folder: Path) -> tuple["multiprocessing.context.ForkServerProcess", Connection, int]:
@@ -72,6 +71,7 @@ def finish(data: Path, folder: Path) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = make_project(tmp_path_factory.mktemp("resume") / "project")
+    reading.override(place / "params.yaml", {"train.epochs": EPOCHS, "train.threads": 1})
     for arguments in (("download", "data/raw"), ("scale", "data/raw", "data/scaled")):
         assert run_pipeline(place, *arguments).returncode == 0
     return place / "data/scaled"

@@ -144,11 +144,11 @@ def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
             process.send_signal(end)
             process.communicate(timeout=60)
         assert process.returncode == 128 + end
-        assert len(list((copy / ".scratch/checkpoints").glob("*.npz"))) == 1
+        assert len(list((copy / ".scratch/checkpoints").glob("*.checkpoint"))) == 1
     again = run_pipeline(copy, *RUN)
     assert again.returncode == 0, again.stderr
     assert files.sha256(copy / FOLDER) == files.sha256(uninterrupted / FOLDER)
-    assert not list((copy / ".scratch/checkpoints").glob("*.npz"))
+    assert not list((copy / ".scratch/checkpoints").glob("*.checkpoint"))
 
 
 def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
@@ -164,7 +164,7 @@ def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
         wait_for_epochs(parent)
         parent.kill()
     deadline = time.monotonic() + 60
-    while not list((copy / ".scratch/checkpoints").glob("*.npz")):  # the last thing that the run does
+    while not list((copy / ".scratch/checkpoints").glob("*.checkpoint")):  # the last thing that the run does
         assert time.monotonic() < deadline, "the training goes on without its parent"
         time.sleep(0.2)
 
