@@ -16,8 +16,8 @@ import psutil
 
 from benchmarks import contenders, measured
 from pipeline import params
-from pipeline.core import files, machine
-from pipeline.tools import programs
+from pipeline.core import files
+from pipeline.tools import machine, programs
 from pipeline.train import backend, runner
 from pipeline.train.loop import Images, Trainer
 

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pipeline
-from pipeline.core import files, machine, run_keys
+from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import Interrupted, ToolError
 from pipeline.params import Params
 from pipeline.sweep.live import Telling
+from pipeline.tools import machine
 from pipeline.train import signals
 from pipeline.train.images import Images
 

@@ -10,6 +10,7 @@ from pipeline.core import arrays
 from pipeline.core.errors import DataError
 
 PARTS = ("train", "validation", "test")
+_CHUNK = 2000  # images
 
 
 class Images(NamedTuple):
@@ -25,17 +26,19 @@ class Images(NamedTuple):
 
 
 def read_images(scaled: Path, part: str) -> Images:
-    """Read one of `PARTS` as stage `scale` wrote it, a chunk at a time.
+    """Read one of `PARTS` as stage `scale` wrote it; memory holds a chunk of the file at a time.
 
     Raises:
         DataError: a file is missing, or is not what stage `scale` writes.
     """
     path = scaled / f"{part}_images.npy"
     labels = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
-    levels, start = np.empty((len(labels), 784), np.uint8), 0
-    for chunk in arrays.read_chunks(path, np.float32, (len(labels), 784)):
-        levels[start : start + len(chunk)] = to_levels(chunk, path)
-        start += len(chunk)
+    levels = np.empty((len(labels), 784), np.uint8)
+    for start in range(0, len(labels), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        # Mapped anew for each chunk: the pages of the last one leave the process with it.
+        pixels = arrays.read(path, np.float32, (len(labels), 784), mapped=True)[rows]
+        levels[rows] = to_levels(pixels, path)
     return Images(levels, labels)
 
 
