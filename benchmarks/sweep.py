@@ -60,18 +60,12 @@ def main() -> None:
 
 
 def project(place: Path, changes: Mapping[str, object]) -> Path:
-    """A copy of the checkout with other params."""
+    """Copy the checkout without its results, and with other params."""
     place.mkdir()
-    names = programs.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith("report/") and name != "dvc.lock":
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, place / name)
+    programs.copy_checkout(place)
+    (place / "dvc.lock").unlink(missing_ok=True)
+    shutil.rmtree(place / "report", ignore_errors=True)
     reading.override(place / "params.yaml", changes)
-    programs.git("init", "--quiet", folder=place)
-    programs.git("add", "--all", folder=place)
-    author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-    programs.git(*author, "commit", "--quiet", "-m", "benchmark", folder=place)
     return place
 
 
