@@ -27,9 +27,11 @@ def read(
         DataError: not there, not a .npy file, a pickle, or another type or shape than expected.
     """
     array = _map(path)
-    wanted = tuple("n" if length is None else length for length in shape)
-    got = tuple("n" if length is None else size for length, size in zip(shape, array.shape, strict=False))
-    if array.ndim != len(shape) or got != wanted or array.dtype != np.dtype(dtype):
+    fits = array.ndim == len(shape) and all(
+        length in (None, size) for length, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != np.dtype(dtype):
+        wanted = tuple("n" if length is None else length for length in shape)
         raise damaged(path, f"expected {np.dtype(dtype)} {wanted}, got {array.dtype} {array.shape}")
     return array if mapped else np.array(array)
 

@@ -52,11 +52,11 @@ def folder(runs: Path, learning_rate: float, seed: int) -> Path:
 
 
 def write_history(path: Path, measures: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    """Write a row per epoch, counted from 1; `repr` gives the shortest text that reads back to the bit."""
+    """Write a row per epoch, counted from 1; Python's text of a float reads back to the bit."""
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("epoch", *measures))
-        writer.writerows((epoch, *map(repr, row)) for epoch, row in enumerate(rows, start=1))
+        writer.writerows((epoch, *row) for epoch, row in enumerate(rows, start=1))
 
 
 def read(runs: Path, learning_rate: float, seed: int) -> Run:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import arrays
-from pipeline.core.errors import DataError
+from pipeline.core.errors import damaged
 
 PARTS = ("train", "validation", "test")
 _CHUNK = 2000  # images
@@ -38,24 +38,8 @@ def read_images(scaled: Path, part: str) -> Images:
         rows = slice(start, start + _CHUNK)
         # Mapped anew for each chunk: the pages of the last one leave the process with it.
         pixels = arrays.read(path, np.float32, (len(labels), 784), mapped=True)[rows]
-        levels[rows] = to_levels(pixels, path)
+        whole = np.rint(pixels * 255).clip(0, 255)
+        if not (whole / np.float32(255) == pixels).all():
+            raise damaged(path, "expected grey levels k / 255 with k from 0 to 255, got other values")
+        levels[rows] = whole
     return Images(levels, labels)
-
-
-def to_levels(pixels: NDArray[np.float32], path: Path) -> NDArray[np.uint8]:
-    """Undo the scaling to [0, 1] without any loss.
-
-    Args:
-        pixels: each k / 255 for a whole k from 0 to 255.
-        path: the file they are from, for the error.
-
-    Raises:
-        DataError: another value is among them.
-    """
-    levels = np.rint(pixels * 255).clip(0, 255)
-    if not (levels / np.float32(255) == pixels).all():
-        raise DataError(
-            f"{path}: expected grey levels k / 255 with k from 0 to 255, got other values. "
-            "Run `dvc repro scale` to make them again."
-        )
-    return levels.astype(np.uint8)

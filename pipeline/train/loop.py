@@ -11,7 +11,7 @@ with 9 % less arithmetic.
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +24,6 @@ from pipeline.train.images import Images
 from pipeline.train.optimizer import Adam
 
 _AT_ONCE = 1000  # images evaluated together: enough to fill the cores, few enough to keep memory flat
-
-
-class Evaluation(NamedTuple):
-    """What a network makes of some images.
-
-    Attributes:
-        loss: mean cross-entropy in nats; may be NaN or infinite after a divergence.
-        accuracy: share of the images classified correctly, in [0, 1].
-        predictions: shape (n,), uint8, the class with the highest probability.
-    """
-
-    loss: float
-    accuracy: float
-    predictions: NDArray[np.uint8]
 
 
 def is_diverged(row: Row) -> bool:
@@ -110,11 +96,14 @@ class Trainer:
         model.set_weights(self._full.get_weights())
         return model
 
-    def evaluate(self, images: Images) -> Evaluation:
-        """Evaluate the network with its present weights."""
+    def evaluate(self, images: Images) -> tuple[float, float, NDArray[np.uint8]]:
+        """Compute mean loss, accuracy and each image's class with the present weights.
+
+        The loss is in nats, NaN or infinite after a divergence; the accuracy in [0, 1].
+        """
         loss, predictions, _ = self._evaluate(_constant(images))
         hits = predictions.numpy() == images.labels.argmax(axis=1)
-        return Evaluation(float(loss), float(hits.mean()), predictions.numpy().astype(np.uint8))
+        return float(loss), float(hits.mean()), predictions.numpy().astype(np.uint8)
 
     def _reset(self, learning_rate: float, seed: int, start: State | None) -> None:
         fresh = mlp.build(self._hidden_units, seed)

@@ -1,5 +1,6 @@
 """Stage `train`: one network, trained at one learning rate from one seed."""
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +40,8 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
                 "note: this processor has no bfloat16 arithmetic: expect no speed from it.", file=sys.stderr
             )
         runner = Runner(study, {part: read_images(scaled, part) for part in PARTS})
-        with Progress(f"learning rate {learning_rate}, seed {seed}", settings.epochs) as progress:
+        name = f"learning rate {learning_rate}, seed {seed}"
+        with contextlib.closing(Progress(name, settings.epochs)) as progress:
 
             def on_epoch(epoch: int, measures: Mapping[str, float]) -> None:
                 watcher.epoch({"epoch": epoch, **measures})

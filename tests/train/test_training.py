@@ -112,11 +112,9 @@ def test_measures_are_what_the_documentation_defines(trainer: Trainer) -> None:
     kernel, bias, *_ = trainer.model().get_weights()
     hidden = np.maximum(VALIDATION.levels / np.float32(255) @ kernel + bias, 0)
     assert row["dead_units"] == pytest.approx((hidden.max(axis=0) == 0).mean())
-    evaluation = trainer.evaluate(VALIDATION)
-    assert (row["val_loss"], row["val_accuracy"]) == pytest.approx((evaluation.loss, evaluation.accuracy))
-    assert (evaluation.predictions == VALIDATION.labels.argmax(1)).mean() == pytest.approx(
-        evaluation.accuracy
-    )
+    loss, accuracy, predictions = trainer.evaluate(VALIDATION)
+    assert (row["val_loss"], row["val_accuracy"]) == pytest.approx((loss, accuracy))
+    assert (predictions == VALIDATION.labels.argmax(1)).mean() == pytest.approx(accuracy)
     # Adam's step is at most some times the rate for each weight: the ratio follows the rate.
     (slow,) = run(trainer, 1, rate=RATE / 100)
     for name in ("update_ratio_hidden", "update_ratio_output"):
