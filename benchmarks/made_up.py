@@ -34,27 +34,27 @@ def data(scaled: Path) -> Path:
     return scaled
 
 
-def study(place: Path, scaled: Path, rates: Sequence[float], seeds: int, epochs: int) -> Path:
+def study(root: Path, scaled: Path, rates: Sequence[float], seeds: int, epochs: int) -> Path:
     """Copy the checkout, with other params, linked to the data."""
     changes = {"train.learning_rates": list(rates), "train.seeds": list(range(seeds)), "train.epochs": epochs}
-    sweep.project(place, {"data.validation_size": _IMAGES["validation"]} | changes)
-    shutil.copytree(scaled, place / "data/scaled", copy_function=os.link)
-    return place
+    sweep.project(root, {"data.validation_size": _IMAGES["validation"]} | changes)
+    shutil.copytree(scaled, root / "data/scaled", copy_function=os.link)
+    return root
 
 
 def write_runs(
-    place: Path, *, network: int = _NETWORK, predictions: int = _IMAGES["test"], spare: int = 0
+    root: Path, *, network: int = _NETWORK, predictions: int = _IMAGES["test"], spare: int = 0
 ) -> list[str]:
-    """Write all configured runs under `place`/runs; return their run keys.
+    """Write all configured runs under `root`/runs; return their run keys.
 
     Args:
         network: bytes of a model.
         predictions: how many test images are predicted.
         spare: measures that a run has beyond the study's own.
     """
-    chosen = params.load(place / "params.yaml")
-    shared = run_keys.inputs(chosen.values(), place)
-    labels = arrays.read(place / "data/scaled/test_labels.npy", np.float32, (None, 10)).argmax(axis=1)
+    chosen = params.load(root / "params.yaml")
+    shared = run_keys.inputs(chosen.values(), root)
+    labels = arrays.read(root / "data/scaled/test_labels.npy", np.float32, (None, 10)).argmax(axis=1)
     keys = []
     for rate in chosen.train.learning_rates:
         for seed in chosen.train.seeds:
@@ -83,7 +83,7 @@ def write_runs(
                 },
                 "test": {"loss": 0.1, "accuracy": float(1 - wrong.mean())},
             }
-            folder = runs.folder(place / "runs", rate, seed)
+            folder = runs.folder(root / "runs", rate, seed)
             runs.write_history(folder / runs.HISTORY, names(spare), rows)
             files.write_json(folder / runs.METRICS, metrics)
             arrays.write(folder / runs.PREDICTIONS, predicted.astype(np.uint8))
@@ -92,9 +92,9 @@ def write_runs(
     return keys
 
 
-def write_range_test(place: Path) -> None:
+def write_range_test(root: Path) -> None:
     """Write stage `range_test`'s outputs: the loss falls until 0.03 and ends soon after."""
-    chosen = params.load(place / "params.yaml")
+    chosen = params.load(root / "params.yaml")
     settings = chosen.range_test
     rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
     parts, suggested = [], []
@@ -106,9 +106,9 @@ def write_range_test(place: Path) -> None:
         steps = np.arange(1, len(rates) + 1)
         columns = {"seed": seed, "step": steps, "learning_rate": rates, "loss": loss, "smoothed": smoothed}
         parts.append(pd.DataFrame(columns))
-    tables.write(place / "range_test/range_test.csv", pd.concat(parts))
+    tables.write(root / "range_test/range_test.csv", pd.concat(parts))
     suggestions = {rule: rate._asdict() for rule, rate in rules.summarise(suggested).items()}
-    files.write_json(place / "range_test/suggestions.json", suggestions)
+    files.write_json(root / "range_test/suggestions.json", suggestions)
 
 
 def names(spare: int = 0) -> tuple[str, ...]:

@@ -71,23 +71,23 @@ def main() -> None:
 
 
 def print_live(scratch: Path, scaled: Path, epoch_seconds: float) -> None:
-    place = made_up.study(scratch / "live", scaled, [0.001], 1, _EPOCHS)
-    (key,) = made_up.write_runs(place, spare=_SPARE)
-    rows = [live(place, "SQLite", f"sqlite:///{place / 'mlflow.db'}", key, epoch_seconds)]
+    root = made_up.study(scratch / "live", scaled, [0.001], 1, _EPOCHS)
+    (key,) = made_up.write_runs(root, spare=_SPARE)
+    rows = [live(root, "SQLite", f"sqlite:///{root / 'mlflow.db'}", key, epoch_seconds)]
     with serving(scratch / "server") as address:
-        rows.append(live(place, "server", address, key, epoch_seconds))
+        rows.append(live(root, "server", address, key, epoch_seconds))
     print(f"{_EPOCHS} epochs, {len(made_up.names(_SPARE))} measures each, of {epoch_seconds:.2f} s: seconds")
     print(made_up.table(rows))
 
 
-def live(place: Path, name: str, uri: str, key: str, epoch_seconds: float) -> dict[str, str]:
+def live(root: Path, name: str, uri: str, key: str, epoch_seconds: float) -> dict[str, str]:
     """Play a training as the train stage does it, in a process of its own."""
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
     variables["MLFLOW_TRACKING_URI"] = uri
     program = f"from benchmarks import tracking; tracking.play({key!r}, {epoch_seconds})"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=place,
+        cwd=root,
         env=variables,
         stdout=subprocess.PIPE,
         text=True,
@@ -97,7 +97,7 @@ def live(place: Path, name: str, uri: str, key: str, epoch_seconds: float) -> di
     waited = took["start"] + took["epochs"] + took["end"]
     training = _EPOCHS * epoch_seconds
     beside = took["outside"] + _EPOCHS * took["an epoch"]
-    threads = params.load(place / "params.yaml").train.threads
+    threads = params.load(root / "params.yaml").train.threads
     return {
         "MLflow at": name,
         "start": f"{took['start']:.3f}",
@@ -183,22 +183,22 @@ def _measured_epoch() -> float:
 
 
 @contextlib.contextmanager
-def serving(place: Path) -> Iterator[str]:
+def serving(root: Path) -> Iterator[str]:
     """Run MLflow's server as a team does, artifacts through it; give its address."""
-    place.mkdir()
+    root.mkdir()
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers=1"]
-    command += ["--backend-store-uri", f"sqlite:///{place / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(place / "artifacts")]
+    command += ["--backend-store-uri", f"sqlite:///{root / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(root / "artifacts")]
     variables = os.environ | {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    with (place / "log").open("wb") as log:
+    with (root / "log").open("wb") as log:
         server = subprocess.Popen(
-            command, cwd=place, env=variables, stdout=log, stderr=log, start_new_session=True
+            command, cwd=root, env=variables, stdout=log, stderr=log, start_new_session=True
         )
     try:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -208,7 +208,7 @@ def serving(place: Path) -> Iterator[str]:
                 break
             time.sleep(0.1)
         else:
-            raise RuntimeError(f"MLflow's server did not start: {(place / 'log').read_text()[-2000:]}")
+            raise RuntimeError(f"MLflow's server did not start: {(root / 'log').read_text()[-2000:]}")
         yield f"http://{_HOST}:{port}"
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -224,15 +224,15 @@ def serving(place: Path) -> Iterator[str]:
 
 
 def print_publish(scratch: Path, scaled: Path) -> None:
-    place = made_up.study(scratch / "publish", scaled, made_up.rates(4), 3, 20)
-    made_up.write_runs(place)
-    made_up.write_range_test(place)
-    report.report(place)
+    root = made_up.study(scratch / "publish", scaled, made_up.rates(4), 3, 20)
+    made_up.write_runs(root)
+    made_up.write_range_test(root)
+    report.report(root)
     rows = [
         {"12 runs of 20 epochs": what, "seconds": f"{cost.seconds:.1f}"}
         | {"processor": f"{cost.processor:.1f}", "peak": f"{cost.peak:.0f} MB"}
         for what in ("publish", "publish again")
-        for cost in [measured.measure(place, "pipeline", "publish")]
+        for cost in [measured.measure(root, "pipeline", "publish")]
     ]
     print(made_up.table(rows))
 
@@ -241,10 +241,10 @@ def print_growth(scratch: Path, scaled: Path, counts: Sequence[int]) -> None:
     rows, costs = [], []
     for count in sorted(counts):
         seeds = 5 if count % 5 == 0 else 1
-        place = made_up.study(scratch / f"growth-{count}", scaled, made_up.rates(count // seeds), seeds, 3)
-        made_up.write_runs(place, network=4000, predictions=100)
-        files.write_json(place / "report/verdict.json", {"learning_rate": 0.1, "headline": "Made up."})
-        first, again = (measured.measure(place, "pipeline", "publish") for _ in range(2))
+        root = made_up.study(scratch / f"growth-{count}", scaled, made_up.rates(count // seeds), seeds, 3)
+        made_up.write_runs(root, network=4000, predictions=100)
+        files.write_json(root / "report/verdict.json", {"learning_rate": 0.1, "headline": "Made up."})
+        first, again = (measured.measure(root, "pipeline", "publish") for _ in range(2))
         costs.append(first)
         rows.append(
             {

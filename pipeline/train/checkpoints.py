@@ -72,5 +72,5 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
     def _digest(self, archive: bytes) -> bytes:
-        """Hash the archive and what it belongs to: a damaged one and another run's are told by the same."""
+        """Hash the archive together with its run, so that neither a damaged nor another run's is read."""
         return hashlib.sha256(self._run + archive).digest()

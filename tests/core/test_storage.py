@@ -31,11 +31,11 @@ def header(shape: str, *, descr: str = "<f4", more: bytes = b"") -> bytes:
 
 @pytest.mark.parametrize("mapped", [False, True])
 def test_an_array_comes_back_as_it_was_written(path: Path, mapped: bool) -> None:
-    found = arrays.read(path, np.float32, (None, 3), mapped=mapped)
+    array = arrays.read(path, np.float32, (None, 3), mapped=mapped)
 
-    np.testing.assert_array_equal(found, ARRAY)
-    assert isinstance(found, np.memmap) is mapped
-    assert found.flags.writeable is not mapped
+    np.testing.assert_array_equal(array, ARRAY)
+    assert isinstance(array, np.memmap) is mapped
+    assert array.flags.writeable is not mapped
 
 
 @pytest.mark.parametrize("mapped", [False, True])
@@ -44,11 +44,11 @@ def test_a_bit_that_flips_in_a_header_is_an_error_or_changes_nothing(path: Path,
     for damaged in flipped(content, end=len(content) - ARRAY.nbytes):
         path.write_bytes(damaged)
         try:
-            found = arrays.read(path, np.float32, (None, 3), mapped=mapped)
+            array = arrays.read(path, np.float32, (None, 3), mapped=mapped)
         except DataError as error:
             assert f"{path}: expected " in str(error)  # noqa: PT017  (an error is allowed, not required)
         else:
-            np.testing.assert_array_equal(found, ARRAY)
+            np.testing.assert_array_equal(array, ARRAY)
 
 
 MIB = 1 << 20

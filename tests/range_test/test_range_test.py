@@ -26,10 +26,10 @@ def valley() -> np.ndarray:
 
 
 def test_the_rules_find_their_rates_on_a_known_curve() -> None:
-    found = rules.suggest(RATES, valley())
-    assert found["steepest"] == pytest.approx(1e-3, rel=0.2)
-    assert found["minimum / 10"] == pytest.approx(1e-3, rel=0.2)
-    assert 1e-3 < found["valley"] < 1e-2
+    suggested = rules.suggest(RATES, valley())
+    assert suggested["steepest"] == pytest.approx(1e-3, rel=0.2)
+    assert suggested["minimum / 10"] == pytest.approx(1e-3, rel=0.2)
+    assert 1e-3 < suggested["valley"] < 1e-2
 
 
 def test_a_valley_skips_the_rises_within_a_fall_as_its_words_say() -> None:
@@ -58,8 +58,8 @@ def test_the_curve_ends_where_the_loss_runs_away(end: float) -> None:
 
 
 def test_seeds_are_summed_up_by_their_median_on_the_logarithmic_scale() -> None:
-    found = rules.summarise([{"steepest": 1e-4}, {"steepest": 1e-2}, {}])
-    assert found == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
+    suggested = rules.summarise([{"steepest": 1e-4}, {"steepest": 1e-2}, {}])
+    assert suggested == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ LONG = 300
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-    place = tmp_path / "copy"
-    shutil.copytree(finished, place, symlinks=True)
-    return place
+    project = tmp_path / "copy"
+    shutil.copytree(finished, project, symlinks=True)
+    return project
 
 
 def start(folder: Path, **variables: str) -> subprocess.Popen[str]:
@@ -94,9 +94,9 @@ for wrong in ({"files": {**inputs["files"], "pipeline/train": "0" * 64}}, {"pack
         attempt(0.01, **wrong)
     except ToolError as error:
         refused.append(str(error))
-for rate, place in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
+for rate, project in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
     for name, data in attempt(rate).files.items():
-        (Path(place) / name).write_bytes(data)
+        (Path(project) / name).write_bytes(data)
 print(json.dumps({"refused": refused, "posted": posted}))
 """
 
@@ -126,11 +126,11 @@ def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_o
 @pytest.fixture(scope="module")
 def uninterrupted(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A longer run that nothing interrupted."""
-    place = tmp_path_factory.mktemp("uninterrupted") / "project"
-    shutil.copytree(finished, place, symlinks=True)
-    lengthen(place, LONG)
-    assert run_pipeline(place, *RUN).returncode == 0
-    return place
+    project = tmp_path_factory.mktemp("uninterrupted") / "project"
+    shutil.copytree(finished, project, symlinks=True)
+    lengthen(project, LONG)
+    assert run_pipeline(project, *RUN).returncode == 0
+    return project
 
 
 @pytest.mark.hard
