@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
-from benchmarks import contenders, measured
+from benchmarks import contenders, made_up, measured
 from pipeline import params
-from pipeline.core import files, machine
-from pipeline.tools import programs
-from pipeline.train import backend, runner
-from pipeline.train.loop import Images, Trainer
+from pipeline.core import files, runs
+from pipeline.tools import machine, programs
+from pipeline.train import backend
+from pipeline.train.images import Images, read_images
+from pipeline.train.loop import Trainer
 
 Row = dict[str, str | float]
 HIDDEN = 1000
@@ -34,10 +34,10 @@ def main() -> int:
     if not (scaled / "train_images.npy").exists():
         print("error: expected data/scaled, found none. Run `dvc repro scale` first.", file=sys.stderr)
         return 1
-    backend.configure(params.load(ROOT / "params.yaml").train.threads)
-    train, validation = (runner.read_images(scaled, part) for part in ("train", "validation"))
-    if not len(validation.labels):
-        validation = runner.read_images(scaled, "test")
+    study = params.load(ROOT / "params.yaml")
+    backend.configure(study.train.threads)
+    train = read_images(scaled, "train")
+    validation = read_images(scaled, runs.held_out_part(study.data.validation_size))
     tables = {
         "An epoch": epoch(train, validation, rounds),
         "A train stage as a whole process": process(),
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def epoch(train: Images, validation: Images, rounds: int) -> list[Row]:
-    """Each contender once a round, in turn; the machine's product rate in each round too."""
+    """Time each contender once a round, in turn, and the machine's product rate."""
     epochs: dict[str, contenders.Epoch] = {
         "model.fit, stock Keras": contenders.stock_fit(train, validation, HIDDEN),
         "this loop, float32": contenders.this_loop(train, validation, HIDDEN, "float32"),
@@ -97,7 +97,7 @@ def epoch(train: Images, validation: Images, rounds: int) -> list[Row]:
 
 
 def process() -> list[Row]:
-    """Two train stages that differ in their epochs alone: the slope is an epoch, the rest is outside."""
+    """Time two train stages that differ in their epochs alone: the slope is an epoch, the rest is outside."""
     command = ("pipeline", "train", "--learning_rate", "0.001", "--seed", "0", "data/scaled", "runs")
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "study"
@@ -123,23 +123,21 @@ def process() -> list[Row]:
 
 
 def growth(train: Images, validation: Images) -> list[Row]:
-    """1, 2, 4, 8 times the epochs, the images, the hidden units: seconds, and memory held afterwards."""
-    eighth = len(train.labels) // 8
+    """Time 1, 2, 4, 8 times the epochs, the images, the hidden units; note the memory held afterwards."""
+    eighth, factors = len(train.labels) // 8, (1, 2, 4, 8)
     rows: list[Row] = []
 
-    def measure(what: str, factors: Callable[[int], tuple[int, int, int]]) -> None:
+    def measure(what: str, sizes: Callable[[int], tuple[int, int, int]]) -> None:
         row: Row = {"what": what}
-        points = []
-        for factor in (1, 2, 4, 8):
-            epochs, size, units = factors(factor)
+        seconds = []
+        for factor in factors:
+            epochs, size, units = sizes(factor)
             trainer = Trainer(Images(*(part[:size] for part in train)), validation, contenders.BATCH, units)
             run = trainer.train(contenders.RATE, 0, epochs + 1)
             next(run)  # compiles
-            seconds = timed(lambda run=run: [None for _ in run])[0]
-            points.append((factor, seconds))
-            row[f"x {factor}"] = f"{seconds:.2f} s"
-        slope = np.polyfit(*np.log(np.array(points)).T, 1)[0]
-        row["exponent"] = round(float(slope), 2)
+            seconds.append(timed(lambda run=run: [None for _ in run])[0])
+            row[f"x {factor}"] = f"{seconds[-1]:.2f} s"
+        row["exponent"] = round(made_up.exponent(factors, seconds), 2)
         row["memory"] = f"{psutil.Process().memory_info().rss / 1e6:.0f} MB"
         rows.append(row)
 
@@ -155,15 +153,15 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def page(machine: dict[str, str], tables: dict[str, list[Row]], rounds: int) -> str:
-    """The tables as Markdown."""
+def page(described: dict[str, str], tables: dict[str, list[Row]], rounds: int) -> str:
+    """Show the tables as Markdown."""
     parts = [
         "# Benchmarks",
         "",
         f"Written by `make bench`: contenders take turns in one run; medians of {rounds} rounds, ratios by"
         " round. Absolute times are one machine's; `docs/benchmarks.json` holds the same figures.",
         "",
-        *(f"- {name}: {value}" for name, value in machine.items()),
+        *(f"- {name}: {value}" for name, value in described.items()),
     ]
     for title, rows in tables.items():
         columns = list(dict.fromkeys(column for row in rows for column in row))

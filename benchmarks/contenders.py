@@ -8,21 +8,22 @@ import numpy as np
 
 from pipeline.networks import mlp
 from pipeline.train.backend import keras, tf
-from pipeline.train.loop import Images, Trainer, order
+from pipeline.train.images import Images
+from pipeline.train.loop import Trainer, order
 
 Epoch = Callable[[], object]
 RATE, BATCH = 0.001, 1024
 
 
 def this_loop(train: Images, validation: Images, hidden_units: int, precision: str) -> Epoch:
-    """The project's own epoch, diagnostics included."""
+    """Prepare the project's own epoch, diagnostics included."""
     trainer = Trainer(train, validation, BATCH, hidden_units, precision)
     epochs = trainer.train(RATE, 0, 10**9)
     return lambda: next(epochs)
 
 
 def stock_fit(train: Images, validation: Images, hidden_units: int) -> Epoch:
-    """The recipe's own listing: a compiled Keras model and `model.fit`."""
+    """Prepare the recipe's own listing: a compiled Keras model and `model.fit`."""
     keras.utils.set_random_seed(0)  # for the shuffling
     model = mlp.build(hidden_units, 0)
     model.compile(keras.optimizers.Adam(RATE), "categorical_crossentropy", metrics=["accuracy"])
@@ -31,7 +32,7 @@ def stock_fit(train: Images, validation: Images, hidden_units: int) -> Epoch:
 
 
 def torch_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
-    """A plain PyTorch loop over tensors in memory."""
+    """Prepare a plain PyTorch loop over tensors in memory."""
     import torch
     from torch import nn
 
@@ -58,7 +59,7 @@ def torch_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
 
 
 def jax_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
-    """A plain JAX loop: a compiled step, Adam written out."""
+    """Prepare a plain JAX loop: a compiled step, Adam written out."""
     import jax
     import jax.numpy as jnp
 
@@ -105,7 +106,7 @@ def scaled(images: Images) -> np.ndarray:
 
 
 def products(hidden_units: int) -> Callable[[], float]:
-    """The matrix products of one step and nothing else: returns their floating-point operations."""
+    """Prepare the matrix products of a step and nothing else; a call returns their operations."""
     random = np.random.default_rng(0)
     shapes = (BATCH, 784), (784, hidden_units), (BATCH, hidden_units)
     pixels, kernel, gradient = (tf.constant(random.random(shape, np.float32)) for shape in shapes)
@@ -123,7 +124,7 @@ def products(hidden_units: int) -> Callable[[], float]:
 
 
 def operations(train: int, validation: int, hidden_units: int, pixels: int = 784) -> float:
-    """Floating-point operations of an epoch's matrix products.
+    """Count the floating-point operations of an epoch's matrix products.
 
     Three products for the output layer; two for the hidden one, whose input needs no gradient; one of each
     for validation.

@@ -7,24 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from benchmarks import sweep
 from pipeline import params
-from pipeline.core import arrays, files, run_keys, runs
-from pipeline.range_test.rules import rules
+from pipeline.core import arrays, files, run_keys, runs, tables
+from pipeline.core.measures import MEASURES
+from pipeline.range_test import rules
 
-MEASURES = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units")
 _IMAGES = {"train": 55_000, "validation": 5_000, "test": 10_000}
 _NETWORK = 795_010 * 4  # bytes of the default study's weights
 
 
 def rates(count: int) -> list[float]:
-    """Rates from 0.0001 to 0.1, all different at any count."""
+    """List rates from 0.0001 to 0.1, all different at any count."""
     return [float(f"{rate:.6g}") for rate in np.geomspace(1e-4, 0.1, count)]
 
 
 def data(scaled: Path) -> Path:
-    """What stage `scale` writes, in size and format; labels are random, images are blank."""
+    """Write what stage `scale` does, in size and format; labels are random, images are blank."""
     noise = np.random.default_rng(7)
     for part, count in _IMAGES.items():
         labels = np.eye(10, dtype=np.float32)[noise.integers(0, 10, count)]
@@ -33,30 +34,27 @@ def data(scaled: Path) -> Path:
     return scaled
 
 
-def study(place: Path, scaled: Path, rates: Sequence[float], seeds: int, epochs: int) -> Path:
-    """A copy of the checkout with other params, linked to the data."""
+def study(root: Path, scaled: Path, rates: Sequence[float], seeds: int, epochs: int) -> Path:
+    """Copy the checkout, with other params, linked to the data."""
     changes = {"train.learning_rates": list(rates), "train.seeds": list(range(seeds)), "train.epochs": epochs}
-    sweep.project(place, {"data.validation_size": _IMAGES["validation"]} | changes)
-    shutil.copytree(scaled, place / "data/scaled", copy_function=os.link)
-    return place
+    sweep.project(root, {"data.validation_size": _IMAGES["validation"]} | changes)
+    shutil.copytree(scaled, root / "data/scaled", copy_function=os.link)
+    return root
 
 
 def write_runs(
-    place: Path, *, network: int = _NETWORK, predictions: int = _IMAGES["test"], spare: int = 0
+    root: Path, *, network: int = _NETWORK, predictions: int = _IMAGES["test"], spare: int = 0
 ) -> list[str]:
-    """Write all configured runs under `place`/runs.
+    """Write all configured runs under `root`/runs; return their run keys.
 
     Args:
         network: bytes of a model.
         predictions: how many test images are predicted.
         spare: measures that a run has beyond the study's own.
-
-    Returns:
-        Their run keys.
     """
-    chosen = params.load(place / "params.yaml")
-    shared = run_keys.inputs(chosen.values(), place)
-    labels = arrays.read(place / "data/scaled/test_labels.npy", np.float32, (None, 10)).argmax(axis=1)
+    chosen = params.load(root / "params.yaml")
+    shared = run_keys.inputs(chosen.values(), root)
+    labels = arrays.read(root / "data/scaled/test_labels.npy", np.float32, (None, 10)).argmax(axis=1)
     keys = []
     for rate in chosen.train.learning_rates:
         for seed in chosen.train.seeds:
@@ -85,7 +83,7 @@ def write_runs(
                 },
                 "test": {"loss": 0.1, "accuracy": float(1 - wrong.mean())},
             }
-            folder = runs.folder(place / "runs", rate, seed)
+            folder = runs.folder(root / "runs", rate, seed)
             runs.write_history(folder / runs.HISTORY, names(spare), rows)
             files.write_json(folder / runs.METRICS, metrics)
             arrays.write(folder / runs.PREDICTIONS, predicted.astype(np.uint8))
@@ -94,33 +92,32 @@ def write_runs(
     return keys
 
 
-def write_range_test(place: Path) -> None:
-    """Stage `range_test`'s outputs: the loss falls until 0.03 and ends soon after."""
-    chosen = params.load(place / "params.yaml")
+def write_range_test(root: Path) -> None:
+    """Write stage `range_test`'s outputs: the loss falls until 0.03 and ends soon after."""
+    chosen = params.load(root / "params.yaml")
     settings = chosen.range_test
-    ramp = rules.schedule(settings.lowest, settings.highest, settings.steps)
-    lines, found = ["seed,step,learning_rate,loss,smoothed"], []
+    rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
+    parts, suggested = [], []
     for seed in chosen.train.seeds:
         noise = np.random.default_rng([seed, 1])
-        loss = 0.3 + 2 / (1 + ramp / 1e-3) + 20 * ramp**2 + noise.normal(0, 0.01, len(ramp))
-        curve = rules.smooth(loss, settings.smoothing, settings.stop)
-        found.append(rules.suggest(ramp, curve))
-        cells = zip(ramp.tolist(), loss.tolist(), curve.tolist(), strict=True)
-        lines += [
-            f"{seed},{step},{rate},{one},{'' if math.isnan(smoothed) else smoothed}"
-            for step, (rate, one, smoothed) in enumerate(cells, start=1)
-        ]
-    files.write_text(place / "range_test/range_test.csv", "\n".join(lines) + "\n")
-    suggestions = {rule: one._asdict() for rule, one in rules.summarise(found).items()}
-    files.write_json(place / "range_test/suggestions.json", suggestions)
+        loss = 0.3 + 2 / (1 + rates / 1e-3) + 20 * rates**2 + noise.normal(0, 0.01, len(rates))
+        smoothed = rules.smooth(loss, settings.smoothing, settings.stop)
+        suggested.append(rules.suggest(rates, smoothed))
+        steps = np.arange(1, len(rates) + 1)
+        columns = {"seed": seed, "step": steps, "learning_rate": rates, "loss": loss, "smoothed": smoothed}
+        parts.append(pd.DataFrame(columns))
+    tables.write(root / "range_test/range_test.csv", pd.concat(parts))
+    suggestions = {rule: rate._asdict() for rule, rate in rules.summarise(suggested).items()}
+    files.write_json(root / "range_test/suggestions.json", suggestions)
 
 
 def names(spare: int = 0) -> tuple[str, ...]:
-    return (*MEASURES, *(f"spare_{number}" for number in range(spare)))
+    """List the measures of a made-up run."""
+    return (*(measure.name for measure in MEASURES), *(f"spare_{number}" for number in range(spare)))
 
 
 def history(rate: float, noise: np.random.Generator, epochs: int, spare: int = 0) -> list[list[float]]:
-    """A row per epoch, shaped like real ones: smooth at low rates, restless and high at high ones."""
+    """Make a row per epoch, shaped like real ones: smooth at low rates, restless and high at high ones."""
     time = np.arange(1, epochs + 1)
     unrest = min(0.3, 0.02 + 3 * rate) if rate > 0.005 else 0.004
     loss = 1.4 * np.exp(-1.05 * np.sqrt(time * min(rate, 0.003) / 0.001)) + 0.12 * (rate / 0.1) ** 1.5 + 2e-4
@@ -134,23 +131,12 @@ def history(rate: float, noise: np.random.Generator, epochs: int, spare: int = 0
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """How seconds grow with the size: 1 is in proportion."""
+    """Fit how seconds grow with the size: 1 is in proportion."""
     if len(sizes) < 2:
         return math.nan
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def table(rows: Sequence[dict[str, str]]) -> str:
-    """Rows with the same keys, in columns."""
-    cells = [list(rows[0]), *(list(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            [
-                line[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-            ]
-        )
-        for line in cells
-    )
+    """Show rows with the same keys in columns."""
+    return pd.DataFrame(rows).to_string(index=False)

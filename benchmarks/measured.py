@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 
 class Cost(NamedTuple):
-    """Attributes:
+    """What a process took.
 
-    seconds: of wall time.
-    processor: seconds of processor time, with those of all processes that the command waited for.
-    peak: MB, of the largest single process.
+    Attributes:
+        seconds: of wall time.
+        processor: seconds of processor time, with those of all processes that the command waited for.
+        peak: MB, of the largest single process.
     """
 
     seconds: float

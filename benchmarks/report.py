@@ -31,25 +31,25 @@ def main() -> None:
         scaled = made_up.data(Path(scratch) / "scaled")
         for shape in chosen.shapes:
             rates, seeds, epochs = map(int, shape.split("x"))
-            place = made_up.study(Path(scratch) / shape, scaled, made_up.rates(rates), seeds, epochs)
-            made_up.write_runs(place, network=0)  # the report reads no model
-            made_up.write_range_test(place)
-            costs = [report(place) for _ in range(chosen.rounds)]
+            root = made_up.study(Path(scratch) / shape, scaled, made_up.rates(rates), seeds, epochs)
+            made_up.write_runs(root, network=0)  # the report reads no model
+            made_up.write_range_test(root)
+            costs = [report(root) for _ in range(chosen.rounds)]
             rows.append(
                 {
                     "runs": f"{rates * seeds} of {epochs} epochs ({rates} rates, {seeds} seeds)",
                     "seconds": f"{statistics.median(cost.seconds for cost in costs):.1f}",
                     "processor": f"{statistics.median(cost.processor for cost in costs):.1f}",
                     "peak": f"{max(cost.peak for cost in costs):.0f} MB",
-                    "page": f"{(place / 'report/index.html').stat().st_size / 1e6:.1f} MB",
+                    "page": f"{(root / 'report/index.html').stat().st_size / 1e6:.1f} MB",
                 }
             )
     print(made_up.table(rows))
 
 
-def report(place: Path) -> measured.Cost:
+def report(root: Path) -> measured.Cost:
     command = ("report", "data/scaled", "runs", "report", "--range-test", "range_test")
-    return measured.measure(place, "pipeline", *command)
+    return measured.measure(root, "pipeline", *command)
 
 
 if __name__ == "__main__":

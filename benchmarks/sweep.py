@@ -38,41 +38,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("books")
-    one.add_argument("runs", type=int, nargs="*", default=[100, 400, 1000])
-    one.set_defaults(run=lambda chosen: print_books(chosen.runs))
-    one = commands.add_parser("books-inner")  # a process of its own: peak memory and imports count
-    one.set_defaults(run=lambda _: print(json.dumps(keep_books())))
-    one = commands.add_parser("wall")
-    one.add_argument("--rates", type=int, default=4)
-    one.add_argument("--seeds", type=int, default=3)
-    one.add_argument("--epochs", type=int, default=20)
-    one.add_argument("--digits", action="store_true", help="the small data set: seconds instead of minutes")
-    one.add_argument("--rounds", type=int, default=1)
-    one.add_argument("options", nargs="*", help="of the sweep, after --")
-    one.set_defaults(run=wall)
-    one = commands.add_parser("model")
-    one.add_argument("--runs", type=int, default=10_000)
-    one.add_argument("--nodes", type=int, default=100)
-    one.set_defaults(run=lambda chosen: print_model(chosen.runs, chosen.nodes))
+    command = commands.add_parser("books")
+    command.add_argument("runs", type=int, nargs="*", default=[100, 400, 1000])
+    command.set_defaults(run=lambda chosen: print_books(chosen.runs))
+    command = commands.add_parser("books-inner")  # a process of its own: peak memory and imports count
+    command.set_defaults(run=lambda _: print(json.dumps(keep_books())))
+    command = commands.add_parser("wall")
+    command.add_argument("--rates", type=int, default=4)
+    command.add_argument("--seeds", type=int, default=3)
+    command.add_argument("--epochs", type=int, default=20)
+    command.add_argument("--digits", action="store_true", help="the small data set: in seconds")
+    command.add_argument("--rounds", type=int, default=1)
+    command.add_argument("options", nargs="*", help="of the sweep, after --")
+    command.set_defaults(run=wall)
+    command = commands.add_parser("model")
+    command.add_argument("--runs", type=int, default=10_000)
+    command.add_argument("--nodes", type=int, default=100)
+    command.set_defaults(run=lambda chosen: print_model(chosen.runs, chosen.nodes))
     chosen = parser.parse_args()
     chosen.run(chosen)
 
 
-def project(place: Path, changes: Mapping[str, object]) -> Path:
-    """A copy of the checkout with other params."""
-    place.mkdir()
-    names = programs.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith("report/") and name != "dvc.lock":
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, place / name)
-    reading.override(place / "params.yaml", changes)
-    programs.git("init", "--quiet", folder=place)
-    programs.git("add", "--all", folder=place)
-    author = ("-c", "user.name=bench", "-c", "user.email=bench@localhost")
-    programs.git(*author, "commit", "--quiet", "-m", "benchmark", folder=place)
-    return place
+def project(root: Path, changes: Mapping[str, object]) -> Path:
+    """Copy the checkout without its results, and with other params."""
+    root.mkdir()
+    programs.copy_checkout(root)
+    (root / "dvc.lock").unlink(missing_ok=True)
+    shutil.rmtree(root / "report", ignore_errors=True)
+    reading.override(root / "params.yaml", changes)
+    return root
 
 
 # ---- books
@@ -82,10 +76,10 @@ def print_books(counts: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory(prefix="books-") as scratch:
         for count in counts:
             rates = [round(1e-5 * (number + 1), 8) for number in range(count)]
-            place = project(Path(scratch) / str(count), _DIGITS | {"train.learning_rates": rates})
-            call(place, "dvc", "repro", "--quiet", "scale")
-            phases = json.loads(call(place, "benchmarks.sweep", "books-inner").splitlines()[-1])
-            again = json.loads(call(place, "benchmarks.sweep", "books-inner").splitlines()[-1])
+            root = project(Path(scratch) / str(count), _DIGITS | {"train.learning_rates": rates})
+            call(root, "dvc", "repro", "--quiet", "scale")
+            phases = json.loads(call(root, "benchmarks.sweep", "books-inner").splitlines()[-1])
+            again = json.loads(call(root, "benchmarks.sweep", "books-inner").splitlines()[-1])
             print(f"\n{count} runs: seconds of wall time (of processor time)")
             for title, table in (("first sweep", phases), ("nothing to do", again)):
                 wall_s, cpu_s = (sum(value[which] for value in table.values()) for which in (0, 1))
@@ -94,12 +88,12 @@ def print_books(counts: Sequence[int]) -> None:
                 )
                 for name, (spent, used) in table.items():
                     print(f"    {name:<28} {spent:7.2f} ({used:.2f})")
-            stale = call(place, "dvc", "status", "--quiet", check=False)
+            stale = call(root, "dvc", "status", "--quiet", check=False)
             print(f"  `dvc status` on the train stages afterwards: {stale or 'nothing stale'}")
 
 
 def keep_books() -> dict[str, tuple[float, float]]:
-    """In the current folder: plan, write made-up outputs, record, write dvc.lock; seconds of each."""
+    """Plan, write made-up outputs, record and write dvc.lock in the current folder; time each."""
     phases: dict[str, tuple[float, float]] = {}
     began = (time.perf_counter(), cpu())
 
@@ -163,15 +157,15 @@ def wall(chosen: argparse.Namespace) -> None:
             ("sweep", ["pipeline", "sweep", *chosen.options]),
         ):
             with tempfile.TemporaryDirectory(prefix="wall-") as scratch:
-                place = project(Path(scratch) / "study", changes)
+                root = project(Path(scratch) / "study", changes)
                 if (ROOT / "data/raw").is_dir() and not chosen.digits:
-                    shutil.copytree(ROOT / "data/raw", place / "data/raw")
-                    reading.override(place / "params.yaml", {"data.mirrors": [str(ROOT / "data/raw")]})
-                call(place, "dvc", "repro", "--quiet", "scale")
+                    shutil.copytree(ROOT / "data/raw", root / "data/raw")
+                    reading.override(root / "params.yaml", {"data.mirrors": [str(ROOT / "data/raw")]})
+                call(root, "dvc", "repro", "--quiet", "scale")
                 began = time.perf_counter()
-                call(place, *module)
+                call(root, *module)
                 seconds[name].append(time.perf_counter() - began)
-                locks.add((place / "dvc.lock").read_bytes())
+                locks.add((root / "dvc.lock").read_bytes())
                 print(f"{name}: {seconds[name][-1]:.1f} s", flush=True)
     total = chosen.seeds * len(rates)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
@@ -183,10 +177,10 @@ def wall(chosen: argparse.Namespace) -> None:
     )
 
 
-def call(place: Path, module: str, *arguments: str, check: bool = True) -> str:
+def call(root: Path, module: str, *arguments: str, check: bool = True) -> str:
     command = [sys.executable, "-m", module, *arguments]
     variables = programs.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
-    done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
     return done.stdout
@@ -210,14 +204,14 @@ COSTS: dict[str, float] = {
 
 
 def simulate(runs: int, nodes: int, costs: Mapping[str, float]) -> dict[str, float]:
-    """Seconds until all is recorded, and where they go.
+    """Simulate the seconds until all is recorded, and where they go.
 
     Every slot of every node takes the next run as soon as it is free; its outputs then queue for the driver,
     which writes and records them one after the other.
     """
     slots = int(nodes * costs["runs at a time on a node"])
     copies = nodes * costs["MB of the data"] / costs["MB a second out of the driver's node"]
-    one = costs["seconds of a run's epochs"] + costs["seconds outside of them, warm worker"]
+    taken = costs["seconds of a run's epochs"] + costs["seconds outside of them, warm worker"]
     free = [
         copies * (number // slots + 1) + costs["seconds to start a worker (TensorFlow, tracing)"]
         for number in range(min(slots, runs))
@@ -227,7 +221,7 @@ def simulate(runs: int, nodes: int, costs: Mapping[str, float]) -> dict[str, flo
     at_once = driver * (1 - costs["share of the driver's work after the last run"])
     ends = []
     for _ in range(runs):
-        end = heapq.heappop(free) + one
+        end = heapq.heappop(free) + taken
         ends.append(end)
         heapq.heappush(free, end)
     idle_until = 0.0

@@ -1,6 +1,6 @@
 """What MLflow costs: `python -m benchmarks.tracking [live] [publish] [growth]`; without a name, all three.
 
-live     a training's 500 epochs of 9 measures, told to the tracking process while it sends them on, to SQLite
+live     a training's 500 epochs of 9 measures, which the tracking process takes and sends on, to SQLite
          and to a server: the time that the training waits, and the processor time of the tracking process.
          Nothing is trained here; the epochs come at their real pace for a while, then quickly
 publish  `python -m pipeline publish` of 12 runs of 20 epochs, sizes as in the default study, on a fresh
@@ -27,9 +27,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import made_up, measured
+from benchmarks import made_up, measured, report
 from pipeline import params
 from pipeline.core import files, runs
+from pipeline.core.measures import MEASURES
 from pipeline.tracking import watch
 
 PARTS = ("live", "publish", "growth")
@@ -70,29 +71,24 @@ def main() -> None:
 
 
 def print_live(scratch: Path, scaled: Path, epoch_seconds: float) -> None:
-    place = made_up.study(scratch / "live", scaled, [0.001], 1, _EPOCHS)
-    (key,) = made_up.write_runs(place, spare=_SPARE)
-    told = [
-        f"{_EPOCHS} epochs, {len(made_up.names(_SPARE))} measures each, of {epoch_seconds:.2f} s: seconds"
-    ]
-    rows = [live(place, "SQLite", f"sqlite:///{place / 'mlflow.db'}", key, epoch_seconds)]
+    root = made_up.study(scratch / "live", scaled, [0.001], 1, _EPOCHS)
+    (key,) = made_up.write_runs(root, spare=_SPARE)
+    rows = [live(root, "SQLite", f"sqlite:///{root / 'mlflow.db'}", key, epoch_seconds)]
     with serving(scratch / "server") as address:
-        rows.append(live(place, "server", address, key, epoch_seconds))
-    print(*told, made_up.table(rows), sep="\n")
+        rows.append(live(root, "server", address, key, epoch_seconds))
+    print(f"{_EPOCHS} epochs, {len(made_up.names(_SPARE))} measures each, of {epoch_seconds:.2f} s: seconds")
+    print(made_up.table(rows))
 
 
-def live(place: Path, name: str, uri: str, key: str, epoch_seconds: float) -> dict[str, str]:
-    """One training as the train stage does it, in a process of its own."""
+def live(root: Path, name: str, uri: str, key: str, epoch_seconds: float) -> dict[str, str]:
+    """Play a training as the train stage does it, in a process of its own."""
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
-    command = [
-        sys.executable,
-        "-c",
-        f"from benchmarks import tracking; tracking.tell({key!r}, {epoch_seconds})",
-    ]
+    variables["MLFLOW_TRACKING_URI"] = uri
+    program = f"from benchmarks import tracking; tracking.play({key!r}, {epoch_seconds})"
     done = subprocess.run(
-        command,
-        cwd=place,
-        env=variables | {"MLFLOW_TRACKING_URI": uri},
+        [sys.executable, "-c", program],
+        cwd=root,
+        env=variables,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -101,11 +97,11 @@ def live(place: Path, name: str, uri: str, key: str, epoch_seconds: float) -> di
     waited = took["start"] + took["epochs"] + took["end"]
     training = _EPOCHS * epoch_seconds
     beside = took["outside"] + _EPOCHS * took["an epoch"]
-    threads = params.load(place / "params.yaml").train.threads
+    threads = params.load(root / "params.yaml").train.threads
     return {
         "MLflow at": name,
         "start": f"{took['start']:.3f}",
-        f"{_EPOCHS} epochs told": f"{took['epochs']:.3f}",
+        f"{_EPOCHS} epochs sent": f"{took['epochs']:.3f}",
         "slowest": f"{took['slowest']:.4f}",
         "end": f"{took['end']:.2f}",
         "training waits": f"{waited:.2f}",
@@ -116,14 +112,14 @@ def live(place: Path, name: str, uri: str, key: str, epoch_seconds: float) -> di
     }
 
 
-def tell(key: str, epoch_seconds: float) -> None:
-    """In the current folder: play one training; print what it waited for, and what was used beside it."""
+def play(key: str, epoch_seconds: float) -> None:
+    """Play a training in the current folder; print what it waited for, and what was used beside it."""
     (rate,), (seed,) = params.load().train.learning_rates, params.load().train.seeds
     folder = runs.folder(Path("runs"), rate, seed)
     table = runs.read(Path("runs"), rate, seed).history.to_dict("records")
     epochs, waits = iter(table), []
 
-    def tell(seconds: float) -> None:
+    def send(seconds: float) -> None:
         for measures in itertools.islice(epochs, 1):
             time.sleep(seconds)
             began = time.perf_counter()
@@ -136,16 +132,16 @@ def tell(key: str, epoch_seconds: float) -> None:
         (process,) = psutil.Process().children()
         used = [0.0, 0.0, 0.0, 0.0]
         while used[-1] < 1 or used[-1] - used[-4] > 3 * _QUIET * epoch_seconds:
-            tell(epoch_seconds)
+            send(epoch_seconds)
             used.append(_processor(process))
         settled = len(waits)
         while len(waits) < len(table) - _CATCHING_UP - _SAMPLED:
-            tell(_QUICK)
+            send(_QUICK)
         for _ in range(_CATCHING_UP):
-            tell(epoch_seconds)
+            send(epoch_seconds)
         before = _processor(process)
         for _ in range(_SAMPLED):
-            tell(epoch_seconds)
+            send(epoch_seconds)
         an_epoch = (_processor(process) - before) / _SAMPLED
         began = time.perf_counter()
         watcher.finish(folder)
@@ -166,12 +162,12 @@ def tell(key: str, epoch_seconds: float) -> None:
 
 
 def status(key: str) -> str:
-    """What MLflow says about the run, and how many values of its first measure it has."""
+    """Ask MLflow for the run's status, and how many values of its first measure it has."""
     from pipeline.tracking import store
 
     opened = store.open_store(params.load().data.dataset)
     (run,) = opened.find(key)
-    rows = opened.client.get_metric_history(run.info.run_id, made_up.MEASURES[0])
+    rows = opened.client.get_metric_history(run.info.run_id, MEASURES[0].name)
     return f"{run.info.status.lower()}, {len(rows)} epochs"
 
 
@@ -187,33 +183,22 @@ def _measured_epoch() -> float:
 
 
 @contextlib.contextmanager
-def serving(place: Path) -> Iterator[str]:
-    """MLflow's server as a team runs it, artifacts through it; its address."""
-    place.mkdir()
+def serving(root: Path) -> Iterator[str]:
+    """Run MLflow's server as a team does, artifacts through it; give its address."""
+    root.mkdir()
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--host",
-        _HOST,
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
-    command += ["--backend-store-uri", f"sqlite:///{place / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(place / "artifacts")]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", _HOST, "--port", str(port), "--workers=1"]
+    command += ["--backend-store-uri", f"sqlite:///{root / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(root / "artifacts")]
     variables = os.environ | {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    with (place / "log").open("wb") as log:
+    with (root / "log").open("wb") as log:
         server = subprocess.Popen(
-            command, cwd=place, env=variables, stdout=log, stderr=log, start_new_session=True
+            command, cwd=root, env=variables, stdout=log, stderr=log, start_new_session=True
         )
     try:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -223,7 +208,7 @@ def serving(place: Path) -> Iterator[str]:
                 break
             time.sleep(0.1)
         else:
-            raise RuntimeError(f"MLflow's server did not start: {(place / 'log').read_text()[-2000:]}")
+            raise RuntimeError(f"MLflow's server did not start: {(root / 'log').read_text()[-2000:]}")
         yield f"http://{_HOST}:{port}"
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -239,17 +224,15 @@ def serving(place: Path) -> Iterator[str]:
 
 
 def print_publish(scratch: Path, scaled: Path) -> None:
-    place = made_up.study(scratch / "publish", scaled, made_up.rates(4), 3, 20)
-    made_up.write_runs(place)
-    made_up.write_range_test(place)
-    measured.measure(
-        place, "pipeline", "report", "data/scaled", "runs", "report", "--range-test", "range_test"
-    )
+    root = made_up.study(scratch / "publish", scaled, made_up.rates(4), 3, 20)
+    made_up.write_runs(root)
+    made_up.write_range_test(root)
+    report.report(root)
     rows = [
         {"12 runs of 20 epochs": what, "seconds": f"{cost.seconds:.1f}"}
         | {"processor": f"{cost.processor:.1f}", "peak": f"{cost.peak:.0f} MB"}
         for what in ("publish", "publish again")
-        for cost in [measured.measure(place, "pipeline", "publish")]
+        for cost in [measured.measure(root, "pipeline", "publish")]
     ]
     print(made_up.table(rows))
 
@@ -258,10 +241,10 @@ def print_growth(scratch: Path, scaled: Path, counts: Sequence[int]) -> None:
     rows, costs = [], []
     for count in sorted(counts):
         seeds = 5 if count % 5 == 0 else 1
-        place = made_up.study(scratch / f"growth-{count}", scaled, made_up.rates(count // seeds), seeds, 3)
-        made_up.write_runs(place, network=4000, predictions=100)
-        files.write_json(place / "report/verdict.json", {"learning_rate": 0.1, "headline": "Made up."})
-        first, again = (measured.measure(place, "pipeline", "publish") for _ in range(2))
+        root = made_up.study(scratch / f"growth-{count}", scaled, made_up.rates(count // seeds), seeds, 3)
+        made_up.write_runs(root, network=4000, predictions=100)
+        files.write_json(root / "report/verdict.json", {"learning_rate": 0.1, "headline": "Made up."})
+        first, again = (measured.measure(root, "pipeline", "publish") for _ in range(2))
         costs.append(first)
         rows.append(
             {

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pipeline.core.errors import EX_IOERR, PipelineError, describe_os_error
+from pipeline.core.errors import PipelineError
 from pipeline.tools import exit_codes
+from pipeline.tools.os_errors import EX_IOERR, describe_os_error
 
 Number = TypeVar("Number", int, float)
 

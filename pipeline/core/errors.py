@@ -1,20 +1,15 @@
 """What can go wrong through input, and how it is said: what was expected, what came, what to do.
 
-`python -m pipeline` prints these errors as they are and leaves with `exit_code`; what the machine refuses (a
-full disk, a missing permission) is said in one line, too. Every other exception is a defect of the program
-and keeps its traceback.
+`python -m pipeline` prints these errors as they are and leaves with `exit_code`. Every other exception is a
+defect of the program and keeps its traceback, unless it is the machine's (`pipeline.tools.os_errors`).
 """
 
-import errno
-import os
 import re
-
-EX_IOERR = 74
-"""Exit code of sysexits.h for what the machine refuses."""
+from pathlib import Path
 
 
 class PipelineError(Exception):
-    """Root of all errors that a person can mend."""
+    """Root of all errors that a person can do something about."""
 
     exit_code: int = 1
 
@@ -51,33 +46,10 @@ class Interrupted(PipelineError):
 
 
 def without_login(text: str) -> str:
-    """A text without the user name and the password that addresses in it may hold."""
+    """Remove the user names and passwords of addresses in a text."""
     return re.sub(r"(?<=://)[^/\s]*@", "", text)
 
 
-_REMEDIES = {
-    errno.ENOSPC: "Make room, then run the same command again; what was finished is kept.",
-    errno.EDQUOT: "Make room in the quota, then run the same command again; what was finished is kept.",
-    errno.EROFS: "Mount it so that it can be written, or work in a copy elsewhere.",
-    errno.EACCES: "Give this user the permission, or work in a copy elsewhere.",
-    errno.EPERM: "Give this user the permission, or work in a copy elsewhere.",
-    errno.EIO: "The disk failed: check it before anything else.",
-    errno.EMFILE: "Allow more open files (`ulimit -n 4096`).",
-    errno.ENAMETOOLONG: "Work in a folder with a shorter path.",
-}
-
-
-def describe_os_error(error: OSError) -> str:
-    """What the machine refused, where, and what to do; empty if the error is none of the machine's kind.
-
-    Such an error can come from any file operation, so it is put into words in one place and not in each.
-    """
-    number = error.errno
-    if number is None:  # HDF5 has it in its text; numpy counts what it could write
-        number = next((code for code in _REMEDIES if f"errno = {code}," in str(error)), None)
-        if re.fullmatch(r"\d+ requested and \d+ written", str(error)):
-            number = errno.ENOSPC
-    if number not in _REMEDIES:
-        return ""
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{os.strerror(number)}. {_REMEDIES[number]}"
+def damaged(path: Path, finding: str) -> DataError:
+    """Make the error of a file that the pipeline writes and can write again."""
+    return DataError(f"{path}: {finding}. Run `dvc repro` to make it again.")

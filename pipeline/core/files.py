@@ -1,9 +1,9 @@
 """Whole files: written at once or not at all; hashes; JSON; where the repository is."""
 
 import contextlib
+import functools
 import hashlib
 import json
-import math
 import os
 import secrets
 import shutil
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import DataError
+from pipeline.core.errors import damaged
 
 
 def repository() -> Path:
-    """The repository's root, also inside the copies in which DVC runs experiments.
+    """Find the repository's root, also inside the copies in which DVC runs experiments.
 
     `DVC_ROOT` is set by DVC for every stage and names the real repository even in such a copy; without it,
     the current folder is the root, as every command of the project expects.
@@ -24,41 +24,35 @@ def repository() -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it takes the place of `path`, on error it goes.
+def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it replaces `path` at once, on error it goes.
 
     The temporary name keeps the suffix, since some writers choose the format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
-    temporary.touch(exist_ok=False)
+    if folder:
+        temporary.mkdir()
+    else:
+        temporary.touch(exist_ok=False)
     try:
         yield temporary
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Like `replacing` for a folder: what stood at `path` goes, and the new folder appears complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if path.exists():
+        if folder and path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if folder:
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
         raise
 
 
+replacing_folder = functools.partial(replacing, folder=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -68,21 +62,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` with sorted keys and an indent; NaN and infinities, which JSON lacks, become null."""
-    write_text(path, json.dumps(_finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
+    finite = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    write_text(path, json.dumps(finite, indent=2, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Raises:
-    DataError: not there or no JSON.
+    """Read what a JSON file holds.
+
+    Raises:
+        DataError: not there or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: expected a JSON file, found none. Run `dvc repro` to make it again."
-        ) from None
+        raise damaged(path, "expected a JSON file, found none") from None
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: expected JSON, got: {error}. Run `dvc repro` to make it again.") from error
+        raise damaged(path, f"expected JSON, got: {error}") from error
 
 
 def sha256(path: Path) -> str:
@@ -93,21 +88,8 @@ def sha256(path: Path) -> str:
     if path.is_dir():
         digest = hashlib.sha256()
         for file in sorted(path.rglob("*")):
-            if not file.is_file() or "__pycache__" in file.parts:
-                continue
-            digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
         return digest.hexdigest()
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _finite(value: Any) -> Any:
-    match value:
-        case float() if not math.isfinite(value):
-            return None
-        case dict():
-            return {key: _finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_finite(item) for item in value]
-        case _:
-            return value

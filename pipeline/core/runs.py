@@ -18,7 +18,7 @@ from pipeline.core import arrays, files
 from pipeline.core.errors import DataError, RunError
 
 if TYPE_CHECKING:
-    import pandas as pd  # at run time in `read` alone: a training process writes runs and needs no pandas
+    import pandas as pd  # at run time in `read` alone: a training writes runs, and needs no pandas
 
 HISTORY, METRICS, PREDICTIONS, MODEL = "history.csv", "metrics.json", "predictions.npy", "model.keras"
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -26,7 +26,7 @@ CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class Run(NamedTuple):
-    """A run as its folder tells it.
+    """A run as its folder holds it.
 
     Attributes:
         history: columns `epoch` (1, 2, ...), `CURVES`, then the diagnostics; one row per epoch.
@@ -41,53 +41,48 @@ class Run(NamedTuple):
     predictions: NDArray[np.uint8]
 
 
+def held_out_part(validation_size: int) -> str:
+    """Name the images that training does not see and runs are judged by: without any held out, the test's."""
+    return "validation" if validation_size else "test"
+
+
 def folder(runs: Path, learning_rate: float, seed: int) -> Path:
-    """Where DVC's matrix puts the run: the rate as Python and DVC both write it (0.0001, 1e-05)."""
+    """Build a run's path in DVC's matrix; Python and DVC write rates alike (0.0001, 1e-05)."""
     return runs / f"lr-{learning_rate}" / f"seed-{seed}"
 
 
 def write_history(path: Path, measures: Sequence[str], rows: Iterable[Sequence[float]]) -> None:
-    """Write a row per epoch, counted from 1; `repr` gives the shortest text that reads back to the bit."""
+    """Write a row per epoch, counted from 1; Python's text of a float reads back to the bit."""
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("epoch", *measures))
-        writer.writerows((epoch, *map(repr, row)) for epoch, row in enumerate(rows, start=1))
+        writer.writerows((epoch, *row) for epoch, row in enumerate(rows, start=1))
 
 
 def read(runs: Path, learning_rate: float, seed: int) -> Run:
-    """Raises:
-    RunError: the folder or one of its files is missing or damaged, or it belongs to another rate or seed.
-    """
-    import pandas as pd
+    """Read a run's folder, and check that it is the run's.
 
-    place = folder(runs, learning_rate, seed)
+    Raises:
+        RunError: the folder or one of its files is missing, damaged, or another rate's or seed's.
+    """
+    from pipeline.core import tables
+
+    path = folder(runs, learning_rate, seed)
     name = f"the run with learning rate {learning_rate} and seed {seed}"
-    if not place.is_dir():
-        raise RunError(f"{place}: expected {name}, found no folder. Run `dvc repro` to train it.")
+    if not path.is_dir():
+        raise RunError(f"{path}: expected {name}, found no folder. Run `dvc repro` to train it.")
     try:
-        metrics = files.read_json(place / METRICS)
-        predictions = arrays.read(place / PREDICTIONS, np.uint8, (None,))
-        history = pd.read_csv(place / HISTORY)
-    except (DataError, OSError, ValueError) as error:
+        metrics = files.read_json(path / METRICS)
+        predictions = arrays.read(path / PREDICTIONS, np.uint8, (None,))
+        history = tables.read(path / HISTORY, ("epoch", *CURVES))
+    except DataError as error:
         raise RunError(
-            f"{place}: expected {name}, got: {error} `dvc repro -f` on its stage trains it again."
+            f"{path}: expected {name}, got: {error} `dvc repro -f` on its stage trains it again."
         ) from error
-    missing = [column for column in ("epoch", *CURVES) if column not in history]
-    if missing or history.empty:
+    identity = {"learning_rate": learning_rate, "seed": seed}
+    got = {key: metrics.get(key) for key in identity} if isinstance(metrics, dict) else metrics
+    if got != identity:
         raise RunError(
-            f"{place / HISTORY}: expected a row per epoch with {', '.join(('epoch', *CURVES))}; "
-            f"missing: {', '.join(missing) or 'every row'}. Train the run again with `dvc repro -f`."
-        )
-    if not isinstance(metrics, dict) or (metrics.get("learning_rate"), metrics.get("seed")) != (
-        learning_rate,
-        seed,
-    ):
-        got = (
-            {key: metrics.get(key) for key in ("learning_rate", "seed")}
-            if isinstance(metrics, dict)
-            else metrics
-        )
-        raise RunError(
-            f"{place / METRICS}: expected {name}, got {got}. Train the run again with `dvc repro -f`."
+            f"{path / METRICS}: expected {name}, got {got}. `dvc repro -f` on its stage trains it again."
         )
     return Run(learning_rate, seed, history, metrics, predictions)

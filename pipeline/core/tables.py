@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.core import files
-from pipeline.core.errors import DataError
+from pipeline.core.errors import damaged
 
 
 def write(path: Path, table: pd.DataFrame) -> None:
@@ -18,18 +18,14 @@ def read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """Read a table that has at least one row and these columns.
 
     Raises:
-        DataError: not there, no such table, or a column missing.
+        DataError: not there, not such a table, or a column missing.
     """
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected a table, got: {error}. Run `dvc repro` to make it again."
-        ) from error
+        raise damaged(path, f"expected a table, got: {error}") from error
     missing = [column for column in columns if column not in table]
     if missing or table.empty:
-        raise DataError(
-            f"{path}: expected rows with {', '.join(columns)}; missing: {', '.join(missing) or 'every row'}. "
-            "Run `dvc repro` to make it again."
-        )
+        lacking = ", ".join(missing) or "every row"
+        raise damaged(path, f"expected rows with {', '.join(columns)}; missing: {lacking}")
     return table

@@ -8,7 +8,7 @@ PIXELS, CLASSES = 784, 10
 
 
 def build(hidden_units: int, seed: int, *, inputs: int = PIXELS, precision: str = "float32") -> Any:
-    """A Keras model whose initial weights depend on the seed alone (Glorot uniform, biases 0).
+    """Build a Keras model whose initial weights depend on the seed alone (Glorot uniform, biases 0).
 
     Args:
         hidden_units: width of the layer `hidden`.

@@ -5,11 +5,11 @@ rises from far too low to far too high. Where the loss falls fastest, or shortly
 rate is said to lie. The report compares that with the study, which has trained at the rates themselves.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -24,10 +24,7 @@ _SKIPPED = 0.05
 
 
 class Suggestion(NamedTuple):
-    """Attributes:
-
-    median, low, high: rates over the seeds.
-    """
+    """A rule's rate: the median over the seeds, the lowest and the highest."""
 
     median: float
     low: float
@@ -35,47 +32,32 @@ class Suggestion(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """Attributes:
+    """What the study says about a suggestion.
 
-    nearest: the configured rate that the suggestion comes nearest to; None if it lies outside of the grid.
-    agrees: whether that is the chosen rate or one of those near it; None without a judgement.
+    Attributes:
+        nearest: the configured rate that the suggestion comes nearest to; None if it lies outside the grid.
+        agrees: whether that is the chosen rate or one that cannot be told from it; None if nobody knows.
     """
 
     nearest: float | None
     agrees: bool | None
 
 
-def schedule(lowest: float, highest: float, steps: int) -> Floats:
-    """The rate of each step: from `lowest` to `highest`, each the same factor above the one before."""
-    return np.geomspace(lowest, highest, steps)
-
-
 def smooth(losses: Floats, weight: float, stop: float) -> Floats:
-    """Running mean of the loss, corrected for its start as Adam's moments are; NaN from the end on.
+    """Compute the loss's running mean, corrected for its start as Adam's moments are; NaN from the end on.
 
     Args:
         losses: shape (steps,), one batch each; NaN or infinite after a divergence.
         weight: of the past, in [0, 1).
-        stop: the curve ends where it is this many times above its lowest.
+        stop: above 1; the curve ends where it is this many times above its lowest.
     """
-    smoothed = np.full(len(losses), np.nan)
-    mean, lowest = 0.0, math.inf
-    for step, loss in enumerate(losses):
-        mean = weight * mean + (1 - weight) * loss
-        value = mean / (1 - weight ** (step + 1))
-        if not math.isfinite(value) or value > stop * lowest:
-            break
-        lowest = min(lowest, value)
-        smoothed[step] = value
-    return smoothed
+    smoothed = pd.Series(losses).ewm(alpha=1 - weight).mean().to_numpy()
+    ended = ~np.isfinite(losses) | (smoothed > stop * np.fmin.accumulate(smoothed))
+    return np.where(np.logical_or.accumulate(ended), np.nan, smoothed)
 
 
 def suggest(rates: Floats, smoothed: Floats) -> dict[str, float]:
-    """What each of `RULES` suggests for one seed; empty if the curve never falls.
-
-    Args:
-        rates, smoothed: shape (steps,).
-    """
+    """Apply each of `RULES` to one seed's curve, shape (steps,); empty if it never falls."""
     known = np.isfinite(smoothed)
     known[: int(_SKIPPED * len(rates))] = False
     rates, curve = rates[known], smoothed[known]
@@ -92,41 +74,39 @@ def suggest(rates: Floats, smoothed: Floats) -> dict[str, float]:
 
 
 def summarise(suggestions: Sequence[Mapping[str, float]]) -> dict[str, Suggestion]:
-    """Median and range over the seeds, rule by rule; medians on the logarithmic scale."""
-    found = {}
-    for rule in RULES:
-        values = [one[rule] for one in suggestions if rule in one]
-        if values:
-            median = float(np.exp(np.median(np.log(values))))
-            found[rule] = Suggestion(median, min(values), max(values))
-    return found
+    """Compute median and range over the seeds, rule by rule; medians on the logarithmic scale."""
+    by_rule = {rule: [seed[rule] for seed in suggestions if rule in seed] for rule in RULES}
+    return {
+        rule: Suggestion(float(np.exp(np.median(np.log(rates)))), min(rates), max(rates))
+        for rule, rates in by_rule.items()
+        if rates
+    }
 
 
-def compare(
-    suggestion: float, grid: Sequence[float], chosen: float | None, others: Sequence[float] | None
+def judge(
+    suggestion: float, grid: Sequence[float], chosen: float | None, near: Sequence[float] | None
 ) -> Agreement:
-    """Hold a suggestion against the study.
+    """Compare a suggestion with the study's choice.
 
     Args:
         grid: the study's rates.
-        chosen, others: its choice, and the rates near it that cannot be told from it; None if unknown.
+        chosen: its choice; None without one.
+        near: the rates that cannot be told from the choice; None if unknown.
     """
-    ordered = sorted(grid)
-    logs = np.log10(ordered)
-    place = math.log10(suggestion)
+    rates = np.sort(grid)
+    logs, log = np.log10(rates), np.log10(suggestion)
     # Beyond the grid's ends, half of the step there still belongs to the last rate.
-    below = (logs[1] - logs[0]) / 2 if len(logs) > 1 else 0.25
-    above = (logs[-1] - logs[-2]) / 2 if len(logs) > 1 else 0.25
-    if not logs[0] - below <= place <= logs[-1] + above:
+    steps = np.diff(logs) if len(logs) > 1 else [0.5]
+    if not logs[0] - steps[0] / 2 <= log <= logs[-1] + steps[-1] / 2:
         return Agreement(None, None)
-    nearest = ordered[int(np.abs(logs - place).argmin())]
+    nearest = float(rates[np.abs(logs - log).argmin()])
     if nearest == chosen:
         return Agreement(nearest, True)
-    return Agreement(nearest, None if others is None else nearest in others)
+    return Agreement(nearest, None if near is None else nearest in near)
 
 
 def _longest_fall(curve: Floats) -> tuple[int, int]:
-    """First and last index of the longest decreasing subsequence, which may skip rises."""
+    """Find first and last index of the longest decreasing subsequence, which may skip rises."""
     lengths, starts = np.ones(len(curve), int), np.arange(len(curve))
     for end in range(1, len(curve)):
         above = np.flatnonzero(curve[:end] > curve[end])

@@ -12,8 +12,6 @@ from pipeline import params
 from pipeline.core import arrays, files, tables
 from pipeline.range_test import rules
 
-COLUMNS = ("seed", "step", "learning_rate", "loss", "smoothed")
-
 
 def range_test(scaled: Path, range_test: Path) -> None:
     """Write range_test.csv (a row a step and seed) and suggestions.json into the folder `range_test`.
@@ -28,27 +26,28 @@ def range_test(scaled: Path, range_test: Path) -> None:
 
     backend.configure(study.train.threads)
     settings = study.range_test
-    rates = rules.schedule(settings.lowest, settings.highest, settings.steps)
-    seeds = tuple(sorted(study.train.seeds))
+    rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
     losses = training.losses(
         arrays.read(scaled / "train_images.npy", np.float32, (None, 784), mapped=True),
         arrays.read(scaled / "train_labels.npy", np.float32, (None, 10)),
-        seeds,
         rates,
-        batch_size=study.train.batch_size,
-        hidden_units=study.train.hidden_units,
-        precision=study.train.precision,
+        study.train,
     )
     curves = [rules.smooth(row, settings.smoothing, settings.stop) for row in losses]
-    found = rules.summarise([rules.suggest(rates, curve) for curve in curves])
-    table = pd.concat(
-        [
-            pd.DataFrame(dict(zip(COLUMNS, (seed, range(1, len(rates) + 1), rates, row, curve), strict=True)))
-            for seed, row, curve in zip(seeds, losses, curves, strict=True)
-        ]
+    suggestions = rules.summarise([rules.suggest(rates, curve) for curve in curves])
+    seeds = sorted(study.train.seeds)
+    table = pd.DataFrame(
+        {
+            "seed": np.repeat(seeds, len(rates)),
+            "step": np.tile(np.arange(1, len(rates) + 1), len(seeds)),
+            "learning_rate": np.tile(rates, len(seeds)),
+            "loss": losses.ravel(),
+            "smoothed": np.ravel(curves),
+        }
     )
     with files.replacing_folder(range_test) as folder:
         tables.write(folder / "range_test.csv", table)
         files.write_json(
-            folder / "suggestions.json", {rule: suggestion._asdict() for rule, suggestion in found.items()}
+            folder / "suggestions.json",
+            {rule: suggestion._asdict() for rule, suggestion in suggestions.items()},
         )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.networks import mlp
+from pipeline.params.train import TrainParams
 from pipeline.train import loop
 from pipeline.train.backend import keras, tf
 from pipeline.train.optimizer import Adam
@@ -16,16 +17,9 @@ _HOPELESS = 10.0
 
 
 def losses(
-    images: NDArray[np.float32],
-    labels: NDArray[np.float32],
-    seeds: tuple[int, ...],
-    rates: NDArray[np.float64],
-    *,
-    batch_size: int,
-    hidden_units: int,
-    precision: str,
+    images: NDArray[np.float32], labels: NDArray[np.float32], rates: NDArray[np.float64], train: TrainParams
 ) -> NDArray[np.float64]:
-    """Each batch's loss before its step, with the initial weights and the shuffles of the seed's runs.
+    """Compute each batch's loss before its step, with the weights and shuffles of the study's seeds.
 
     Args:
         images: shape (n, 784).
@@ -33,9 +27,9 @@ def losses(
         rates: shape (steps,), rising.
 
     Returns:
-        Shape (seeds, steps); NaN after the step at which the loss was no longer finite, or hopeless.
+        Shape (seeds, steps), seeds ascending; NaN from the step whose loss is not finite, or hopeless.
     """
-    model = mlp.build(hidden_units, 0, precision=precision)
+    model = mlp.build(train.hidden_units, 0, precision=train.precision)
     optimizer = Adam()
     optimizer.build(model.trainable_variables)
 
@@ -49,21 +43,21 @@ def losses(
         return loss
 
     step = tf.function(trace)
-    found = np.full((len(seeds), len(rates)), np.nan)
-    for row, seed in zip(found, seeds, strict=True):
-        model.set_weights(mlp.build(hidden_units, seed).get_weights())
+    table = np.full((len(train.seeds), len(rates)), np.nan)
+    for row, seed in zip(table, sorted(train.seeds), strict=True):
+        model.set_weights(mlp.build(train.hidden_units, seed).get_weights())
         for variable in optimizer.variables:
             variable.assign(tf.zeros_like(variable.value))
-        for place, chosen in enumerate(_batches(seed, len(images), batch_size, len(rates))):
-            loss = float(step(images[chosen], labels[chosen], np.float32(rates[place])))
-            if not loss <= _HOPELESS * (row[0] if place else math.inf):  # NaN is not, either
+        for index, batch in enumerate(_batches(seed, len(images), train.batch_size, len(rates))):
+            loss = float(step(images[batch], labels[batch], np.float32(rates[index])))
+            if not loss <= _HOPELESS * (row[0] if index else math.inf):  # NaN is not, either
                 break
-            row[place] = loss
-    return found
+            row[index] = loss
+    return table
 
 
 def _batches(seed: int, images: int, batch_size: int, steps: int) -> NDArray[np.int32]:
-    """Shape (steps, batch size): the indices that the seed's runs would see, all batches full."""
+    """List the indices that the seed's runs would see, all batches full; shape (steps, batch size)."""
     epochs = -(-steps * batch_size // images)
     orders = [loop.order(seed, epoch, images) for epoch in range(1, epochs + 1)]
     return np.concatenate(orders)[: steps * batch_size].reshape(steps, batch_size)

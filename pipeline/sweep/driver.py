@@ -8,19 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from pipeline.core import arrays, files, run_keys
+from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
-from pipeline.core.errors import DataError, ToolError
+from pipeline.core.errors import ToolError
 from pipeline.params import Params
 from pipeline.sweep import cluster, messages
 from pipeline.sweep.display import Display
 from pipeline.sweep.live import Teller
 from pipeline.sweep.stages import Books, Entry, Plan
 from pipeline.sweep.tasks import Engine, Failure, Options, Stopped
-from pipeline.sweep.worker import Arrays, Finished, Run, Study
+from pipeline.sweep.worker import Finished, Run, Study
 from pipeline.tracking import address
+from pipeline.train import images
 from pipeline.train.signals import Interruption
 
 SCRATCH = Path(".scratch/sweep")
@@ -62,7 +61,7 @@ def train(
         trained: filled in as runs arrive, so that it holds what is done whatever happens then.
     """
     entries = plan.stale
-    content = read(entries[0].scaled)
+    content = {part: images.read_images(entries[0].scaled, part) for part in images.PARTS}
     size = sum(array.nbytes for part in content.values() for array in part)
     uri = address.tracking_uri()
     server = uri if address.is_server(uri) else None
@@ -120,30 +119,6 @@ def train(
             f"(median of {len(beyond)})",
             file=sys.stderr,
         )
-
-
-def read(scaled: Path) -> Arrays:
-    """The images as `running.read_images` gives them, without TensorFlow, which the driver does not need.
-
-    Raises:
-        DataError: a file is missing, or is not what stage `scale` writes.
-    """
-    content = {}
-    for part in ("train", "validation", "test"):
-        path, start = scaled / f"{part}_images.npy", 0
-        labels = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
-        levels = np.empty((len(labels), 784), np.uint8)
-        for chunk in arrays.read_chunks(path, np.float32, (len(labels), 784)):
-            rounded = np.rint(chunk * 255).clip(0, 255).astype(np.uint8)
-            if not (rounded / np.float32(255) == chunk).all():
-                raise DataError(
-                    f"{path}: expected grey levels k / 255 with k from 0 to 255, got other values. "
-                    "Run `dvc repro scale` to make them again."
-                )
-            levels[start : start + len(chunk)] = rounded
-            start += len(chunk)
-        content[part] = (levels, labels)
-    return content
 
 
 def _run_key(inputs: Mapping[str, Any], entry: Entry) -> str:

@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 import pipeline
-from pipeline.core import files, machine, run_keys
+from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import Interrupted, ToolError
 from pipeline.params import Params
 from pipeline.sweep.live import Telling
+from pipeline.tools import machine
 from pipeline.train import signals
-from pipeline.train.checkpoints import Checkpoint
+from pipeline.train.images import Images
 
 _BEAT = 1.0
 """Seconds between two messages of a run at least: a driver of thousands of runs reads them all."""
 
-Arrays = Mapping[str, tuple[NDArray[np.uint8], NDArray[np.float32]]]
-"""Grey levels (n, 784) and one-hot labels (n, 10) of `train`, `validation` and `test`."""
+Arrays = Mapping[str, Images]
+"""By part: `train`, `validation`, `test`."""
 
 
 class Study(NamedTuple):
@@ -103,7 +103,8 @@ class _Desk:
         _check_packages(study.inputs)
         os.environ["DVC_ROOT"] = str(_root(study))  # checkpoints and notes for `publish` belong there
         self._visible = _visible_gpus()
-        from pipeline.train import backend, loop
+        from pipeline.train import backend
+        from pipeline.train.runner import Runner
 
         backend.configure(study.params.train.threads)
         device = backend.describe_device()
@@ -112,53 +113,29 @@ class _Desk:
                 f"{platform.node()}: expected a GPU, TensorFlow finds none. Install its CUDA packages there "
                 "(`tensorflow[and-cuda]` has them), or leave out --gpus-per-run."
             )
-        self._study, self._post = study, post
-        self._processor = f"{machine.processor()} {device}"
+        self._post = post
         self._machine = machine.describe(device)
-        parts = {name: loop.Images(*part) for name, part in arrays.items()}
-        self._test = parts["test"]
-        self._held_out = "validation" if len(parts["validation"].labels) else "test"
-        settings = study.params.train
-        self._trainer = loop.Trainer(
-            parts["train"],
-            parts[self._held_out],
-            settings.batch_size,
-            settings.hidden_units,
-            settings.precision,
-        )
+        self._runner = Runner(study.params, arrays)
         self._telling: Telling | None = None
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
             self._telling = Telling(study.params, lambda key, text: post({"mlflow": key, "trouble": text}))
 
     def train(self, run: Run) -> Finished:
-        from pipeline.train import runner
-
         if _visible_gpus() != self._visible:
             # TensorFlow stays on the GPU it began with. Ray gives the run to another process.
             os._exit(1)
         started, reporter = time.perf_counter(), _Reporter(run, self._post, self._telling)
-        study = self._study
-        task = runner.Task(
-            study.params.data.dataset,
-            run.learning_rate,
-            run.seed,
-            study.params.train.epochs,
-            run.run_key,
-            self._held_out,
-        )
-        checkpoint = Checkpoint(run.run_key, self._processor)
         try:
-            with signals.deferred() as asked:
-                outcome = runner.run(self._trainer, self._test, task, checkpoint, asked, reporter.epoch)
-            with tempfile.TemporaryDirectory(prefix="sweep-") as place:
-                folder = run_folders.folder(Path(place), run.learning_rate, run.seed)
-                runner.write(folder, outcome)
+            with signals.deferred() as interruption, tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
+                folder = run_folders.folder(Path(scratch), run.learning_rate, run.seed)
+                self._runner.run(
+                    run.learning_rate, run.seed, run.run_key, folder, interruption, reporter.epoch
+                )
                 written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
         except BaseException as error:
             reporter.end("KILLED" if isinstance(error, Interrupted) else "FAILED")
             raise
-        checkpoint.remove()
         reporter.finish(written)
         beyond = time.perf_counter() - started - reporter.epochs_took()
         return Finished(written, beyond, self._machine)

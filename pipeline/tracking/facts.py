@@ -5,7 +5,7 @@ import getpass
 import os
 import subprocess
 
-from pipeline.core import machine
+from pipeline.tools import machine
 
 _DVC = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
 _OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pipeline.core import machine
 
 _UNUSED = ("matplotlib", "pandas", "PIL", "scipy", "sklearn")
+_M_ARENA_MAX = -8  # of malloc.h
 
 
 @contextmanager
@@ -51,17 +52,9 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-def _share_one_arena() -> None:
-    """Have glibc's malloc serve all threads from one heap; a heap for each of TensorFlow's costs 40 MB.
-
-    Training allocates little beside its large arrays, and is no slower for it.
-    """
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
-_M_ARENA_MAX = -8  # of malloc.h
-_share_one_arena()
+with contextlib.suppress(AttributeError):  # another C library than glibc
+    # One heap for all threads; one for each of TensorFlow's costs 40 MB, and training is no faster with it.
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 # Which kernels multiply is TensorFlow's choice by processor, never a forgotten variable's: bits depend on it.
 os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
@@ -92,14 +85,14 @@ def configure(threads: int) -> None:
 
 
 def describe_device() -> str:
-    """What will compute: the first GPU's name, or `CPU`."""
+    """Name what will compute: the first GPU's name, or `CPU`."""
     for device in tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
     return "CPU"
 
 
 def has_bfloat16() -> bool:
-    """Whether products in bfloat16 are done by hardware here (a GPU, or AVX-512 BF16 or AMX)."""
+    """Say whether products in bfloat16 are done by hardware here (a GPU, or AVX-512 BF16 or AMX)."""
     if tf.config.list_physical_devices("GPU"):
         return True
     return any(flag in machine.processor() for flag in ("avx512_bf16", "amx_bf16"))

@@ -1,7 +1,7 @@
 """The training loop: a whole epoch, its validation and its diagnostics as one TensorFlow graph.
 
 The model, the loss and the optimizer are Keras'; the batches are `order`'s; the result agrees with
-`model.fit` on the same batches to rounding. Knows no MLflow, no DVC and no path.
+`model.fit` on the same batches to rounding. Knows neither MLflow nor DVC.
 
 Pixels that are 0 in every training image (67 of MNIST's 784) have a gradient of exactly 0: their weights
 keep their initial values for ever. So the steps run on a narrow network without them, and after each epoch
@@ -11,98 +11,28 @@ with 9 % less arithmetic.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.errors import DataError
+from pipeline.core.measures import MEASURES
 from pipeline.networks import mlp
 from pipeline.train.backend import keras, tf
+from pipeline.train.checkpoints import Row, State
+from pipeline.train.images import Images
 from pipeline.train.optimizer import Adam
-
-MEASURES = (
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "gradient_norm",
-    "update_ratio_hidden",
-    "update_ratio_output",
-    "dead_units",
-)
-"""What each epoch yields, in the order of history.csv; docs/training.md defines each."""
 
 _AT_ONCE = 1000  # images evaluated together: enough to fill the cores, few enough to keep memory flat
 
 
-class Images(NamedTuple):
-    """Attributes:
-
-    levels: shape (n, 784), uint8: the grey level of each pixel, as `to_levels` gives it. The graph divides
-        by 255, which gives back the scaled float32 values to the bit; kept so, they take a quarter of the
-        memory.
-    labels: shape (n, 10), float32, one-hot.
-    """
-
-    levels: NDArray[np.uint8]
-    labels: NDArray[np.float32]
-
-
-class Evaluation(NamedTuple):
-    """Attributes:
-
-    loss: mean cross-entropy in nats; may be NaN or infinite after a divergence.
-    accuracy: share of the images classified correctly, in [0, 1].
-    predictions: shape (n,), uint8, the class with the highest probability.
-    """
-
-    loss: float
-    accuracy: float
-    predictions: NDArray[np.uint8]
-
-
-@dataclass
-class State:
-    """All that the rest of a run depends on; `Trainer.train` goes on from any state that it gave out.
-
-    Attributes:
-        rows: one for each finished epoch: `MEASURES` in order.
-        variables: the narrow network's and the optimizer's variables; empty before the first epoch.
-    """
-
-    rows: list[tuple[float, ...]] = field(default_factory=list)
-    variables: list[NDArray[Any]] = field(default_factory=list)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the last epoch's training or validation loss is NaN or infinite."""
-        return bool(self.rows) and not all(
-            math.isfinite(self.rows[-1][MEASURES.index(name)]) for name in ("loss", "val_loss")
-        )
-
-
-def to_levels(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Undo the scaling to [0, 1] without any loss.
-
-    Args:
-        pixels: float32, each k / 255 for a whole k from 0 to 255.
-
-    Raises:
-        DataError: another value is among them.
-    """
-    levels = np.rint(pixels * 255).clip(0, 255)
-    if not (levels / np.float32(255) == pixels).all():
-        raise DataError(
-            "The scaled images: expected grey levels k / 255 with k from 0 to 255, got other values. "
-            "Run `dvc repro scale` to make them again."
-        )
-    return levels.astype(np.uint8)
+def is_diverged(row: Row) -> bool:
+    """Say whether an epoch's training or validation loss is NaN or infinite."""
+    return not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"]))
 
 
 def order(seed: int, epoch: int, images: int) -> NDArray[np.int32]:
-    """The order of an epoch's images: a permutation that depends on nothing but (seed, epoch).
+    """Draw the order of an epoch's images: a permutation that depends on nothing but (seed, epoch).
 
     Args:
         epoch: 1 for the first.
@@ -139,54 +69,51 @@ class Trainer:
         self._full = mlp.build(hidden_units, 0, precision=precision)
         self._optimizer = Adam()
         self._optimizer.build(self._narrow.trainable_variables)
+        self._variables = [*self._narrow.variables, *self._optimizer.variables]
         self._epoch = tf.function(self._trace_epoch)
 
     def train(
-        self, learning_rate: float, seed: int, epochs: int, state: State | None = None
-    ) -> Iterator[State]:
-        """Train to `epochs`, from the start or from `state`; yield the state after each epoch.
+        self, learning_rate: float, seed: int, epochs: int, start: State | None = None
+    ) -> Iterator[list[Row]]:
+        """Train to `epochs`, from the first or from where `start` was taken; yield all rows after each.
 
-        Stops after the epoch in which the loss is no longer finite. `State.variables` is filled by
-        `snapshot` alone, since copying them each epoch would cost time that few epochs need.
+        Stops after the epoch in which the loss is no longer finite.
         """
-        self._reset(learning_rate, seed, state)
-        rows = list(state.rows) if state else []
-        while len(rows) < epochs:
-            permutation = order(seed, len(rows) + 1, self._size)
-            rows.append(tuple(self._epoch(tf.constant(permutation)).numpy().tolist()))
-            current = State(rows)
-            yield current
-            if current.diverged:
-                return
+        self._reset(learning_rate, seed, start)
+        rows = list(start.rows) if start else []
+        while len(rows) < epochs and not (rows and is_diverged(rows[-1])):
+            values = self._epoch(tf.constant(order(seed, len(rows) + 1, self._size)))
+            rows.append({measure.name: float(values[measure.name]) for measure in MEASURES})
+            yield rows
 
-    def snapshot(self, rows: list[tuple[float, ...]]) -> State:
-        """The state after the epoch that was yielded last, complete: training can go on from it."""
-        return State(list(rows), [variable.numpy() for variable in self._variables()])
+    def variables(self) -> list[NDArray[Any]]:
+        """Copy what training can go on from, together with the rows so far."""
+        return [variable.numpy() for variable in self._variables]
 
     def model(self) -> Any:
-        """The trained network as an ordinary float32 model of 784 inputs, whatever the precision was."""
+        """Make an ordinary float32 model of 784 inputs of the network, whatever the precision was."""
         model = mlp.build(self._hidden_units, 0)
         model.set_weights(self._full.get_weights())
         return model
 
-    def evaluate(self, images: Images) -> Evaluation:
-        """Loss, accuracy and predictions of the network as it stands now."""
+    def evaluate(self, images: Images) -> tuple[float, float, NDArray[np.uint8]]:
+        """Compute mean loss, accuracy and each image's class with the present weights.
+
+        The loss is in nats, NaN or infinite after a divergence; the accuracy in [0, 1].
+        """
         loss, predictions, _ = self._evaluate(_constant(images))
         hits = predictions.numpy() == images.labels.argmax(axis=1)
-        return Evaluation(float(loss), float(hits.mean()), predictions.numpy().astype(np.uint8))
+        return float(loss), float(hits.mean()), predictions.numpy().astype(np.uint8)
 
-    def _variables(self) -> list[Any]:
-        return [*self._narrow.variables, *self._optimizer.variables]
-
-    def _reset(self, learning_rate: float, seed: int, state: State | None) -> None:
+    def _reset(self, learning_rate: float, seed: int, start: State | None) -> None:
         fresh = mlp.build(self._hidden_units, seed)
         self._full.set_weights(fresh.get_weights())
         kernel, *others = fresh.get_weights()
         self._narrow.set_weights([tf.gather_nd(kernel, self._lit).numpy(), *others])
         for variable in self._optimizer.variables:
             variable.assign(tf.zeros_like(variable.value))
-        if state and state.variables:
-            for variable, value in zip(self._variables(), state.variables, strict=True):
+        if start:
+            for variable, value in zip(self._variables, start.variables, strict=True):
                 variable.assign(value)
             self._widen()
         self._optimizer.learning_rate.assign(learning_rate)
@@ -199,7 +126,7 @@ class Trainer:
             target.assign(source.value)
 
     def _step(self, chosen: Any) -> tuple[Any, Any, list[Any]]:
-        """One batch: its summed loss, its hits, the gradients; the weights move."""
+        """Train on a batch; return its summed loss, its hits, the gradients."""
         pixels, labels = _scaled(tf.gather(self._levels, chosen)), tf.gather(self._labels, chosen)
         weights = [variable.value for variable in self._narrow.trainable_variables]
         with tf.GradientTape() as tape:
@@ -212,7 +139,7 @@ class Trainer:
         return tf.cast(loss, tf.float64) * size, tf.math.count_nonzero(hits), gradients
 
     def _trace_epoch(self, permutation: Any) -> Any:
-        """All steps, the validation, the diagnostics; returns `MEASURES` as one float64 vector.
+        """Do all steps, the validation, the diagnostics; return `MEASURES` by name.
 
         The last step takes the images that remain, from 1 to the batch size, and is the one that the
         diagnostics look at: at every step they would cost some per cent of the time.
@@ -227,25 +154,28 @@ class Trainer:
         step_loss, step_hits, gradients = self._step(permutation[full_steps * self._batch_size :])
         loss, hits = loss + step_loss, hits + step_hits
         self._widen()
-        updates = [
+        hidden_ratio, output_ratio = (
             tf.norm(narrow.kernel.value - old) / tf.norm(full.kernel.value)
             for narrow, full, old in zip(self._narrow.layers, self._full.layers, before, strict=True)
-        ]
+        )
         val_loss, predictions, dead = self._evaluate(self._validation)
         val_hits = tf.equal(predictions, tf.argmax(self._validation.labels, axis=1))
-        measures = (
-            loss / self._size,
-            hits / self._size,
-            val_loss,
-            tf.reduce_mean(tf.cast(val_hits, tf.float64)),
-            tf.linalg.global_norm(gradients),
-            *updates,
-            dead,
-        )
-        return tf.stack([tf.cast(measure, tf.float64) for measure in measures])
+        values = {
+            "loss": loss / self._size,
+            "accuracy": hits / self._size,
+            "val_loss": val_loss,
+            "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
+            "gradient_norm": tf.linalg.global_norm(gradients),
+            "update_ratio_hidden": hidden_ratio,
+            "update_ratio_output": output_ratio,
+            "dead_units": dead,
+        }
+        if values.keys() != {measure.name for measure in MEASURES}:
+            raise KeyError(f"expected a value for each of MEASURES and no other, got {', '.join(values)}")
+        return values
 
     def _evaluate(self, images: Any) -> tuple[Any, Any, Any]:
-        """Mean loss (float64), predicted classes, share of hidden units that answer 0 to every image."""
+        """Compute mean loss (float64), predicted classes, share of hidden units at 0 for every image."""
         hidden_layer, output_layer = self._full.layers
         loss, predictions = tf.zeros([], tf.float64), []
         peak = tf.zeros([self._hidden_units], hidden_layer.compute_dtype)

@@ -17,32 +17,20 @@ def write(path: Path, model: Any) -> None:
     into config.json, where they tell which parts are one object. Times are set to fixed values, addresses to
     small numbers in their order. The file loads with plain `keras.models.load_model`.
     """
+    numbers: dict[int, int] = {}
+
+    def renumber(config: dict[str, Any]) -> dict[str, Any]:
+        if "shared_object_id" in config:
+            config["shared_object_id"] = numbers.setdefault(config["shared_object_id"], len(numbers) + 1)
+        return config
+
     with files.replacing(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary) as archive:
             entries = {name: archive.read(name) for name in sorted(archive.namelist())}
-        metadata = json.loads(entries["metadata.json"])
-        metadata["date_saved"] = "1980-01-01@00:00:00"
+        metadata = json.loads(entries["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
         entries["metadata.json"] = json.dumps(metadata).encode()
-        addresses: dict[int, int] = {}
-        config = _renumbered(json.loads(entries["config.json"]), addresses)
-        entries["config.json"] = json.dumps(config).encode()
+        entries["config.json"] = json.dumps(json.loads(entries["config.json"], object_hook=renumber)).encode()
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for name, content in entries.items():
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-
-
-def _renumbered(value: Any, addresses: dict[int, int]) -> Any:
-    """Replace each `shared_object_id` by the order in which it first appears, everywhere in a config."""
-    match value:
-        case dict():
-            return {
-                key: addresses.setdefault(item, len(addresses) + 1)
-                if key == "shared_object_id"
-                else _renumbered(item, addresses)
-                for key, item in value.items()
-            }
-        case list():
-            return [_renumbered(item, addresses) for item in value]
-        case _:
-            return value

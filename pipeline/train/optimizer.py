@@ -1,4 +1,4 @@
-"""Keras' Adam with its update as one operation of TensorFlow's instead of a dozen."""
+"""Keras' Adam with its update as one TensorFlow operation instead of a dozen."""
 
 from typing import Any
 

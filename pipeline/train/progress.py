@@ -3,8 +3,6 @@
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
 from tqdm import tqdm
 
@@ -42,10 +40,5 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
             self._shown, self._shown_epoch = now, epoch
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._bar.close()

@@ -1,154 +1,127 @@
-"""One run from a trainer to its outputs: resumes from its checkpoint, stops when asked, ends in a result.
+"""A run from its images to its folder: goes on from its checkpoint, and stops when a signal asks for it.
 
-The train stage runs it once in a process of its own, a sweep's worker many times with one trainer.
+The train stage trains one run in a process of its own, a sweep's worker many with the same trainer.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.core import arrays, files, runs
+from pipeline.core import arrays, files, machine, runs
 from pipeline.core.errors import Interrupted
-from pipeline.train import loop, models
-from pipeline.train.checkpoints import Checkpoint, Content
-from pipeline.train.loop import MEASURES, Images, State, Trainer
+from pipeline.params import Params
+from pipeline.train import backend, loop, models
+from pipeline.train.checkpoints import Checkpoint, Row, State
+from pipeline.train.images import Images
 from pipeline.train.signals import Interruption
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
 _NO_PREDICTION = 255
 
 
-class Task(NamedTuple):
-    """What is to be trained.
-
-    Attributes:
-        dataset: the data set's name, for the record.
-        validation_data: `validation`, or `test` in the textbook protocol, where the two are the same.
-    """
-
-    dataset: str
-    learning_rate: float
-    seed: int
-    epochs: int
-    run_key: str
-    validation_data: str
-
-
-class Outcome(NamedTuple):
-    """A finished run: `write` makes a run's folder of it.
-
-    Attributes:
-        rows: `MEASURES` of each epoch.
-        metrics: the content of metrics.json.
-        predictions: shape (test images,), uint8.
-        model: the Keras model.
-    """
-
-    rows: list[tuple[float, ...]]
-    metrics: dict[str, Any]
-    predictions: NDArray[np.uint8]
-    model: Any
-
-
-def run(
-    trainer: Trainer,
-    test: Images,
-    task: Task,
-    checkpoint: Checkpoint,
-    interruption: Interruption,
-    on_epoch: OnEpoch,
-) -> Outcome:
-    """Train to the end, from the checkpoint if there is one.
+class Runner:
+    """Trains runs of one study, one after the other.
 
     Args:
-        interruption: looked at after each epoch.
-        on_epoch: told of every epoch, those that the checkpoint brought included, with its number and its
-            measures by name.
+        images: by part: `train`, `validation`, `test`.
 
-    Raises:
-        Interrupted: a signal came; the checkpoint holds all epochs done.
+    Attributes:
+        processor: what computes, as checkpoints know it.
     """
-    saved = checkpoint.load()
-    start = State([tuple(row) for row in saved.rows.tolist()], saved.variables) if saved else State()
-    for epoch, row in enumerate(start.rows, start=1):
-        on_epoch(epoch, _named(row))
-    state = start
-    for state in trainer.train(task.learning_rate, task.seed, task.epochs, start):
-        on_epoch(len(state.rows), _named(state.rows[-1]))
-        if state.diverged or len(state.rows) == task.epochs:
-            break
-        if interruption.signal or checkpoint.is_due():
-            checkpoint.save(_content(trainer.snapshot(state.rows)))
-        if interruption.signal:
-            raise Interrupted(
-                f"Stopped by signal {interruption.signal} after epoch {len(state.rows)} of {task.epochs}; "
-                "the same command goes on from there.",
-                interruption.signal,
-            )
-    return _outcome(trainer, test, task, state)
 
+    def __init__(self, study: Params, images: Mapping[str, Images]) -> None:
+        self._study = study
+        self._held_out = runs.held_out_part(study.data.validation_size)
+        self._test = images["test"]
+        self._trainer = loop.Trainer(
+            images["train"],
+            images[self._held_out],
+            study.train.batch_size,
+            study.train.hidden_units,
+            study.train.precision,
+        )
+        self.processor = f"{machine.processor()} {backend.describe_device()}"
 
-def write(folder: Path, outcome: Outcome) -> None:
-    """Write a run's folder; it appears complete or not at all."""
-    with files.replacing_folder(folder) as place:
-        runs.write_history(place / runs.HISTORY, MEASURES, outcome.rows)
-        files.write_json(place / runs.METRICS, outcome.metrics)
-        arrays.write(place / runs.PREDICTIONS, outcome.predictions)
-        models.write(place / runs.MODEL, outcome.model)
+    def run(
+        self,
+        learning_rate: float,
+        seed: int,
+        run_key: str,
+        folder: Path,
+        interruption: Interruption,
+        on_epoch: OnEpoch,
+    ) -> None:
+        """Train to the end, from the checkpoint if there is one, and write the run's folder at once.
 
+        Args:
+            interruption: looked at after each epoch.
+            on_epoch: called with the number and the measures of every epoch, those from the checkpoint too.
 
-def _outcome(trainer: Trainer, test: Images, task: Task, state: State) -> Outcome:
-    evaluation = trainer.evaluate(test)
-    if state.diverged:  # the network's answers may be no numbers: their argmax would be a made-up class
-        predictions = np.full(len(test.labels), _NO_PREDICTION, np.uint8)
-        tested = dict.fromkeys(("loss", "accuracy"))
-    else:
-        predictions = evaluation.predictions
-        tested = {"loss": evaluation.loss, "accuracy": evaluation.accuracy}
-    metrics = task._asdict() | {
-        "epochs": len(state.rows),
-        "epochs_configured": task.epochs,
-        "diverged_epoch": len(state.rows) if state.diverged else None,
-        "final": {name: _named(state.rows[-1])[name] for name in runs.CURVES},
-        "best": _best(state.rows, "val_accuracy", max) | _best(state.rows, "val_loss", min),
-        "test": tested,
-    }
-    return Outcome(state.rows, metrics, predictions, trainer.model())
+        Raises:
+            Interrupted: a signal came; the checkpoint holds all epochs done.
+        """
+        checkpoint = Checkpoint(run_key, self.processor)
+        rows = self._train(learning_rate, seed, checkpoint, interruption, on_epoch)
+        test_loss, test_accuracy, predictions = self._trainer.evaluate(self._test)
+        tested: dict[str, float | None] = {"loss": test_loss, "accuracy": test_accuracy}
+        diverged = loop.is_diverged(rows[-1])
+        if diverged:  # the network's answers may be NaN: their argmax would be a made-up class
+            predictions, tested = np.full_like(predictions, _NO_PREDICTION), {"loss": None, "accuracy": None}
+        metrics = {
+            "dataset": self._study.data.dataset,
+            "learning_rate": learning_rate,
+            "seed": seed,
+            "run_key": run_key,
+            "validation_data": self._held_out,
+            "epochs": len(rows),
+            "epochs_configured": self._study.train.epochs,
+            "diverged_epoch": len(rows) if diverged else None,
+            "final": {name: rows[-1][name] for name in runs.CURVES},
+            "best": _best(rows, "val_accuracy", max) | _best(rows, "val_loss", min),
+            "test": tested,
+        }
+        with files.replacing_folder(folder) as temporary:
+            runs.write_history(temporary / runs.HISTORY, list(rows[0]), [list(row.values()) for row in rows])
+            files.write_json(temporary / runs.METRICS, metrics)
+            arrays.write(temporary / runs.PREDICTIONS, predictions)
+            models.write(temporary / runs.MODEL, self._trainer.model())
+        checkpoint.remove()
+
+    def _train(
+        self,
+        learning_rate: float,
+        seed: int,
+        checkpoint: Checkpoint,
+        interruption: Interruption,
+        on_epoch: OnEpoch,
+    ) -> list[Row]:
+        start, epochs = checkpoint.load(), self._study.train.epochs
+        for epoch, row in enumerate(start.rows if start else (), start=1):
+            on_epoch(epoch, row)
+        rows: list[Row] = []
+        for rows in self._trainer.train(learning_rate, seed, epochs, start):
+            on_epoch(len(rows), rows[-1])
+            if loop.is_diverged(rows[-1]) or len(rows) == epochs:
+                break
+            if interruption.signal or checkpoint.is_due():
+                checkpoint.save(State(rows, self._trainer.variables()))
+            if interruption.signal:
+                raise Interrupted(
+                    f"Stopped by signal {interruption.signal} after epoch {len(rows)} of {epochs}; "
+                    "the same command goes on from there.",
+                    interruption.signal,
+                )
+        return rows
 
 
 def _best(
-    rows: list[tuple[float, ...]], name: str, choose: Callable[[list[float]], float]
+    rows: list[Row], name: str, choose: Callable[[list[float]], float]
 ) -> dict[str, float | int | None]:
-    """The best value of a measure and the first epoch that reached it; None if it was never finite."""
-    values = [row[MEASURES.index(name)] for row in rows]
+    """Find the best value of a measure and the first epoch that reached it; None if it was never finite."""
+    values = [row[name] for row in rows]
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return {name: None, f"{name}_epoch": None}
     return {name: choose(finite), f"{name}_epoch": values.index(choose(finite)) + 1}
-
-
-def _named(row: tuple[float, ...]) -> dict[str, float]:
-    return dict(zip(MEASURES, row, strict=True))
-
-
-def _content(state: State) -> Content:
-    return Content(np.array(state.rows), state.variables)
-
-
-def read_images(scaled: Path, part: str) -> Images:
-    """Read `train`, `validation` or `test` as stage `scale` wrote it, in a quarter of the memory.
-
-    Raises:
-        DataError: a file is missing, or is not what stage `scale` writes.
-    """
-    path, start = scaled / f"{part}_images.npy", 0
-    labels = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
-    levels = np.empty((len(labels), 784), np.uint8)
-    for chunk in arrays.read_chunks(path, np.float32, (len(labels), 784)):
-        levels[start : start + len(chunk)] = loop.to_levels(chunk)
-        start += len(chunk)
-    return Images(levels, labels)

@@ -13,10 +13,7 @@ _PARENT_CHECK = 0.5  # seconds
 
 @dataclass
 class Interruption:
-    """Attributes:
-
-    signal: the signal that came, or None.
-    """
+    """The signal that asked the process to stop; None as long as there was none."""
 
     signal: int | None = None
 
@@ -26,32 +23,32 @@ def deferred() -> Iterator[Interruption]:
     """Note SIGINT and SIGTERM instead of obeying; a second one is obeyed at once.
 
     Under DVC (it sets DVC_STAGE) the end of the parent process counts as SIGTERM: DVC does not pass the
-    signal that ends it on to the stage, which would train on without anybody waiting for it.
+    signal that ends it on to the stage, which would train on with nobody waiting for it.
     """
-    interruption = Interruption()
+    interruption, ended = Interruption(), threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        interruption.signal = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, note)
-    left = threading.Event()
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_follow_parent, args=(os.getppid(), left, interruption), daemon=True).start()
-    try:
-        yield interruption
-    finally:
-        left.set()
+    def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
+    def note(number: int, _frame: FrameType | None) -> None:
+        interruption.signal = number
+        restore()
 
-def _follow_parent(parent: int, left: threading.Event, interruption: Interruption) -> None:
-    while not left.wait(_PARENT_CHECK):
-        if os.getppid() != parent:
-            if interruption.signal is None:  # a signal to the whole group reached both; a second one kills
-                os.kill(os.getpid(), signal.SIGTERM)
-            return
+    def follow(parent: int) -> None:
+        while not ended.wait(_PARENT_CHECK):
+            if os.getppid() != parent:
+                if interruption.signal is None:  # one to the whole group reached both; a second one kills
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    for number in before:
+        signal.signal(number, note)
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
+    try:
+        yield interruption
+    finally:
+        ended.set()
+        restore()

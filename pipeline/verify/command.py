@@ -4,9 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.core import machine
 from pipeline.core.errors import ParamsError
-from pipeline.tools import programs
+from pipeline.tools import machine, programs
 from pipeline.verify import environments, folders, locks, originals, remake, staleness, working
 from pipeline.verify.clone import Copy, cache, remove, temporary
 from pipeline.verify.comparison import Comparison, exact

@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.core import files, machine
+from pipeline.core import files
 from pipeline.core.errors import DataError, PipelineError
-from pipeline.tools import exit_codes
+from pipeline.tools import exit_codes, machine
 from pipeline.tools.exit_codes import Endings
 from pipeline.verify import locks
 from pipeline.verify.locks import Lock

@@ -143,7 +143,7 @@ def assert_same(place: Path, reference: Path) -> None:
 
 def checkpoints(place: Path) -> list[Path]:
     """Those of runs that are not complete."""
-    return list((place / ".scratch/checkpoints").glob("*.npz"))
+    return list((place / ".scratch/checkpoints").glob("*.checkpoint"))
 
 
 def wait_for(

@@ -267,7 +267,7 @@ def test_a_checkpoint_that_is_a_pickle_is_not_read(study: Path) -> None:
     key = json.loads((study / RUN / "metrics.json").read_text())["run_key"]
     folder = study / ".scratch" / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / f"{key}.npz", owner=np.array([Trap()], dtype=object), rows=np.zeros((1, 8)))
+    np.savez(folder / f"{key}.checkpoint", owner=np.array([Trap()], dtype=object), rows=np.zeros((1, 8)))
 
     done = run_pipeline(study, "train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "again")
 

@@ -103,7 +103,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
     for path in (study / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
             assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
-    assert not list((study / ".scratch/checkpoints").glob("*.npz"))
+    assert not list((study / ".scratch/checkpoints").glob("*.checkpoint"))
     assert "up to date" in run_dvc(study, "status").stdout
     assert set(struck) >= {*STAGES, "dvc"} - {"check"}, struck  # that one lasts a tenth of a second
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import files
+from pipeline.params import reading
 from tests.conftest import make_project, run_pipeline
 
 pytestmark = pytest.mark.hard
@@ -26,42 +27,41 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["pipeline.train.runner"])
 
 
-def train(data: Path, folder: Path, tell: Connection) -> None:
-    """The train stage without MLflow's process; tells of every epoch that was computed, and not read."""
-    from pipeline.train import backend, checkpoints, loop, runner, signals
+def train(data: Path, folder: Path, sender: Connection) -> None:
+    """The train stage without MLflow's process; sends the number of every epoch that it computes itself."""
+    from pipeline import params
+    from pipeline.train import backend, checkpoints, runner, signals
+    from pipeline.train.images import PARTS, read_images
 
-    checkpoints.INTERVAL = 0.02  # in place of 10 s: kills fall between many checkpoints, and into some
+    checkpoints.INTERVAL = 0.02  # instead of 10 s: kills fall between many checkpoints, and into some
+    study = params.load(data.parents[1] / "params.yaml")
     os.chdir(folder)
-    backend.configure(1)
-    images = {part: runner.read_images(data, part) for part in ("train", "validation", "test")}
-    trainer = loop.Trainer(images["train"], images["validation"], 128, 16, "float32")
-    checkpoint = checkpoints.Checkpoint("run", "this processor")
-    saved = checkpoint.load()
+    backend.configure(study.train.threads)
+    trainer = runner.Runner(study, {part: read_images(data, part) for part in PARTS})
+    saved = checkpoints.Checkpoint("run", trainer.processor).load()
     known = len(saved.rows) if saved else 0
 
     def on_epoch(epoch: int, _: object) -> None:
         if epoch > known:
-            tell.send(epoch)
+            sender.send(epoch)
 
-    task = runner.Task("digits", 0.01, 0, EPOCHS, "run", "validation")
-    outcome = runner.run(trainer, images["test"], task, checkpoint, signals.Interruption(), on_epoch)
-    runner.write(FOLDER, outcome)
+    trainer.run(0.01, 0, "run", FOLDER, signals.Interruption(), on_epoch)
 
 
 def start(data: Path, folder: Path) -> tuple["multiprocessing.context.ForkServerProcess", Connection, int]:
     """A training, and the first epoch that it computed."""
-    told, tell = processes.Pipe(duplex=False)
-    process = processes.Process(target=train, args=(data, folder, tell))
+    receiver, sender = processes.Pipe(duplex=False)
+    process = processes.Process(target=train, args=(data, folder, sender))
     process.start()
-    tell.close()
-    return process, told, told.recv()
+    sender.close()
+    return process, receiver, receiver.recv()
 
 
 def finish(data: Path, folder: Path) -> tuple[int, str]:
     """The epoch from which a training went on to its end, and its outputs' hash."""
-    process, told, first = start(data, folder)
-    with told:
-        while first < EPOCHS and told.recv() < EPOCHS:
+    process, receiver, first = start(data, folder)
+    with receiver:
+        while first < EPOCHS and receiver.recv() < EPOCHS:
             pass
     process.join()
     assert process.exitcode == 0
@@ -70,10 +70,11 @@ def finish(data: Path, folder: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = make_project(tmp_path_factory.mktemp("resume") / "project")
+    project = make_project(tmp_path_factory.mktemp("resume") / "project")
+    reading.override(project / "params.yaml", {"train.epochs": EPOCHS, "train.threads": 1})
     for arguments in (("download", "data/raw"), ("scale", "data/raw", "data/scaled")):
-        assert run_pipeline(place, *arguments).returncode == 0
-    return place / "data/scaled"
+        assert run_pipeline(project, *arguments).returncode == 0
+    return project / "data/scaled"
 
 
 def test_killed_and_run_again_is_as_never_interrupted(data: Path, tmp_path: Path) -> None:
@@ -82,18 +83,18 @@ def test_killed_and_run_again_is_as_never_interrupted(data: Path, tmp_path: Path
     first, expected = finish(data, tmp_path / "never")
     assert first == 1
     for number in range(TRAININGS):
-        place = tmp_path / str(number)
-        place.mkdir()
+        project = tmp_path / str(number)
+        project.mkdir()
         starts = []
         for _ in range(KILLS):
-            process, told, first = start(data, place)
+            process, receiver, first = start(data, project)
             starts.append(first)
-            with told:
+            with receiver:
                 time.sleep(chance.uniform(0, LONGEST))
                 process.kill()
                 process.join()
             assert process.exitcode == -9, "it ended before it was killed"
-        first, digest = finish(data, place)
+        first, digest = finish(data, project)
         assert digest == expected, f"begun at epochs {starts}, then {first}"
         assert starts[0] == 1
         assert sorted(starts) == starts

@@ -16,7 +16,7 @@ from pipeline.range_test import rules
 from pipeline.range_test.rules import Agreement
 from tests.report_fixtures import write_study
 
-RATES = rules.schedule(1e-5, 1.0, 101)
+RATES = np.geomspace(1e-5, 1.0, 101)
 
 
 def valley() -> np.ndarray:
@@ -25,16 +25,11 @@ def valley() -> np.ndarray:
     return np.where(logs < -2, 2.3 - 1.6 / (1 + np.exp(-4 * (logs + 3))), 0.7 + 0.8 * (logs + 2) ** 2)
 
 
-def test_the_schedule_rises_by_the_same_factor() -> None:
-    assert RATES[[0, -1]] == pytest.approx([1e-5, 1.0])
-    np.testing.assert_allclose(RATES[1:] / RATES[:-1], RATES[1] / RATES[0])
-
-
-def test_the_rules_find_their_places_on_a_known_curve() -> None:
-    found = rules.suggest(RATES, valley())
-    assert found["steepest"] == pytest.approx(1e-3, rel=0.2)
-    assert found["minimum / 10"] == pytest.approx(1e-3, rel=0.2)
-    assert 1e-3 < found["valley"] < 1e-2
+def test_the_rules_find_their_rates_on_a_known_curve() -> None:
+    suggested = rules.suggest(RATES, valley())
+    assert suggested["steepest"] == pytest.approx(1e-3, rel=0.2)
+    assert suggested["minimum / 10"] == pytest.approx(1e-3, rel=0.2)
+    assert 1e-3 < suggested["valley"] < 1e-2
 
 
 def test_a_valley_skips_the_rises_within_a_fall_as_its_words_say() -> None:
@@ -63,8 +58,8 @@ def test_the_curve_ends_where_the_loss_runs_away(end: float) -> None:
 
 
 def test_seeds_are_summed_up_by_their_median_on_the_logarithmic_scale() -> None:
-    found = rules.summarise([{"steepest": 1e-4}, {"steepest": 1e-2}, {}])
-    assert found == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
+    suggested = rules.summarise([{"steepest": 1e-4}, {"steepest": 1e-2}, {}])
+    assert suggested == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
 
 
 @pytest.mark.parametrize(
@@ -80,16 +75,16 @@ def test_seeds_are_summed_up_by_their_median_on_the_logarithmic_scale() -> None:
 def test_a_suggestion_is_held_against_the_nearest_configured_rate(
     suggestion: float, expected: Agreement
 ) -> None:
-    assert rules.compare(suggestion, [0.1, 0.01, 0.001], 0.001, (0.01,)) == expected
+    assert rules.judge(suggestion, [0.1, 0.01, 0.001], 0.001, (0.01,)) == expected
 
 
 def test_without_a_choice_there_is_no_judgement() -> None:
-    assert rules.compare(0.001, [0.01, 0.001], None, None) == Agreement(0.001, None)
+    assert rules.judge(0.001, [0.01, 0.001], None, None) == Agreement(0.001, None)
 
 
 def test_with_one_seed_only_the_choice_itself_agrees() -> None:
-    assert rules.compare(0.001, [0.01, 0.001], 0.01, None) == Agreement(0.001, None)
-    assert rules.compare(0.01, [0.01, 0.001], 0.01, None) == Agreement(0.01, True)
+    assert rules.judge(0.001, [0.01, 0.001], 0.01, None) == Agreement(0.001, None)
+    assert rules.judge(0.01, [0.01, 0.001], 0.01, None) == Agreement(0.01, True)
 
 
 def test_a_range_that_does_not_rise_is_refused(tmp_path: Path) -> None:
@@ -121,6 +116,9 @@ def test_the_stage_gives_the_same_bytes_again_and_ends_with_a_divergence(
     for file in ("range_test.csv", "suggestions.json"):
         assert Path("first", file).read_bytes() == Path("second", file).read_bytes()
     table = pd.read_csv("first/range_test.csv")
+    rates = table["learning_rate"][:60]
+    np.testing.assert_allclose(rates[1:].to_numpy() / rates[:-1].to_numpy(), rates[1] / rates[0])
+    assert rates[59] == 1000
     assert list(table.columns) == ["seed", "step", "learning_rate", "loss", "smoothed"]
     assert table.groupby("seed")["step"].count().tolist() == [60, 60]
     assert table["loss"].iloc[0] == pytest.approx(math.log(10), abs=0.5)

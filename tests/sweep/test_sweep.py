@@ -11,13 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.core import arrays
-from pipeline.core.errors import DataError, ToolError
+from pipeline.core.errors import ToolError
 from pipeline.sweep import cluster, driver, tasks, worker
 from pipeline.sweep import command as sweeping
 from pipeline.sweep.display import Display
@@ -214,20 +212,6 @@ def python_path() -> dict[str, str]:
 
 
 # ---- parts
-
-
-def test_the_driver_reads_the_images_as_the_train_stage_does(tmp_path: Path) -> None:
-    levels = np.arange(256, dtype=np.uint8).repeat(784).reshape(256, 784)
-    labels = np.eye(10, dtype=np.float32)[np.arange(256) % 10]
-    for part in ("train", "validation", "test"):
-        arrays.write(tmp_path / f"{part}_images.npy", levels / np.float32(255))
-        arrays.write(tmp_path / f"{part}_labels.npy", labels)
-    content = driver.read(tmp_path)
-    assert all(np.array_equal(content[part][0], levels) for part in content)
-    assert all(np.array_equal(content[part][1], labels) for part in content)
-    arrays.write(tmp_path / "test_images.npy", np.full((256, 784), 0.5, np.float32))
-    with pytest.raises(DataError, match="expected grey levels k / 255"):
-        driver.read(tmp_path)
 
 
 def test_a_run_s_folder_appears_whole_and_leaves_nothing_beside_it(

@@ -22,9 +22,9 @@ LONG = 300
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-    place = tmp_path / "copy"
-    shutil.copytree(finished, place, symlinks=True)
-    return place
+    project = tmp_path / "copy"
+    shutil.copytree(finished, project, symlinks=True)
+    return project
 
 
 def start(folder: Path, **variables: str) -> subprocess.Popen[str]:
@@ -76,8 +76,9 @@ import json, sys
 from pathlib import Path
 from pipeline import params
 from pipeline.core import run_keys
-from pipeline.sweep import driver, worker
+from pipeline.sweep import worker
 from pipeline.core.errors import ToolError
+from pipeline.train.images import PARTS, read_images
 
 def attempt(rate, **others):
     study = worker.Study(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
@@ -85,16 +86,17 @@ def attempt(rate, **others):
     return worker.train(study, content, worker.Run(0, rate, 0, key), posted.append)
 
 settings = params.load()
-inputs, content, posted = run_keys.inputs(settings.values()), driver.read(Path("data/scaled")), []
+inputs, posted = run_keys.inputs(settings.values()), []
+content = {part: read_images(Path("data/scaled"), part) for part in PARTS}
 refused = []
 for wrong in ({"files": {**inputs["files"], "pipeline/train": "0" * 64}}, {"packages": ["keras==1.0"]}):
     try:
         attempt(0.01, **wrong)
     except ToolError as error:
         refused.append(str(error))
-for rate, place in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
+for rate, project in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
     for name, data in attempt(rate).files.items():
-        (Path(place) / name).write_bytes(data)
+        (Path(project) / name).write_bytes(data)
 print(json.dumps({"refused": refused, "posted": posted}))
 """
 
@@ -124,11 +126,11 @@ def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_o
 @pytest.fixture(scope="module")
 def uninterrupted(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A longer run that nothing interrupted."""
-    place = tmp_path_factory.mktemp("uninterrupted") / "project"
-    shutil.copytree(finished, place, symlinks=True)
-    lengthen(place, LONG)
-    assert run_pipeline(place, *RUN).returncode == 0
-    return place
+    project = tmp_path_factory.mktemp("uninterrupted") / "project"
+    shutil.copytree(finished, project, symlinks=True)
+    lengthen(project, LONG)
+    assert run_pipeline(project, *RUN).returncode == 0
+    return project
 
 
 @pytest.mark.hard
@@ -142,11 +144,11 @@ def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
             process.send_signal(end)
             process.communicate(timeout=60)
         assert process.returncode == 128 + end
-        assert len(list((copy / ".scratch/checkpoints").glob("*.npz"))) == 1
+        assert len(list((copy / ".scratch/checkpoints").glob("*.checkpoint"))) == 1
     again = run_pipeline(copy, *RUN)
     assert again.returncode == 0, again.stderr
     assert files.sha256(copy / FOLDER) == files.sha256(uninterrupted / FOLDER)
-    assert not list((copy / ".scratch/checkpoints").glob("*.npz"))
+    assert not list((copy / ".scratch/checkpoints").glob("*.checkpoint"))
 
 
 def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
@@ -162,7 +164,7 @@ def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
         wait_for_epochs(parent)
         parent.kill()
     deadline = time.monotonic() + 60
-    while not list((copy / ".scratch/checkpoints").glob("*.npz")):  # the last thing that the run does
+    while not list((copy / ".scratch/checkpoints").glob("*.checkpoint")):  # the last thing that the run does
         assert time.monotonic() < deadline, "the training goes on without its parent"
         time.sleep(0.2)
 

@@ -28,7 +28,7 @@ def explain(suggestions: Mapping[str, Suggestion], verdict: Verdict) -> RampWord
     """Say it."""
     grid = [rate.learning_rate for rate in verdict.rates]
     agreements = {
-        rule: rules.compare(one.median, grid, verdict.learning_rate, verdict.near)
+        rule: rules.judge(one.median, grid, verdict.learning_rate, verdict.near)
         for rule, one in suggestions.items()
     }
     sentences = [_sentence(rule, suggestions[rule], agreements[rule], verdict) for rule in suggestions]
