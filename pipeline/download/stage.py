@@ -22,7 +22,7 @@ def download(raw: Path) -> None:
         digits.write(raw)
         print(f"download: the {dataset.name} sample that scikit-learn ships, written to {raw}")
         return
-    origins = sources.collect(dataset.files, sources.sources(data.mirrors), raw)
+    origins = sources.collect(dataset.published, sources.sources(data.mirrors), raw)
     for origin, number in Counter(origins.values()).items():
         print(
             f"download: {number} of {len(origins)} {dataset.name} files {origin}; size and SHA-256 are right"

@@ -20,6 +20,7 @@ import pytest
 from dvc.utils.serialize import load_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pipeline.download.transfer import Patience
 from ruamel.yaml import YAML
 
 from pipeline import params
@@ -27,7 +28,6 @@ from pipeline.core.datasets import DIGITS
 from pipeline.core.errors import DataError, DownloadError, ParamsError
 from pipeline.download import raw_files, sources
 from pipeline.download.sources import Source
-from pipeline.download.transfer import Patience
 from pipeline.params import reading
 from tests.conftest import ROOT
 from tests.data_fixtures import published
