@@ -68,7 +68,7 @@ class DataParams(Section):
     """
 
     dataset: Literal["mnist", "digits"]
-    validation_size: Annotated[int, Field(ge=0)]
+    validation_size: Annotated[int, Field(ge=0, le=10**9)]
     mirrors: Annotated[tuple[Source, ...], Field(strict=False)]
 
 
@@ -89,7 +89,7 @@ class TrainParams(Section):
     learning_rates: Annotated[tuple[Rate, ...], Field(strict=False), AfterValidator(_distinct)]
     seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(_distinct)]
     epochs: Epochs
-    batch_size: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1, le=10**9)]
     hidden_units: Annotated[int, Field(ge=1, le=100_000)]
     threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bfloat16"]

@@ -1,6 +1,7 @@
 """Files and parameters that are broken or meant to do harm: a clear error or a right result, nothing else."""
 
 import gzip
+import hashlib
 import json
 import os
 import pickle
@@ -20,17 +21,14 @@ import pytest
 from dvc.utils.serialize import load_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.download.transfer import Patience
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.core.datasets import DIGITS
+from pipeline.core.datasets import DIGITS, Published
 from pipeline.core.errors import DataError, DownloadError, ParamsError
 from pipeline.download import raw_files, sources
-from pipeline.download.sources import Source
 from pipeline.params import reading
 from tests.conftest import ROOT
-from tests.data_fixtures import published
 from tests.hard.conftest import PATIENCE, one_line, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard
@@ -262,8 +260,6 @@ def test_a_pickle_where_an_array_should_be_is_not_read(
 
 
 def test_a_checkpoint_that_is_a_pickle_is_not_read(study: Path) -> None:
-    import json
-
     key = json.loads((study / RUN / "metrics.json").read_text())["run_key"]
     folder = study / ".scratch" / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
@@ -354,18 +350,17 @@ def server() -> Iterator[Faulty]:
 def test_a_download_cut_at_every_tenth_leaves_nothing_and_then_comes_whole(
     server: Faulty, tmp_path: Path
 ) -> None:
-    file = published("a.gz", server.content)
-    source = Source(f"http://127.0.0.1:{server.server_port}/", "test")
-    patience = Patience(wait=5, retries=0)
+    wanted = {"a.gz": Published(len(server.content), hashlib.sha256(server.content).hexdigest())}
+    from_server = {f"http://127.0.0.1:{server.server_port}/": "test"}
     for tenth in range(10):
         server.sent = len(server.content) * tenth // 10
         with pytest.raises(DownloadError) as caught:
-            sources.collect([file], [source], tmp_path / "raw", patience)
+            sources.collect(wanted, from_server, tmp_path / "raw", timeout=5, retries=0)
         assert "expected 2,000,000 bytes" in str(caught.value) or "IncompleteRead" in str(caught.value)
         assert list((tmp_path / "raw").iterdir()) == []
 
     server.sent = len(server.content)
-    sources.collect([file], [source], tmp_path / "raw", patience)
+    sources.collect(wanted, from_server, tmp_path / "raw", timeout=5, retries=0)
     assert (tmp_path / "raw" / "a.gz").read_bytes() == server.content
 
 
