@@ -1,7 +1,7 @@
-"""The published files from wherever they can be had: folders and http(s) addresses, tried in order.
+"""The published files from folders and http(s) addresses, tried in order.
 
-pooch tries again, checks the SHA-256, and only then gives a file its name. A source is trusted with nothing:
-it can neither fill the disk nor keep silent for long.
+pooch tries again, checks the SHA-256, and only then gives a file its name. No source is trusted: none can
+fill the disk or keep silent for long.
 """
 
 import contextlib
@@ -32,16 +32,15 @@ def collect(
     wanted: Mapping[str, Published],
     from_sources: Mapping[str, str],
     folder: Path,
-    *,
     timeout: float = 10,
     retries: int = 1,
 ) -> dict[str, str]:
-    """Have every file in `folder`; those that are there and right already are left alone.
+    """Bring every file into `folder`; those that are there and right already are left alone.
 
     Args:
         wanted: by the file's name.
         timeout: the longest silence of a server, in seconds.
-        retries: further attempts after a fault that may pass, after a pause of 1 second, then 2, and so on.
+        retries: further attempts after a fault that may pass, with pauses of 1 second, 2 seconds, and so on.
 
     Returns:
         For each file's name where it came from.
@@ -54,7 +53,7 @@ def collect(
         for name, file in wanted.items()
         if (folder / name).is_file() and files.sha256(folder / name) == file.sha256
     }
-    reasons: dict[str, list[str]] = {}  # with the files concerned; none: the whole source
+    reasons: dict[str, list[str]] = {}  # with the names of the files; none: the whole source
     for address, named_by in from_sources.items():
         source = f"{without_login(address)} ({named_by})"
         for name in [name for name in wanted if name not in origins]:
@@ -67,12 +66,13 @@ def collect(
                 reasons[f"{source}: {_reason(error)}"] = []
                 break  # asking for another file would only take time
     if missing := [name for name in wanted if name not in origins]:
-        lines = [f"{said} ({', '.join(names)})" if names else said for said, names in reasons.items()]
-        lines = lines or [f"no source: {VARIABLE} and data.mirrors are empty"]
+        lines = [
+            f"  {why} ({', '.join(names)})\n" if names else f"  {why}\n" for why, names in reasons.items()
+        ]
+        no_source = f"  no source: {VARIABLE} and data.mirrors are empty\n"
         raise DownloadError(
-            f"expected MNIST's files, could not get {', '.join(missing)}:\n"
-            + "".join(f"  {line}\n" for line in lines)
-            + "Two ways out:\n"
+            f"expected MNIST's files, could not get {', '.join(missing)}:\n{''.join(lines) or no_source}"
+            "Two ways out:\n"
             f"  {VARIABLE}=<folder or address> dvc repro   takes the four files from there\n"
             "  make demo   runs the whole pipeline on a small sample that needs no network"
         )

@@ -9,7 +9,7 @@ from pipeline.download import digits, sources
 
 
 def download(raw: Path) -> None:
-    """Have the files of `data.dataset` in the folder `raw`.
+    """Fetch or make the files of `data.dataset` in the folder `raw`.
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
@@ -24,6 +24,4 @@ def download(raw: Path) -> None:
         return
     origins = sources.collect(dataset.published, sources.sources(data.mirrors), raw)
     for origin, number in Counter(origins.values()).items():
-        print(
-            f"download: {number} of {len(origins)} {dataset.name} files {origin}; size and SHA-256 are right"
-        )
+        print(f"download: {number} of {len(origins)} {dataset.name} files {origin}; their SHA-256 is right")

@@ -484,8 +484,8 @@ def test_mnist_is_taken_from_the_mirror_of_the_environment(
     download(Path("raw"))
 
     assert capsys.readouterr().out.splitlines() == [
-        f"download: 4 of 4 mnist files from {MNIST_FOLDER} (MNIST_MIRROR); size and SHA-256 are right",
-        "download: 4 of 4 mnist files already there; size and SHA-256 are right",
+        f"download: 4 of 4 mnist files from {MNIST_FOLDER} (MNIST_MIRROR); their SHA-256 is right",
+        "download: 4 of 4 mnist files already there; their SHA-256 is right",
     ]
     assert sorted(file.name for file in Path("raw").iterdir()) == sorted(file.name for file in MNIST.files)
     assert all(

@@ -1,4 +1,4 @@
-"""Files and parameters that are broken or meant to do harm: a clear error or a right result, nothing else."""
+"""Broken or hostile files and parameters: a clear error or a right result, nothing else."""
 
 import gzip
 import hashlib
@@ -49,18 +49,18 @@ def mutate(draw: st.DrawFn, content: bytes) -> bytes:
     """One to three things that happen to files: a bit flips, a part is lost, added or overwritten."""
     changed = bytearray(content)
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.one_of(st.integers(0, 19), st.integers(0, max(0, len(changed) - 1))))
+        position = draw(st.one_of(st.integers(0, 19), st.integers(0, max(0, len(changed) - 1))))
         match draw(st.sampled_from(["flip", "cut", "insert", "drop", "number"])):
-            case "flip" if place < len(changed):
-                changed[place] ^= 1 << draw(st.integers(0, 7))
+            case "flip" if position < len(changed):
+                changed[position] ^= 1 << draw(st.integers(0, 7))
             case "cut":
-                del changed[place:]
+                del changed[position:]
             case "insert":
-                changed[place:place] = draw(st.binary(min_size=1, max_size=40))
+                changed[position:place] = draw(st.binary(min_size=1, max_size=40))
             case "drop":
-                del changed[place : place + draw(st.integers(1, 40))]
+                del changed[position : position + draw(st.integers(1, 40))]
             case _:
-                changed[place : place + 4] = struct.pack(
+                changed[position : position + 4] = struct.pack(
                     ">I", draw(st.sampled_from([0, 1, 297, 2**31 - 1, 2**32 - 1]))
                 )
     return bytes(changed)
@@ -84,12 +84,12 @@ def test_a_mutated_idx_file_is_an_error_or_the_same_data(
         (tmp_path / name).write_bytes(data.draw(st.composite(mutate)(content)))
 
     try:
-        found_images, found_labels = raw_files.read(tmp_path, DIGITS.test)
+        read_images, read_labels = raw_files.read(tmp_path, DIGITS.test)
     except DataError as error:
         assert "expected" in str(error)  # noqa: PT017  (an error is allowed, not required)
     else:
-        np.testing.assert_array_equal(found_images, images)
-        np.testing.assert_array_equal(found_labels, labels)
+        np.testing.assert_array_equal(read_images, images)
+        np.testing.assert_array_equal(read_labels, labels)
 
 
 PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -121,14 +121,14 @@ def mutated_params(draw: st.DrawFn) -> str:
             case "indent":
                 lines[number] = draw(st.sampled_from(["", " ", "    "])) + line.lstrip()
             case _ if line:
-                place = draw(st.integers(0, len(line) - 1))
-                lines[number] = line[:place] + draw(st.sampled_from("-.:,0 #'[]x")) + line[place + 1 :]
+                position = draw(st.integers(0, len(line) - 1))
+                lines[number] = line[:position] + draw(st.sampled_from("-.:,0 #'[]x")) + line[position + 1 :]
     return "\n".join(lines) + "\n"
 
 
 @TWO_HUNDRED
 @given(text=mutated_params())
-def test_a_mutated_params_yaml_is_an_error_or_says_what_it_says(text: str, tmp_path: Path) -> None:
+def test_a_mutated_params_yaml_is_an_error_or_read_as_written(text: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(text.encode("utf-8", errors="surrogatepass"))
 
@@ -154,7 +154,7 @@ def _plain(value: object) -> object:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-# --- what is meant to do harm
+# --- hostile input
 
 
 @pytest.mark.parametrize(

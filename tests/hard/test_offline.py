@@ -1,5 +1,5 @@
-"""Without a network: what `tools.offline` promises (`.ci/run` runs tests and demo by it), and what a newcomer
-sees; beside it, what the same command does where there is data.
+"""Without a network: what `tools.offline` promises (`.ci/run` runs tests and the demo by it), and what a
+newcomer sees; beside it, what the same command does where there is data.
 """
 
 import json
@@ -21,9 +21,9 @@ def offline(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*OFFLINE, *command], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_there_is_no_network_but_loopback() -> None:
-    if (tried := offline("true")).returncode != 0:
-        pytest.skip(f"no network namespace can be made here: {tried.stderr.strip()}")
+def test_only_the_loopback_network_is_there() -> None:
+    if (attempt := offline("true")).returncode != 0:
+        pytest.skip(f"no network namespace can be made here: {attempt.stderr.strip()}")
     program = (
         "import socket\n"
         "server = socket.create_server(('127.0.0.1', 0))\n"
@@ -34,7 +34,7 @@ def test_there_is_no_network_but_loopback() -> None:
     assert "Network is unreachable" in done.stderr
 
 
-def test_a_newcomer_without_a_network_sees_the_demo_and_is_told_so(project: Path) -> None:
+def test_without_a_network_the_demo_runs_and_the_message_says_so(project: Path) -> None:
     reading.override(project / "params.yaml", {"data.dataset": "mnist", "data.mirrors": ["../nothing/here"]})
 
     code = project / "pipeline/commands/demo.py"
@@ -52,7 +52,7 @@ def test_a_newcomer_without_a_network_sees_the_demo_and_is_told_so(project: Path
     assert (demo / "mlflow.db").exists()
 
 
-def test_one_command_runs_the_study_publishes_it_and_says_where_to_look(project: Path) -> None:
+def test_one_command_runs_the_study_publishes_it_and_names_the_report(project: Path) -> None:
     done = run_pipeline(project, "repro", timeout=PATIENCE)
 
     assert done.returncode == 0, done.stdout + done.stderr
