@@ -18,9 +18,11 @@ WORDS = {
     "extra_forbidden": "unknown key. Remove it, or check its spelling.",
     "missing": "missing. Add it, or restore the file with git.",
     "model_type": "expected keys and their values",
+    "string_too_short": "expected a text that is not empty",
+    "string_type": "expected a text",
     "tuple_type": "expected a list",
 }
-"""For those of pydantic's errors that speak of Python; the others are clear as they are."""
+"""For those of pydantic's errors that speak of Python's types; the others are clear as they are."""
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

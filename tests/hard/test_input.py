@@ -56,7 +56,7 @@ def mutate(draw: st.DrawFn, content: bytes) -> bytes:
             case "cut":
                 del changed[position:]
             case "insert":
-                changed[position:place] = draw(st.binary(min_size=1, max_size=40))
+                changed[position:position] = draw(st.binary(min_size=1, max_size=40))
             case "drop":
                 del changed[position : position + draw(st.integers(1, 40))]
             case _:

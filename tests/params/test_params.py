@@ -123,9 +123,9 @@ REFUSED = [
     ("report.budgets.0", [0], "expected a number greater than or equal to 1, got 0"),
     ("report.budgets.1", [5, 1_000_001], "expected a number less than or equal to 1000000, got 1000001"),
     ("data.mirrors", "/data/mnist", "expected a list, got '/data/mnist'"),
-    ("data.mirrors.0", [1], "expected a valid string, got 1"),
-    ("data.mirrors.1", ["a", ""], "String should have at least 1 character, got ''"),
-    ("data.mirrors.0", [None], "expected a valid string, got None"),
+    ("data.mirrors.0", [1], "expected a text, got 1"),
+    ("data.mirrors.1", ["a", ""], "expected a text that is not empty, got ''"),
+    ("data.mirrors.0", [None], "expected a text, got None"),
 ]
 
 
