@@ -1,8 +1,4 @@
-"""What is known about each data set before any file is read.
-
-Every size and hash that the pipeline trusts stands here. This module imports nothing heavy, since params.yaml
-is checked against it before any work starts.
-"""
+"""What is known about each data set before any file is read: every size and hash that the pipeline trusts."""
 
 from typing import NamedTuple
 
@@ -14,7 +10,7 @@ CLASSES = 10
 
 
 class Published(NamedTuple):
-    """The compressed file as its publishers offer it: bytes, and their SHA-256."""
+    """The compressed file as its publishers offer it: its bytes, and their SHA-256."""
 
     size: int
     sha256: str
@@ -51,6 +47,8 @@ class Part(NamedTuple):
 
 
 class Dataset(NamedTuple):
+    """A data set of two halves in four files."""
+
     name: str
     train: Part
     test: Part
@@ -58,6 +56,11 @@ class Dataset(NamedTuple):
     @property
     def files(self) -> tuple[File, File, File, File]:
         return (self.train.images, self.train.labels, self.test.images, self.test.labels)
+
+    @property
+    def published(self) -> dict[str, Published]:
+        """Those files that are fetched, by name."""
+        return {file.name: file.published for file in self.files if file.published}
 
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"

@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core.datasets import DIGITS, SIDE
-from pipeline.core.errors import DataError
-from pipeline.download import idx
-from pipeline.download.raw_files import check
+from pipeline.download import raw_files
 
 SMALL, LEVELS, ZOOM = 8, 16, 3
 
 
 def enlarge(images: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Bring digits to MNIST's size and grey levels, exactly, in whole numbers.
+    """Enlarge digits to MNIST's size and grey levels, exactly, in whole numbers.
 
     Each pixel becomes a square of 3 x 3, and a border of 2 pixels of paper surrounds the 24 x 24: much like
     MNIST's own 20 x 20 digits in a frame of 28 x 28. Level 16 becomes 255, others in proportion, halves up.
@@ -29,16 +27,7 @@ def enlarge(images: NDArray[np.integer]) -> NDArray[np.uint8]:
 
     Returns:
         Shape (n, 28, 28).
-
-    Raises:
-        DataError: another shape or another level.
     """
-    if images.shape[1:] != (SMALL, SMALL) or not ((images >= 0) & (images <= LEVELS)).all():
-        raise DataError(
-            f"expected digits of {SMALL} x {SMALL} pixels with levels 0 to {LEVELS} from scikit-learn, "
-            f"got the shape {images.shape} with levels {images.min()} to {images.max()}. "
-            "Install the versions of requirements/runtime.txt."
-        )
     levels = ((images.astype(np.int64) * 255 * 2 + LEVELS) // (2 * LEVELS)).astype(np.uint8)
     border = (SIDE - ZOOM * SMALL) // 2
     large = levels.repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
@@ -52,15 +41,13 @@ def write(raw: Path) -> None:
     the handwriting that was trained on.
 
     Raises:
-        DataError: scikit-learn ships other digits than these.
+        DataError: scikit-learn ships other digits than these: install the versions of requirements.lock.
     """
-    from sklearn.datasets import load_digits  # takes seconds, which nobody who studies MNIST should wait
+    from sklearn.datasets import load_digits  # takes seconds, which a study of MNIST need not wait
 
     values, labels = load_digits(return_X_y=True)
     images = enlarge(values.astype(np.int64).reshape(-1, SMALL, SMALL))
     labels = labels.astype(np.uint8)
-    first = slice(None, DIGITS.train.size)
-    for part, chosen in ((DIGITS.train, first), (DIGITS.test, slice(first.stop, None))):
-        check(images[chosen], labels[chosen], part)
-        idx.write(raw / part.images.name, images[chosen])
-        idx.write(raw / part.labels.name, labels[chosen])
+    size = DIGITS.train.size
+    raw_files.write(raw, DIGITS.train, images[:size], labels[:size])
+    raw_files.write(raw, DIGITS.test, images[size:], labels[size:])

@@ -1,13 +1,23 @@
-"""The training and the test part of a data set: images and labels, read together and checked together."""
+"""The training and the test part of a data set: two IDX files each, gzipped, known by their SHA-256.
 
+An IDX file is two zero bytes, the type (8: unsigned byte), the number of dimensions, each dimension's length
+as a big-endian 32-bit number, then the values, the last dimension fastest
+(http://yann.lecun.com/exdb/mnist, "The IDX file format").
+"""
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.core.datasets import CLASSES, SIDE, Part
+from pipeline.core import files
+from pipeline.core.datasets import SIDE, File, Part
 from pipeline.core.errors import DataError
-from pipeline.download import idx
 
 
 def read(raw: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -19,44 +29,77 @@ def read(raw: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     Raises:
         DataError: a file is missing or damaged, or holds other data than `part`.
     """
-    # One more than expected, so that a file of another length is told by its header, not by its size.
-    images = idx.read(raw / part.images.name, (None, SIDE, SIDE), part.size + 1)
-    labels = idx.read(raw / part.labels.name, (None,), part.size + 1)
-    try:
-        check(images, labels, part)
-    except DataError as error:
-        raise DataError(
-            f"{raw}: {error} Remove the folder and run `dvc repro` to fetch the files again."
-        ) from None
-    return images, labels
+    images = _read(raw, part.images, (part.size, SIDE, SIDE))
+    return images, _read(raw, part.labels, (part.size,))
 
 
-def check(images: NDArray[np.uint8], labels: NDArray[np.uint8], part: Part) -> None:
-    """From the general to the particular, so that the message names what is wrong and not only that it is.
+def write(raw: Path, part: Part, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
+    """Write files that `read` reads; they hold no time or name: the same values give the same bytes.
 
     Raises:
-        DataError: images and labels do not belong together, a label is none, a class is missing, or the
-            values are not those of the data set.
+        DataError: other images or labels than those of `part`.
     """
-    if len(images) != len(labels):
+    for file, values in ((part.images, images), (part.labels, labels)):
+        content = encode(values)
+        _check(content, file, "Install the versions of requirements.lock.")
+        with (
+            files.replacing(raw / file.name) as temporary,
+            temporary.open("wb") as stream,
+            gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=stream, mtime=0) as compressed,
+        ):
+            compressed.write(content)
+
+
+def encode(values: NDArray[np.uint8]) -> bytes:
+    """Give the IDX file of an array, before compression."""
+    return _header(values.shape) + values.tobytes()
+
+
+def decode(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """View the values of an IDX file as an array of the given shape (read-only, no copy).
+
+    Raises:
+        DataError: another type, another shape, or another number of values.
+    """
+    expected, size = _header(shape), math.prod(shape)
+    header, got = content[: len(expected)], len(content) - len(expected)
+    if header[:4] != expected[:4] or got < 0:
         raise DataError(
-            f"expected as many labels as images, got {len(images):,} images in {part.images.name} "
-            f"and {len(labels):,} labels in {part.labels.name}."
+            f"expected an IDX file of unsigned bytes in {len(shape)} dimension(s), which begins with "
+            f"{expected[:4].hex(' ')}, got {header.hex(' ') or 'nothing'}."
         )
-    if labels.size and (highest := int(labels.max())) >= CLASSES:
+    if header != expected:
+        lengths = struct.unpack(f">{len(shape)}I", header[4:])
+        raise DataError(f"expected an array of shape {shape}, got {lengths}.")
+    if got != size:
+        # Reading stops at the first byte too many, so of a longer file the length is not known.
+        raise DataError(f"expected {size:,} values, got {f'{got:,}' if got < size else 'more'}.")
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
+
+
+def _read(raw: Path, file: File, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    path = raw / file.name
+    try:
+        with gzip.open(path) as stream:  # a small file may unpack to gigabytes
+            content = stream.read(len(_header(shape)) + math.prod(shape) + 1)
+        values = decode(content, shape)
+        _check(content, file, "")
+        return values
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected an IDX file, found none. `dvc repro` fetches it.") from None
+    except (DataError, OSError, EOFError, zlib.error) as error:
+        reason = error if isinstance(error, DataError) else f"expected a whole gzip file, got: {error}."
+        raise DataError(f"{path}: {reason} Remove the file and run `dvc repro` to fetch it again.") from error
+
+
+def _check(content: bytes, file: File, remedy: str) -> None:
+    got = hashlib.sha256(content).hexdigest()
+    if got != file.content_sha256:
         raise DataError(
-            f"expected labels 0 to {CLASSES - 1} in {part.labels.name}, got {highest} "
-            f"at position {int(labels.argmax()):,}."
+            f"expected {file.name} to unpack to the SHA-256 {file.content_sha256}, got {got}: "
+            f"well formed, but other values. {remedy}".rstrip()
         )
-    counts = np.bincount(labels, minlength=CLASSES)
-    if not counts.all():
-        missing = ", ".join(str(label) for label in np.flatnonzero(counts == 0))
-        raise DataError(f"expected every class in {part.labels.name}, got no image of class {missing}.")
-    if len(images) != part.size:
-        raise DataError(f"expected {part.size:,} images in {part.images.name}, got {len(images):,}.")
-    for file, values in ((part.labels, labels), (part.images, images)):
-        if (got := idx.digest(values)) != file.content_sha256:
-            raise DataError(
-                f"expected {file.name} to unpack to the SHA-256 {file.content_sha256}, got {got}: "
-                "well formed, but other values."
-            )

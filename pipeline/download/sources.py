@@ -1,95 +1,148 @@
-"""The published files from wherever they can be had: folders and addresses, tried in order.
+"""The published files from folders and http(s) addresses, tried in order.
 
-A source is trusted with nothing: a file gets its name only after its size and SHA-256 proved right, a server
-can neither send more than the file's size nor keep us waiting for long.
+pooch tries again, checks the SHA-256, and only then gives a file its name. No source is trusted: none can
+fill the disk or keep silent for long.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO
+
+import pooch
+import requests
+import urllib3
+from tqdm import tqdm
 
 from pipeline.core import files
-from pipeline.core.datasets import File
+from pipeline.core.datasets import Published
 from pipeline.core.errors import DataError, DownloadError, without_login
-from pipeline.download.transfer import FileRefusedError, Patience, SourceDownError, fetch
 
 VARIABLE = "MNIST_MIRROR"
 
 
-class Source(NamedTuple):
-    """A folder or an http(s) address under which the files lie, and who named it."""
-
-    address: str
-    named_by: str
-
-    def __str__(self) -> str:
-        return f"{without_login(self.address)} ({self.named_by})"
-
-
-def sources(mirrors: Iterable[str]) -> list[Source]:
-    """The environment's source first, then the configured ones; a source named twice is asked once."""
-    named = {mirror: Source(mirror, VARIABLE) for mirror in [os.environ.get(VARIABLE, "").strip()] if mirror}
-    for mirror in mirrors:
-        named.setdefault(mirror, Source(mirror, "data.mirrors"))
-    return list(named.values())
+def sources(mirrors: Iterable[str]) -> dict[str, str]:
+    """List the folders and addresses to try, the environment's first, each with the name of who named it."""
+    own = os.environ.get(VARIABLE, "").strip()
+    return ({own: VARIABLE} if own else {}) | {name: "data.mirrors" for name in mirrors if name != own}
 
 
 def collect(
-    wanted: Sequence[File], from_sources: Sequence[Source], folder: Path, patience: Patience | None = None
+    wanted: Mapping[str, Published],
+    from_sources: Mapping[str, str],
+    folder: Path,
+    timeout: float = 10,
+    retries: int = 1,
 ) -> dict[str, str]:
-    """Have every file in `folder`; those that lie there and are right already are left as they are.
+    """Bring every file into `folder`; those that are there and right already are left alone.
+
+    Args:
+        wanted: by the file's name.
+        timeout: the longest silence of a server, in seconds.
+        retries: further attempts after a fault that may pass, with pauses of 1 second, 2 seconds, and so on.
 
     Returns:
         For each file's name where it came from.
 
     Raises:
-        DownloadError: some file is to be had nowhere; lists each source with its reason.
-        DataError: `folder` cannot be one.
+        DownloadError: no source has some file; lists each source with its reason.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: expected a folder for the data set's files, got: {error.strerror}. "
-            "Move away what is there."
-        ) from error
-    origins = {file.name: "already there" for file in wanted if is_right(folder / file.name, file)}
-    reasons: dict[str, list[str]] = {}  # what was said, about which files of the source; none: about it all
-    for source in from_sources:
-        missing = [file for file in wanted if file.name not in origins]
-        for file in missing:
+    origins = {
+        name: "already there"
+        for name, file in wanted.items()
+        if (folder / name).is_file() and files.sha256(folder / name) == file.sha256
+    }
+    reasons: dict[str, list[str]] = {}  # with the names of the files; none: the whole source
+    for address, named_by in from_sources.items():
+        source = f"{without_login(address)} ({named_by})"
+        for name in [name for name in wanted if name not in origins]:
             try:
-                fetch(file, source.address, folder, patience or Patience())
-                origins[file.name] = f"from {source}"
-            except FileRefusedError as error:
-                reasons.setdefault(f"{source}: {error}", []).append(file.name)
-            except SourceDownError as error:
-                reasons[f"{source}: {error}"] = []
-                break
-    if lacking := [file.name for file in wanted if file.name not in origins]:
-        raise DownloadError(_explain(lacking, reasons))
+                _fetch(name, wanted[name], address, folder, timeout, retries)
+                origins[name] = f"from {source}"
+            except DataError as error:
+                reasons.setdefault(f"{source}: {error}", []).append(name)
+            except OSError as error:  # those of requests are OSErrors, too
+                reasons[f"{source}: {_reason(error)}"] = []
+                break  # asking for another file would only take time
+    if missing := [name for name in wanted if name not in origins]:
+        lines = [
+            f"  {why} ({', '.join(names)})\n" if names else f"  {why}\n" for why, names in reasons.items()
+        ]
+        no_source = f"  no source: {VARIABLE} and data.mirrors are empty\n"
+        raise DownloadError(
+            f"expected MNIST's files, could not get {', '.join(missing)}:\n{''.join(lines) or no_source}"
+            "Two ways out:\n"
+            f"  {VARIABLE}=<folder or address> dvc repro   takes the four files from there\n"
+            "  make demo   runs the whole pipeline on a small sample that needs no network"
+        )
     return origins
 
 
-def is_right(path: Path, file: File) -> bool:
-    """Whether the published file, byte for byte, lies at `path`."""
-    return (
-        file.published is not None
-        and path.is_file()
-        and path.stat().st_size == file.published.size
-        and files.sha256(path) == file.published.sha256
-    )
+def _fetch(name: str, file: Published, address: str, folder: Path, timeout: float, retries: int) -> None:
+    """Put one file into `folder`.
+
+    Raises:
+        DataError: the source does not have this file as it was published; it may have others.
+        OSError: the source does not answer, or cannot be one.
+    """
+
+    def deliver(url: str, path: str, _: object) -> None:
+        Path(path).unlink()  # pooch made it readable by its owner alone; a new one is as any output
+        bar = tqdm(total=file.size, desc=name, unit="B", unit_scale=True, leave=False, disable=None)
+        with _opened(url, timeout) as source, Path(path).open("xb") as target, bar:
+            while chunk := source.read(1 << 16):
+                bar.update(target.write(chunk))
+                if target.tell() > file.size:
+                    raise DataError(f"expected {file.size:,} bytes, got more")
+            if target.tell() < file.size:
+                raise DataError(f"expected {file.size:,} bytes, got {target.tell():,}")
+
+    pooch.get_logger().setLevel("WARNING")  # the stage says what came from where
+    base, registry = f"{address.rstrip('/')}/", {name: f"sha256:{file.sha256}"}
+    try:
+        pooch.Pooch(folder, base, registry, retry_if_failed=retries).fetch(name, downloader=deliver)
+    except OSError:
+        raise  # some of requests are ValueErrors as well
+    except ValueError as error:
+        raise DataError(f"expected the SHA-256 {file.sha256}, got as many bytes with another one") from error
 
 
-def _explain(missing: Sequence[str], reasons: Mapping[str, Sequence[str]]) -> str:
-    lines = [f"{said} ({', '.join(names)})" if names else said for said, names in reasons.items()]
-    return "\n".join(
-        [
-            f"expected MNIST's files, could not get {', '.join(missing)}:",
-            *(f"  {line}" for line in lines or [f"no source: {VARIABLE} and data.mirrors are empty"]),
-            "Two ways out:",
-            f"  {VARIABLE}=<folder or address> dvc repro   takes the four files from there",
-            "  make demo   runs the whole pipeline on a small sample that needs no network",
-        ]
-    )
+@contextlib.contextmanager
+def _opened(url: str, timeout: float) -> Iterator[BinaryIO | urllib3.BaseHTTPResponse]:
+    """Open a file in a folder or at an address.
+
+    Not with pooch.HTTPDownloader, which unpacks a .gz that the server labels as an encoding and takes as
+    many bytes as the server sends.
+
+    Raises:
+        requests.RequestException: another attempt may help.
+        DataError, OSError: as in `_fetch`.
+    """
+    if "://" not in url:
+        path = files.repository() / url
+        if not path.parent.is_dir():
+            raise FileNotFoundError("no such folder")
+        if not path.is_file():
+            raise DataError("no such file")
+        with path.open("rb") as stream:
+            yield stream
+    elif url.lower().startswith(("http://", "https://")):
+        identity = {"Accept-Encoding": "identity"}  # the bytes as they are stored
+        with requests.get(url, stream=True, timeout=timeout, headers=identity) as response:
+            if 400 <= response.status_code < 500:
+                raise DataError(f"expected the file, got HTTP {response.status_code} {response.reason}")
+            response.raise_for_status()
+            try:
+                yield response.raw
+            except urllib3.exceptions.HTTPError as error:
+                raise requests.ConnectionError(error) from error
+    else:
+        raise OSError("expected a folder, or an address that begins with http:// or https://")
+
+
+def _reason(error: BaseException) -> str:
+    """Find what went wrong at the bottom: requests and urllib3 wrap the cause in layers of their own."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return without_login(getattr(error, "strerror", None) or str(error) or type(error).__name__)

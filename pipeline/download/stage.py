@@ -9,7 +9,7 @@ from pipeline.download import digits, sources
 
 
 def download(raw: Path) -> None:
-    """Have the files of `data.dataset` in the folder `raw`.
+    """Fetch or make the files of `data.dataset` in the folder `raw`.
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
@@ -22,8 +22,6 @@ def download(raw: Path) -> None:
         digits.write(raw)
         print(f"download: the {dataset.name} sample that scikit-learn ships, written to {raw}")
         return
-    origins = sources.collect(dataset.files, sources.sources(data.mirrors), raw)
+    origins = sources.collect(dataset.published, sources.sources(data.mirrors), raw)
     for origin, number in Counter(origins.values()).items():
-        print(
-            f"download: {number} of {len(origins)} {dataset.name} files {origin}; size and SHA-256 are right"
-        )
+        print(f"download: {number} of {len(origins)} {dataset.name} files {origin}; their SHA-256 is right")

@@ -1,9 +1,6 @@
-"""params.yaml as frozen, validated models; this package is the only reader of that file.
+"""params.yaml as frozen, validated models; this package is the only reader of that file."""
 
-One module per section. They are apart so that DVC can tell them apart: a stage depends on the section
-that can change its outputs and on no other.
-"""
+from pipeline.params.models import HealthParams, Params, ReportParams, target_column
+from pipeline.params.reading import load
 
-from pipeline.params.reading import Params, load
-
-__all__ = ["Params", "load"]
+__all__ = ["HealthParams", "Params", "ReportParams", "load", "target_column"]

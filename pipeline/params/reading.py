@@ -1,64 +1,35 @@
-"""From the file to the models."""
+"""From the file to the models, and what to say of a value that they refuse."""
 
+import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.core import files
-from pipeline.core.datasets import CLASSES, DATASETS
 from pipeline.core.errors import ParamsError
-from pipeline.params.data import DataParams
-from pipeline.params.range_test import RangeTestParams
-from pipeline.params.report import ReportParams
-from pipeline.params.section import Section
-from pipeline.params.train import TrainParams
-from pipeline.params.wording import explain, short, unreadable
+from pipeline.params.models import Params
 
-
-class Params(Section):
-    """The whole of params.yaml."""
-
-    data: DataParams
-    train: TrainParams
-    range_test: RangeTestParams
-    report: ReportParams
-
-    def values(self) -> dict[str, Any]:
-        """Give the sections as plain numbers, texts, lists and dicts."""
-        return self.model_dump(mode="json")
-
-    @model_validator(mode="after")
-    def _fits_the_data(self) -> "Params":
-        name, held_out = self.data.dataset, self.data.validation_size
-        images = DATASETS[name].train.size
-        # `preparation.split` gives every class its share, and one image of each class to either side needs
-        # no more than this; a test holds that against every possible size.
-        if held_out and not CLASSES <= held_out <= images - CLASSES:
-            raise PydanticCustomError(
-                "unfit",
-                f"data.validation_size: expected 0, or {CLASSES} to {images - CLASSES:,} of the {images:,} "
-                f"training images of {name}, so that every class has images to train and to choose on, "
-                f"got {short(held_out, ',')}.",
-            )
-        if self.train.batch_size > images - held_out:
-            raise PydanticCustomError(
-                "unfit",
-                f"train.batch_size: expected at most the {images - held_out:,} training images of {name} "
-                f"that data.validation_size leaves, got {short(self.train.batch_size, ',')}.",
-            )
-        return self
+WORDS = {
+    "extra_forbidden": "unknown key. Remove it, or check its spelling.",
+    "missing": "missing. Add it, or restore the file with git.",
+    "model_type": "expected keys and their values",
+    "string_too_short": "expected a text that is not empty",
+    "string_type": "expected a text",
+    "tuple_type": "expected a list",
+}
+"""For those of pydantic's errors that speak of Python's types; the others are clear as they are."""
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read params.yaml as DVC reads it (YAML 1.2: `1e-3` is a number).
 
     Raises:
-        ParamsError: not there, no YAML, or any value that the models refuse; names every such value.
+        ParamsError: not there, not YAML, or any value that the models refuse; names every such value.
     """
     try:
         values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -68,11 +39,40 @@ def load(path: Path = Path("params.yaml")) -> Params:
             "Run from the repository's root, or restore the file with git."
         ) from error
     except (YAMLError, ValueError, RecursionError) as error:  # not UTF-8 is a ValueError
-        raise ParamsError(unreadable(path, error)) from error
+        problem: object = error
+        if isinstance(error, MarkedYAMLError) and error.problem and (mark := error.problem_mark):
+            problem = f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
+        raise ParamsError(
+            f"{path}: expected YAML, got: {problem}. Correct it, or restore the file with git."
+        ) from error
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ParamsError(explain(path, error)) from None
+        lines = [f"  {_explain_refusal(detail)}\n" for detail in error.errors(include_url=False)]
+        raise ParamsError(
+            f"{path}: {len(lines)} value(s) that the study cannot work with:\n{''.join(lines)}"
+            "The comments in that file say what each value means and what it may be."
+        ) from None
+
+
+def _explain_refusal(detail: Any) -> str:
+    """Say which value it is, what was expected, and what came."""
+    message = WORDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
+    message = re.sub("Input should be (?=greater|less)", "expected a number ", message)
+    message = message.replace("Input should be", "expected")
+    if detail["type"] not in ("extra_forbidden", "missing") and ", got " not in message:
+        message += f", got {_shorten(detail['input'])}"
+    key = ".".join(map(str, detail["loc"]))
+    return f"{key}: {message}" if key else message
+
+
+def _shorten(value: object) -> str:
+    """Give the beginning of `repr`: YAML's aliases can stand for millions of items."""
+    try:
+        text = reprlib.repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def override(path: Path, changes: Mapping[str, object]) -> None:
@@ -81,9 +81,9 @@ def override(path: Path, changes: Mapping[str, object]) -> None:
     document = yaml.load(path.read_text(encoding="utf-8"))
     for name, value in changes.items():
         *sections, key = name.split(".")
-        place = document
+        values = document
         for section in sections:
-            place = place[section]
-        place[key] = value
+            values = values[section]
+        values[key] = value
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)

@@ -14,7 +14,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.params.report import ReportParams
+from pipeline.params import ReportParams
 from pipeline.report.analysis.grid import Advice
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.speed import Reach, Winner

@@ -15,8 +15,7 @@ from pipeline.core import arrays, files, tables
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import RunError
 from pipeline.core.runs import Run
-from pipeline.params import Params
-from pipeline.params.report import target_column
+from pipeline.params import Params, target_column
 from pipeline.range_test.rules import Suggestion
 from pipeline.report import page
 from pipeline.report.analysis import comparison, grid, mcnemar, speed, verdict

@@ -30,7 +30,7 @@ def scale_images(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def one_hot(labels: NDArray[np.integer], classes: int = 10) -> NDArray[np.float32]:
-    """One row per label, 1 in the column of its class and 0 elsewhere.
+    """Encode each label as a row, 1 in the column of its class and 0 elsewhere.
 
     Args:
         labels: shape (n,), values from 0 to `classes` - 1.
@@ -39,7 +39,7 @@ def one_hot(labels: NDArray[np.integer], classes: int = 10) -> NDArray[np.float3
         Shape (n, `classes`).
 
     Raises:
-        DataError: another shape, no whole numbers, or a label that is no class.
+        DataError: another shape, not whole numbers, or a label outside the classes.
     """
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"expected whole-numbered labels (n,), got {labels.dtype} {labels.shape}.")

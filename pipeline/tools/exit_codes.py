@@ -37,7 +37,7 @@ class Endings:
 
     def lacked_data(self) -> bool:
         """Whether the data set could not be had, and not for want of room, which looks the same."""
-        needed = sum(file.published.size for file in MNIST.files if file.published)
+        needed = sum(file.size for file in MNIST.published.values())
         refused = DownloadError.exit_code in self.codes().values()
         return refused and shutil.disk_usage(self._path.parent).free >= needed
 

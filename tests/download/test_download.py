@@ -1,7 +1,8 @@
-"""Stage `download` against folders and a real server that misbehaves in every way known."""
+"""Stage `download` against folders and a real server that misbehaves in every known way."""
 
 import contextlib
 import gzip
+import hashlib
 import os
 import pty
 import socket
@@ -17,20 +18,17 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.datasets import DIGITS, MNIST
-from pipeline.core.errors import DataError, DownloadError
+from pipeline.core.datasets import DIGITS, MNIST, Published
+from pipeline.core.errors import DownloadError
 from pipeline.download import raw_files, sources
-from pipeline.download.sources import Source, collect
 from pipeline.download.stage import download
-from pipeline.download.transfer import Patience
-from tests.data_fixtures import MNIST_FOLDER, ROOT, needs_mnist, published, workplace
+from tests.conftest import ROOT
+from tests.download.conftest import MNIST_FOLDER, needs_mnist, working_folder
 
-CONTENT = gzip.compress(os.urandom(200_000), mtime=0)
-FILE = published("a.gz", CONTENT)
-OTHER = published("b.gz", b"another file")
-CALM = Patience(wait=30, retries=0)  # for what must come, however busy this machine is
-STUBBORN = CALM._replace(retries=1)
-BRISK = Patience(wait=0.4, slowest=1e6, retries=0)  # for what never comes
+CONTENT, OTHER = gzip.compress(os.urandom(200_000), mtime=0), b"another file"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+FILE = {"a.gz": Published(len(CONTENT), SHA256)}
+BOTH = FILE | {"b.gz": Published(len(OTHER), hashlib.sha256(OTHER).hexdigest())}
 
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
@@ -72,9 +70,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    one = Server()
-    yield one
-    one.stop()
+    running = Server()
+    yield running
+    running.stop()
 
 
 def body(content: bytes, length: int | None = None, **headers: str) -> Reply:
@@ -134,25 +132,20 @@ def silent(server: Server, *, after: bytes | None) -> Reply:
     return reply
 
 
-def dripping(server: Server) -> Reply:
-    """A byte now and then: never silent, and far from done when it stops."""
-
-    def reply(handler: BaseHTTPRequestHandler) -> None:
-        body(b"", len(CONTENT))(handler)
-        for byte in CONTENT[:500]:
-            handler.wfile.write(bytes([byte]))
-            if server.over.wait(0.02):
-                return
-
-    return reply
+def collect(
+    *addresses: str, folder: Path, wanted: dict[str, Published] = FILE, timeout: float = 30, retries: int = 0
+) -> dict[str, str]:
+    """Without the pauses, and with time for what must come, however busy this machine is."""
+    named = dict.fromkeys(addresses, "test")
+    return sources.collect(wanted, named, folder, timeout=timeout, retries=retries)
 
 
-def reasons(*sources: str, folder: Path, wanted=(FILE,), patience: Patience = CALM) -> list[str]:
+def reasons(*addresses: str, folder: Path, **options: object) -> list[str]:
     """The middle of the error that must come: a line for each source and file that failed."""
     before = sorted(folder.iterdir()) if folder.exists() else []
     with pytest.raises(DownloadError) as caught:
-        collect(wanted, [Source(source, "test") for source in sources], folder, patience)
-    assert sorted(folder.iterdir()) == before, "something was left behind"
+        collect(*addresses, folder=folder, **options)
+    assert (sorted(folder.iterdir()) if folder.exists() else []) == before, "something was left behind"
     lines = str(caught.value).splitlines()
     assert lines[-3:] == [
         "Two ways out:",
@@ -165,7 +158,7 @@ def reasons(*sources: str, folder: Path, wanted=(FILE,), patience: Patience = CA
 def test_a_file_comes_whole_from_a_server(server: Server, tmp_path: Path) -> None:
     server.replies["a.gz"] = [body(CONTENT)]
 
-    origins = collect([FILE], [Source(server.address, "test")], tmp_path / "raw", CALM)
+    origins = collect(server.address, folder=tmp_path / "raw")
 
     assert origins == {"a.gz": f"from {server.address} (test)"}
     assert (tmp_path / "raw" / "a.gz").read_bytes() == CONTENT
@@ -188,7 +181,7 @@ HARMLESS = {
 def test_the_bytes_count_and_not_how_they_are_sent(server: Server, tmp_path: Path, reply: Reply) -> None:
     server.replies["a.gz"] = [reply]
 
-    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+    collect(server.address, folder=tmp_path)
 
     assert (tmp_path / "a.gz").read_bytes() == CONTENT
 
@@ -202,7 +195,7 @@ def test_a_server_is_asked_for_the_file_as_it_is_stored(server: Server, tmp_path
 
     server.replies["a.gz"] = [reply]
 
-    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+    collect(server.address, folder=tmp_path)
 
     assert asked == ["identity"]
 
@@ -210,16 +203,14 @@ def test_a_server_is_asked_for_the_file_as_it_is_stored(server: Server, tmp_path
 def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
     server.replies = {"a.gz": [status(302, Location="/elsewhere/c")], "c": [body(CONTENT)]}
 
-    collect([FILE], [Source(server.address, "test")], tmp_path, CALM)
+    collect(server.address, folder=tmp_path)
 
     assert server.requests == ["/mnist/a.gz", "/elsewhere/c"]
 
 
 PASSING = {
     "busy": status(503),
-    "too-many-requests": status(429),
     "cut": body(CONTENT[:1000], len(CONTENT)),
-    "cut-without-a-length": body(CONTENT[:1000], -1),
     "damaged-on-the-way": body(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])),
 }
 
@@ -229,8 +220,12 @@ def test_a_passing_fault_is_tried_again_after_a_pause(server: Server, tmp_path: 
 
     def seconds(fault: str) -> float:
         started = time.monotonic()
-        file = FILE._replace(name=fault)
-        collect([file], [Source(server.address, "test")], tmp_path / fault, STUBBORN)
+        collect(
+            server.address,
+            folder=tmp_path / fault,
+            wanted={fault: Published(len(CONTENT), SHA256)},
+            retries=1,
+        )
         return time.monotonic() - started
 
     with ThreadPoolExecutor(len(PASSING)) as pool:  # the pauses take their time at the same time
@@ -245,20 +240,19 @@ BOMB = gzip.compress(bytes(1 << 24))
 REFUSED = {
     "not there": (status(404), "expected the file, got HTTP 404 Not Found"),
     "forbidden": (status(403), "expected the file, got HTTP 403 Forbidden"),
+    "too many requests": (status(429), "expected the file, got HTTP 429 Too Many Requests"),
     "a page in place of the file": (
         body(b"<html>Log in to this network</html>"),
-        f"expected {len(CONTENT):,} bytes, the server announces 35",
+        f"expected {len(CONTENT):,} bytes, got 35",
     ),
-    "announced longer": (
-        body(CONTENT, len(CONTENT) + 1),
-        f"expected {len(CONTENT):,} bytes, the server announces {len(CONTENT) + 1:,}",
+    "cut without a length": (body(CONTENT[:1000], -1), f"expected {len(CONTENT):,} bytes, got 1,000"),
+    "an encoded bomb": (
+        body(BOMB, -1, Content_Encoding="gzip"),
+        f"expected {len(CONTENT):,} bytes, got {len(BOMB):,}",
     ),
-    "a bomb": (body(BOMB), f"expected {len(CONTENT):,} bytes, the server announces {len(BOMB):,}"),
-    "longer without saying so": (
-        body(CONTENT + b"x", -1),
-        f"expected {len(CONTENT):,} bytes, the server sends more",
-    ),
-    "endless": (endless, f"expected {len(CONTENT):,} bytes, the server sends more"),
+    "longer": (body(CONTENT + b"x"), f"expected {len(CONTENT):,} bytes, got more"),
+    "longer without saying so": (body(CONTENT + b"x", -1), f"expected {len(CONTENT):,} bytes, got more"),
+    "endless": (endless, f"expected {len(CONTENT):,} bytes, got more"),
 }
 
 
@@ -268,82 +262,53 @@ def test_a_file_that_is_another_is_refused_at_once(
 ) -> None:
     server.replies["a.gz"] = [reply]
 
-    assert reasons(server.address, folder=tmp_path, patience=STUBBORN) == [f"{server.address} {said} (a.gz)"]
+    assert reasons(server.address, folder=tmp_path, retries=1) == [f"{server.address} {said} (a.gz)"]
     assert len(server.requests) == 1
-
-
-def test_an_encoded_bomb_is_cut_off_like_any_other(server: Server, tmp_path: Path) -> None:
-    """As sent it is shorter than announced here; unpacked, as an HTTP client may, it would be 16 MiB."""
-    server.replies["a.gz"] = [body(BOMB, -1, Content_Encoding="gzip")]
-
-    assert reasons(server.address, folder=tmp_path) == [
-        f"{server.address} expected {len(CONTENT):,} bytes, got {len(BOMB):,}"
-    ]
 
 
 def test_other_bytes_of_the_right_size_are_refused(server: Server, tmp_path: Path) -> None:
     server.replies["a.gz"] = [body(bytes(len(CONTENT)))]
 
     assert reasons(server.address, folder=tmp_path) == [
-        f"{server.address} expected the SHA-256 {FILE.published.sha256}, "
-        "got as many bytes with another one (a.gz)"
+        f"{server.address} expected the SHA-256 {SHA256}, got as many bytes with another one (a.gz)"
     ]
 
 
 def test_a_server_that_stays_busy_is_left_after_the_retries(server: Server, tmp_path: Path) -> None:
-    server.replies = {"a.gz": [status(503)], "b.gz": [body(b"another file")]}
+    server.replies = {"a.gz": [status(503)], "b.gz": [body(OTHER)]}
 
-    said = reasons(server.address, folder=tmp_path, wanted=(FILE, OTHER), patience=STUBBORN)
+    (said,) = reasons(server.address, folder=tmp_path, wanted=BOTH, retries=1)
 
-    assert said == [f"{server.address} HTTP 503 Service Unavailable"]
+    assert said.startswith(f"{server.address} 503 Server Error: Service Unavailable")
     assert server.requests == ["/mnist/a.gz"] * 2
 
 
-def test_a_server_that_does_not_answer_is_left_without_another_attempt(
-    server: Server, tmp_path: Path
+@pytest.mark.parametrize("after", [None, CONTENT[:1000]], ids=["at once", "in the middle"])
+def test_a_server_that_falls_silent_is_not_waited_for(
+    server: Server, tmp_path: Path, after: bytes | None
 ) -> None:
-    server.replies["a.gz"] = [silent(server, after=None)]
+    server.replies["a.gz"] = [silent(server, after=after)]
 
     started = time.monotonic()
-    said = reasons(server.address, folder=tmp_path, patience=BRISK._replace(retries=9))
-
-    assert said == [f"{server.address} no answer within 0.4 seconds"]
-    assert time.monotonic() - started < 10
-    assert len(server.requests) == 1
-
-
-def test_a_server_that_falls_silent_is_not_waited_for(server: Server, tmp_path: Path) -> None:
-    server.replies["a.gz"] = [silent(server, after=CONTENT[:1000])]
-
-    started = time.monotonic()
-    (said,) = reasons(server.address, folder=tmp_path, patience=BRISK)
+    (said,) = reasons(server.address, folder=tmp_path, wanted=BOTH, timeout=0.4)
 
     assert said.startswith(f"{server.address} ")
     assert "timed out" in said
     assert time.monotonic() - started < 10
-
-
-def test_a_server_that_only_drips_is_not_waited_for(server: Server, tmp_path: Path) -> None:
-    server.replies["a.gz"] = [dripping(server)]
-
-    started = time.monotonic()
-    (said,) = reasons(server.address, folder=tmp_path, patience=BRISK)
-
-    assert said.startswith(f"{server.address} too slow: ")
-    assert said.endswith(f" of {len(CONTENT):,} bytes, under 1,000,000 bytes a second")
-    assert time.monotonic() - started < 10
+    assert server.requests == ["/mnist/a.gz"]
 
 
 def test_a_host_that_takes_the_call_and_says_nothing_is_left(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
 
-        said = reasons(address, folder=tmp_path, patience=BRISK)
+        (said,) = reasons(address, folder=tmp_path, timeout=0.4)
 
-    assert said == [f"{address} no answer within 0.4 seconds"]
+    assert said.startswith(f"{address} ")
+    assert "timed out" in said
 
 
-def test_a_host_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None:
+def test_a_host_that_is_not_there_is_named_in_plain_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
 
@@ -352,7 +317,7 @@ def test_a_host_that_is_not_there_is_told_in_plain_words(tmp_path: Path) -> None
     ]
 
 
-def test_what_is_no_http_is_told(tmp_path: Path) -> None:
+def test_an_address_that_is_not_http_is_refused(tmp_path: Path) -> None:
     said = reasons("ftp://localhost/mnist", "file:///mnist", "http://[", folder=tmp_path)
 
     scheme = "expected a folder, or an address that begins with http:// or https://"
@@ -369,10 +334,15 @@ def test_a_password_in_an_address_is_used_and_not_shown(server: Server, tmp_path
 
     server.replies["a.gz"] = [reply]
 
-    (said,) = reasons(server.address.replace("//", "//me:secret@"), folder=tmp_path)
+    with_login = server.address.replace("//", "//me:secret@")
+    (said,) = reasons(with_login, folder=tmp_path)
 
     assert said == f"{server.address} expected the file, got HTTP 404 Not Found (a.gz)"
     assert seen == ["Basic bWU6c2VjcmV0"]
+    server.replies["a.gz"] = [status(503)]
+    (said,) = reasons(with_login, folder=tmp_path)
+    assert said.startswith(f"{server.address} 503 Server Error")
+    assert "secret" not in said
 
 
 def test_the_environments_proxy_is_used(
@@ -383,29 +353,26 @@ def test_the_environments_proxy_is_used(
     monkeypatch.setenv("http_proxy", server.address)
     server.replies["a.gz"] = [body(CONTENT)]
 
-    collect([FILE], [Source("http://mirror.invalid/mnist/", "test")], tmp_path, CALM)
+    collect("http://mirror.invalid/mnist/", folder=tmp_path)
 
     assert server.requests == ["http://mirror.invalid/mnist/a.gz"]
 
 
 def test_the_same_reason_for_several_files_is_given_once(server: Server, tmp_path: Path) -> None:
-    assert reasons(server.address, folder=tmp_path, wanted=(FILE, OTHER)) == [
+    assert reasons(server.address, folder=tmp_path, wanted=BOTH) == [
         f"{server.address} expected the file, got HTTP 404 Not Found (a.gz, b.gz)"
     ]
 
 
 def test_each_file_is_sought_at_every_source(server: Server, tmp_path: Path) -> None:
-    server.replies["b.gz"] = [body(b"another file")]
+    server.replies["b.gz"] = [body(OTHER)]
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     (mirror / "a.gz").write_bytes(CONTENT)
-    chosen = [
-        Source(str(tmp_path / "gone"), "test"),
-        Source(server.address, "test"),
-        Source(str(mirror), "test"),
-    ]
 
-    origins = collect([FILE, OTHER], chosen, tmp_path / "raw", CALM)
+    origins = collect(
+        str(tmp_path / "gone"), server.address, str(mirror), folder=tmp_path / "raw", wanted=BOTH
+    )
 
     assert origins == {"b.gz": f"from {server.address} (test)", "a.gz": f"from {mirror} (test)"}
     assert server.requests == ["/mnist/a.gz", "/mnist/b.gz"]
@@ -415,12 +382,12 @@ def test_right_files_are_left_as_they_are_and_wrong_ones_replaced(server: Server
     (tmp_path / "a.gz").write_bytes(CONTENT)
     (tmp_path / "b.gz").write_bytes(b"damaged file")  # as long as the right one
     kept = (tmp_path / "a.gz").stat()
-    server.replies["b.gz"] = [body(b"another file")]
+    server.replies["b.gz"] = [body(OTHER)]
 
-    origins = collect([FILE, OTHER], [Source(server.address, "test")], tmp_path, CALM)
+    origins = collect(server.address, folder=tmp_path, wanted=BOTH)
 
     assert origins == {"a.gz": "already there", "b.gz": f"from {server.address} (test)"}
-    assert (tmp_path / "b.gz").read_bytes() == b"another file"
+    assert (tmp_path / "b.gz").read_bytes() == OTHER
     assert (tmp_path / "a.gz").stat().st_ino == kept.st_ino
     assert server.requests == ["/mnist/b.gz"]
 
@@ -430,10 +397,10 @@ def test_right_files_are_left_as_they_are_and_wrong_ones_replaced(server: Server
     [
         (None, "no such file"),
         (CONTENT[:-1], f"expected {len(CONTENT):,} bytes, got {len(CONTENT) - 1:,}"),
-        (CONTENT + b"x", f"expected {len(CONTENT):,} bytes, got {len(CONTENT) + 1:,}"),
+        (CONTENT + b"x", f"expected {len(CONTENT):,} bytes, got more"),
         (
             bytes(len(CONTENT)),
-            f"expected the SHA-256 {FILE.published.sha256}, got as many bytes with another one",
+            f"expected the SHA-256 {SHA256}, got as many bytes with another one",
         ),
     ],
 )
@@ -455,40 +422,33 @@ def test_folders_are_seen_from_the_repository_also_in_dvcs_copies(
     monkeypatch.chdir(tmp_path / "repository" / ".dvc" / "tmp" / "exps" / "copy")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repository"))
 
-    collect([FILE], [Source("../mirror", "test")], Path("data/raw"), CALM)
+    collect("../mirror", folder=Path("data/raw"))
 
     assert Path("data/raw/a.gz").read_bytes() == CONTENT
 
 
 def test_the_environments_mirror_comes_first_and_none_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = ["../shared/mnist", "https://b", "../shared/mnist"]
-    configured = [Source("../shared/mnist", "data.mirrors"), Source("https://b", "data.mirrors")]
+    configured = [("../shared/mnist", "data.mirrors"), ("https://b", "data.mirrors")]
 
-    assert sources.sources(listed) == configured
+    assert list(sources.sources(listed).items()) == configured
     monkeypatch.setenv("MNIST_MIRROR", " ")
-    assert sources.sources(listed) == configured
+    assert list(sources.sources(listed).items()) == configured
     monkeypatch.setenv("MNIST_MIRROR", "https://b")
-    assert sources.sources(listed) == [Source("https://b", "MNIST_MIRROR"), configured[0]]
+    assert list(sources.sources(listed).items()) == [("https://b", "MNIST_MIRROR"), configured[0]]
 
 
-def test_no_source_at_all_is_told(tmp_path: Path) -> None:
+def test_an_empty_list_of_sources_is_named_as_the_reason(tmp_path: Path) -> None:
     assert reasons(folder=tmp_path) == ["no source: MNIST_MIRROR and data.mirrors are empty"]
-
-
-def test_a_file_in_the_folders_place_is_told(tmp_path: Path) -> None:
-    (tmp_path / "raw").write_text("")
-
-    with pytest.raises(DataError, match="raw: expected a folder for the data set's files, got: File exists"):
-        collect([FILE], [], tmp_path / "raw", CALM)
 
 
 def test_the_progress_is_shown_to_a_person_only(server: Server, tmp_path: Path) -> None:
     server.replies["a.gz"] = [body(CONTENT)]
     program = (
         "from pathlib import Path\n"
-        "from pipeline.core.datasets import File, Published\n"
-        "from pipeline.download.sources import Source, collect\n"
-        f"collect([{FILE!r}], [Source({server.address!r}, 'test')], Path('raw'))\n"
+        "from pipeline.core.datasets import Published\n"
+        "from pipeline.download.sources import collect\n"
+        f"collect({FILE!r}, {{{server.address!r}: 'test'}}, Path('raw'))\n"
     )
     for seen_by_a_person in (True, False):
         controller, terminal = pty.openpty()
@@ -517,15 +477,15 @@ def test_the_progress_is_shown_to_a_person_only(server: Server, tmp_path: Path) 
 def test_mnist_is_taken_from_the_mirror_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workplace(tmp_path, monkeypatch, mirrors=["http://127.0.0.1:9/never/asked"])
+    working_folder(tmp_path, monkeypatch, mirrors=["http://127.0.0.1:9/never/asked"])
     monkeypatch.setenv("MNIST_MIRROR", str(MNIST_FOLDER))
 
     download(Path("raw"))
     download(Path("raw"))
 
     assert capsys.readouterr().out.splitlines() == [
-        f"download: 4 of 4 mnist files from {MNIST_FOLDER} (MNIST_MIRROR); size and SHA-256 are right",
-        "download: 4 of 4 mnist files already there; size and SHA-256 are right",
+        f"download: 4 of 4 mnist files from {MNIST_FOLDER} (MNIST_MIRROR); their SHA-256 is right",
+        "download: 4 of 4 mnist files already there; their SHA-256 is right",
     ]
     assert sorted(file.name for file in Path("raw").iterdir()) == sorted(file.name for file in MNIST.files)
     assert all(
@@ -536,7 +496,7 @@ def test_mnist_is_taken_from_the_mirror_of_the_environment(
 def test_digits_need_neither_mirror_nor_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    workplace(tmp_path, monkeypatch, dataset="digits", validation_size=300, mirrors=[])
+    working_folder(tmp_path, monkeypatch, dataset="digits", validation_size=300, mirrors=[])
 
     download(Path("raw"))
 
@@ -548,7 +508,7 @@ def test_digits_need_neither_mirror_nor_network(
 def test_the_command_line_lists_every_source_and_leaves_with_75(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workplace(tmp_path, monkeypatch, mirrors=["../gone", "ftp://localhost/"])
+    working_folder(tmp_path, monkeypatch, mirrors=["../gone", "ftp://localhost/"])
 
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "download", "data/raw"],

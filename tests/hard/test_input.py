@@ -1,6 +1,7 @@
-"""Files and parameters that are broken or meant to do harm: a clear error or a right result, nothing else."""
+"""Broken or hostile files and parameters: a clear error or a right result, nothing else."""
 
 import gzip
+import hashlib
 import json
 import os
 import pickle
@@ -23,14 +24,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.core.datasets import DIGITS
+from pipeline.core.datasets import DIGITS, Published
 from pipeline.core.errors import DataError, DownloadError, ParamsError
 from pipeline.download import raw_files, sources
-from pipeline.download.sources import Source
-from pipeline.download.transfer import Patience
 from pipeline.params import reading
 from tests.conftest import ROOT
-from tests.data_fixtures import published
 from tests.hard.conftest import PATIENCE, one_line, outputs, run_dvc, run_pipeline, says, start
 
 pytestmark = pytest.mark.hard
@@ -51,18 +49,18 @@ def mutate(draw: st.DrawFn, content: bytes) -> bytes:
     """One to three things that happen to files: a bit flips, a part is lost, added or overwritten."""
     changed = bytearray(content)
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.one_of(st.integers(0, 19), st.integers(0, max(0, len(changed) - 1))))
+        position = draw(st.one_of(st.integers(0, 19), st.integers(0, max(0, len(changed) - 1))))
         match draw(st.sampled_from(["flip", "cut", "insert", "drop", "number"])):
-            case "flip" if place < len(changed):
-                changed[place] ^= 1 << draw(st.integers(0, 7))
+            case "flip" if position < len(changed):
+                changed[position] ^= 1 << draw(st.integers(0, 7))
             case "cut":
-                del changed[place:]
+                del changed[position:]
             case "insert":
-                changed[place:place] = draw(st.binary(min_size=1, max_size=40))
+                changed[position:position] = draw(st.binary(min_size=1, max_size=40))
             case "drop":
-                del changed[place : place + draw(st.integers(1, 40))]
+                del changed[position : position + draw(st.integers(1, 40))]
             case _:
-                changed[place : place + 4] = struct.pack(
+                changed[position : position + 4] = struct.pack(
                     ">I", draw(st.sampled_from([0, 1, 297, 2**31 - 1, 2**32 - 1]))
                 )
     return bytes(changed)
@@ -86,12 +84,12 @@ def test_a_mutated_idx_file_is_an_error_or_the_same_data(
         (tmp_path / name).write_bytes(data.draw(st.composite(mutate)(content)))
 
     try:
-        found_images, found_labels = raw_files.read(tmp_path, DIGITS.test)
+        read_images, read_labels = raw_files.read(tmp_path, DIGITS.test)
     except DataError as error:
         assert "expected" in str(error)  # noqa: PT017  (an error is allowed, not required)
     else:
-        np.testing.assert_array_equal(found_images, images)
-        np.testing.assert_array_equal(found_labels, labels)
+        np.testing.assert_array_equal(read_images, images)
+        np.testing.assert_array_equal(read_labels, labels)
 
 
 PARAMS = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -123,14 +121,14 @@ def mutated_params(draw: st.DrawFn) -> str:
             case "indent":
                 lines[number] = draw(st.sampled_from(["", " ", "    "])) + line.lstrip()
             case _ if line:
-                place = draw(st.integers(0, len(line) - 1))
-                lines[number] = line[:place] + draw(st.sampled_from("-.:,0 #'[]x")) + line[place + 1 :]
+                position = draw(st.integers(0, len(line) - 1))
+                lines[number] = line[:position] + draw(st.sampled_from("-.:,0 #'[]x")) + line[position + 1 :]
     return "\n".join(lines) + "\n"
 
 
 @TWO_HUNDRED
 @given(text=mutated_params())
-def test_a_mutated_params_yaml_is_an_error_or_says_what_it_says(text: str, tmp_path: Path) -> None:
+def test_a_mutated_params_yaml_is_an_error_or_read_as_written(text: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(text.encode("utf-8", errors="surrogatepass"))
 
@@ -156,7 +154,7 @@ def _plain(value: object) -> object:
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-# --- what is meant to do harm
+# --- hostile input
 
 
 @pytest.mark.parametrize(
@@ -262,8 +260,6 @@ def test_a_pickle_where_an_array_should_be_is_not_read(
 
 
 def test_a_checkpoint_that_is_a_pickle_is_not_read(study: Path) -> None:
-    import json
-
     key = json.loads((study / RUN / "metrics.json").read_text())["run_key"]
     folder = study / ".scratch" / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
@@ -354,18 +350,17 @@ def server() -> Iterator[Faulty]:
 def test_a_download_cut_at_every_tenth_leaves_nothing_and_then_comes_whole(
     server: Faulty, tmp_path: Path
 ) -> None:
-    file = published("a.gz", server.content)
-    source = Source(f"http://127.0.0.1:{server.server_port}/", "test")
-    patience = Patience(wait=5, retries=0)
+    wanted = {"a.gz": Published(len(server.content), hashlib.sha256(server.content).hexdigest())}
+    from_server = {f"http://127.0.0.1:{server.server_port}/": "test"}
     for tenth in range(10):
         server.sent = len(server.content) * tenth // 10
         with pytest.raises(DownloadError) as caught:
-            sources.collect([file], [source], tmp_path / "raw", patience)
+            sources.collect(wanted, from_server, tmp_path / "raw", timeout=5, retries=0)
         assert "expected 2,000,000 bytes" in str(caught.value) or "IncompleteRead" in str(caught.value)
         assert list((tmp_path / "raw").iterdir()) == []
 
     server.sent = len(server.content)
-    sources.collect([file], [source], tmp_path / "raw", patience)
+    sources.collect(wanted, from_server, tmp_path / "raw", timeout=5, retries=0)
     assert (tmp_path / "raw" / "a.gz").read_bytes() == server.content
 
 

@@ -12,7 +12,7 @@ from tests.hard.conftest import PATIENCE
 pytestmark = pytest.mark.hard
 
 
-def test_a_newcomer_without_a_network_sees_the_demo_and_is_told_so(project: Path) -> None:
+def test_without_a_network_the_demo_runs_and_the_message_says_so(project: Path) -> None:
     reading.override(project / "params.yaml", {"data.dataset": "mnist", "data.mirrors": ["../nothing/here"]})
 
     code = project / "pipeline/commands/demo.py"
@@ -30,7 +30,7 @@ def test_a_newcomer_without_a_network_sees_the_demo_and_is_told_so(project: Path
     assert (demo / "mlflow.db").exists()
 
 
-def test_one_command_runs_the_study_publishes_it_and_says_where_to_look(project: Path) -> None:
+def test_one_command_runs_the_study_publishes_it_and_names_the_report(project: Path) -> None:
     done = run_pipeline(project, "repro", timeout=PATIENCE)
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,7 @@ from scipy import stats
 
 from pipeline import params
 from pipeline.core.runs import CURVES, Run
-from pipeline.params.report import ReportParams
+from pipeline.params import ReportParams
 from pipeline.report.analysis import comparison, grid, speed, statistics, verdict
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE

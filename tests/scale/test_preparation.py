@@ -1,4 +1,4 @@
-"""Scaling, one-hot rows and the split: exact values, and what is refused."""
+"""Scaling, one-hot rows and the split: exact values, and which input is refused."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_no_images_make_arrays_of_no_rows() -> None:
         (np.array([[0, 1]]), r"expected whole-numbered labels \(n,\), got int64 \(1, 2\)"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(labels: np.ndarray, said: str) -> None:
+def test_labels_outside_the_classes_are_refused(labels: np.ndarray, said: str) -> None:
     with pytest.raises(DataError, match=said):
         one_hot(labels)
 

@@ -1,5 +1,6 @@
 """Stage `scale`: six arrays, the same bytes from the same input, nothing at all from wrong input."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 
 from pipeline.core.datasets import DIGITS, TRAIN_IMAGES, TRAIN_LABELS
 from pipeline.core.errors import DataError, ParamsError
-from pipeline.download import digits, idx
+from pipeline.download import digits, raw_files
 from pipeline.scale.stage import scale
-from tests.data_fixtures import MNIST_FOLDER, needs_mnist, workplace
+from tests.download.conftest import MNIST_FOLDER, needs_mnist, working_folder
 
 NAMES = {f"{part}_{what}.npy" for part in ("train", "validation", "test") for what in ("images", "labels")}
 
@@ -22,9 +23,9 @@ def digits_raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits_raw: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits_raw: Path) -> Path:
     """A folder with params.yaml for digits and the raw files, writable."""
-    workplace(tmp_path, monkeypatch, dataset="digits", validation_size=300)
+    working_folder(tmp_path, monkeypatch, dataset="digits", validation_size=300)
     (tmp_path / "raw").mkdir()
     for file in digits_raw.iterdir():
         (tmp_path / "raw" / file.name).write_bytes(file.read_bytes())
@@ -39,13 +40,13 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
     return {file.name: np.load(file, allow_pickle=False) for file in folder.iterdir()}
 
 
-def test_every_image_is_in_one_of_six_arrays(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_image_is_in_one_of_six_arrays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scale(Path("raw"), Path("scaled"))
 
-    found = arrays(place / "scaled")
-    assert set(found) == NAMES
-    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
-    assert {name: array.shape for name, array in found.items()} == {
+    written = arrays(folder / "scaled")
+    assert set(written) == NAMES
+    assert {array.dtype for array in written.values()} == {np.dtype(np.float32)}
+    assert {name: array.shape for name, array in written.items()} == {
         "train_images.npy": (1200, 784),
         "train_labels.npy": (1200, 10),
         "validation_images.npy": (300, 784),
@@ -53,13 +54,12 @@ def test_every_image_is_in_one_of_six_arrays(place: Path, capsys: pytest.Capture
         "test_images.npy": (297, 784),
         "test_labels.npy": (297, 10),
     }
-    raw = idx.read(place / "raw" / TRAIN_IMAGES, (1500, 28, 28), 1500)
-    labels = idx.read(place / "raw" / TRAIN_LABELS, (1500,), 1500)
+    raw, labels = raw_files.read(folder / "raw", DIGITS.train)
     wanted = sorted((bytes(image), int(label)) for image, label in zip(raw, labels, strict=True))
     got = [
-        (np.rint(row * 255).astype(np.uint8).tobytes(), int(one.argmax()))
+        (np.rint(row * 255).astype(np.uint8).tobytes(), int(label.argmax()))
         for part in ("train", "validation")
-        for row, one in zip(found[f"{part}_images.npy"], found[f"{part}_labels.npy"], strict=True)
+        for row, label in zip(written[f"{part}_images.npy"], written[f"{part}_labels.npy"], strict=True)
     ]
     assert sorted(got) == wanted
     assert capsys.readouterr().out == (
@@ -67,33 +67,33 @@ def test_every_image_is_in_one_of_six_arrays(place: Path, capsys: pytest.Capture
     )
 
 
-def test_the_images_held_out_have_every_class_in_proportion(place: Path) -> None:
+def test_the_images_held_out_have_every_class_in_proportion(folder: Path) -> None:
     scale(Path("raw"), Path("scaled"))
 
-    held_out = np.load(place / "scaled" / "validation_labels.npy").sum(axis=0)
+    held_out = np.load(folder / "scaled" / "validation_labels.npy").sum(axis=0)
     assert (np.abs(held_out - np.array(DIGITS.train.class_counts) / 5) < 1).all()
 
 
-def test_the_same_input_gives_the_same_bytes_and_replaces_what_was_there(place: Path) -> None:
-    scale(Path("raw"), Path("one"))
-    (place / "two").mkdir()
-    (place / "two" / "left_over.npy").write_bytes(b"old")
-    scale(Path("raw"), Path("two"))
+def test_the_same_input_gives_the_same_bytes_and_replaces_what_was_there(folder: Path) -> None:
+    scale(Path("raw"), Path("first"))
+    (folder / "second").mkdir()
+    (folder / "second" / "left_over.npy").write_bytes(b"old")
+    scale(Path("raw"), Path("second"))
 
-    assert contents(place / "one") == contents(place / "two")
+    assert contents(folder / "first") == contents(folder / "second")
 
 
 def test_nothing_held_out_leaves_empty_arrays_of_the_same_form(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workplace(place, monkeypatch, dataset="digits", validation_size=0)
+    working_folder(folder, monkeypatch, dataset="digits", validation_size=0)
 
     scale(Path("raw"), Path("scaled"))
 
-    found = arrays(place / "scaled")
-    assert found["validation_images.npy"].shape == (0, 784)
-    assert found["validation_labels.npy"].shape == (0, 10)
-    assert found["train_images.npy"].shape == (1500, 784)
+    written = arrays(folder / "scaled")
+    assert written["validation_images.npy"].shape == (0, 784)
+    assert written["validation_labels.npy"].shape == (0, 10)
+    assert written["train_images.npy"].shape == (1500, 784)
 
 
 def _truncate(raw: Path) -> None:
@@ -102,9 +102,9 @@ def _truncate(raw: Path) -> None:
 
 
 def _tamper(raw: Path) -> None:
-    labels = idx.read(raw / TRAIN_LABELS, (None,), 1500).copy()
+    labels = raw_files.read(raw, DIGITS.train)[1].copy()
     labels[:2] = labels[1::-1]
-    idx.write(raw / TRAIN_LABELS, labels)
+    (raw / TRAIN_LABELS).write_bytes(gzip.compress(raw_files.encode(labels)))
 
 
 def _swap(raw: Path) -> None:
@@ -113,40 +113,40 @@ def _swap(raw: Path) -> None:
 
 WRONG = [
     (lambda raw: (raw / TRAIN_IMAGES).unlink(), f"{TRAIN_IMAGES}: expected an IDX file, found none."),
-    (_truncate, f"{TRAIN_IMAGES}: expected a whole gzip file, got one that breaks off"),
+    (_truncate, f"{TRAIN_IMAGES}: expected a whole gzip file, got: Compressed file ended before"),
     (
         lambda raw: (raw / TRAIN_LABELS).write_text("<html>"),
-        f"{TRAIN_LABELS}: expected a gzip file, got other",
+        f"{TRAIN_LABELS}: expected a whole gzip file, got: Not a gzipped file",
     ),
-    (_swap, f"{TRAIN_LABELS}: expected 1 dimension(s), got 3."),
+    (_swap, f"{TRAIN_LABELS}: expected an IDX file of unsigned bytes in 1 dimension(s)"),
     (_tamper, f"expected {TRAIN_LABELS} to unpack to the SHA-256"),
 ]
 
 
 @pytest.mark.parametrize(("damage", "said"), WRONG, ids=["missing", "cut", "html", "swapped", "tampered"])
-def test_wrong_raw_files_give_an_error_and_leave_the_arrays_alone(place: Path, damage, said: str) -> None:
+def test_wrong_raw_files_give_an_error_and_leave_the_arrays_alone(folder: Path, damage, said: str) -> None:
     scale(Path("raw"), Path("scaled"))
-    before = contents(place / "scaled")
-    damage(place / "raw")
+    before = contents(folder / "scaled")
+    damage(folder / "raw")
 
     with pytest.raises(DataError) as caught:
         scale(Path("raw"), Path("scaled"))
 
     assert said in str(caught.value)
     assert "`dvc repro`" in str(caught.value)
-    assert contents(place / "scaled") == before
-    assert {entry.name for entry in place.iterdir()} == {"params.yaml", "raw", "scaled"}
+    assert contents(folder / "scaled") == before
+    assert {entry.name for entry in folder.iterdir()} == {"params.yaml", "raw", "scaled"}
 
 
-def test_the_files_of_another_data_set_are_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workplace(place, monkeypatch, dataset="mnist")
+def test_the_files_of_another_data_set_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    working_folder(folder, monkeypatch, dataset="mnist")
 
-    with pytest.raises(DataError, match=r"expected 60,000 images in train-images-idx3-ubyte\.gz, got 1,500"):
+    with pytest.raises(DataError, match=r"of shape \(60000, 28, 28\), got \(1500, 28, 28\)"):
         scale(Path("raw"), Path("scaled"))
 
 
-def test_params_are_checked_before_any_file_is_read(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workplace(place, monkeypatch, dataset="digits", validation_size=5)
+def test_params_are_checked_before_any_file_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    working_folder(folder, monkeypatch, dataset="digits", validation_size=5)
 
     with pytest.raises(ParamsError, match="expected 0, or 10 to 1,490"):
         scale(Path("nowhere"), Path("scaled"))
@@ -154,7 +154,7 @@ def test_params_are_checked_before_any_file_is_read(place: Path, monkeypatch: py
 
 @needs_mnist
 def test_mnist_is_scaled_to_the_default_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workplace(tmp_path, monkeypatch)
+    working_folder(tmp_path, monkeypatch)
 
     scale(MNIST_FOLDER, Path("scaled"))
 

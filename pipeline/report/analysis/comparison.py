@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.runs import CURVES, Run
-from pipeline.params.report import ReportParams, target_column
+from pipeline.params import ReportParams, target_column
 from pipeline.report.analysis import health, speed
 
 CRITERIA = {"best_epoch": "best_val_accuracy", "last_epoch": "final_val_accuracy"}

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from pipeline.params.report import HealthParams
+from pipeline.params import HealthParams
 
 Floats = NDArray[np.float64]
 

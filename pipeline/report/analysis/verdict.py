@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.params.report import ReportParams
+from pipeline.params import ReportParams
 from pipeline.report.analysis import comparison, health, statistics
 from pipeline.report.analysis.status import (
     CHOSEN,

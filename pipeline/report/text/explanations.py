@@ -1,6 +1,6 @@
 """What each number and label of the report means, in a sentence, with the thresholds in force. Pure."""
 
-from pipeline.params.report import ReportParams
+from pipeline.params import ReportParams
 from pipeline.report.analysis.status import SCATTERED
 from pipeline.report.text import wording
 

@@ -1,0 +1,200 @@
+"""What params.yaml may hold: a model for each section, which says what a value means and what it may be."""
+
+import itertools
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from pipeline.core.datasets import CLASSES, DATASETS
+
+
+def target_column(target: float) -> str:
+    """Name the column of comparison.csv for an accuracy: `epochs_to_97`; six digits of the percentage."""
+    return f"epochs_to_{100 * target:g}"
+
+
+def _decimal(rate: object) -> object:
+    # An integer would do for Adam, but DVC names the stage after the number as it is written, and the run's
+    # folder with it: 1 and 1.0 would be one rate in two folders.
+    if isinstance(rate, int) and not isinstance(rate, bool):
+        raise ValueError("expected a decimal number (1.0, not 1)")
+    return rate
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or len(set(values)) < len(values):
+        raise ValueError("expected at least one value, and none twice")
+    return values
+
+
+def _rising(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if any(after <= before for before, after in itertools.pairwise(values)):
+        raise ValueError("expected rising values, none twice")
+    return values
+
+
+def _rising_targets(targets: tuple[float, ...]) -> tuple[float, ...]:
+    if len(set(map(target_column, targets))) < len(targets):
+        raise ValueError("expected targets that differ in six digits: each is a column of comparison.csv")
+    return _rising(targets)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+# What is in a list is strict by itself: the lists are not, since a YAML list becomes a tuple.
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True), BeforeValidator(_decimal)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Target = Annotated[float, Field(gt=0, le=1, strict=True)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Source = Annotated[str, Field(min_length=1, strict=True)]
+
+
+class Section(BaseModel):
+    """Frozen; a key that it does not know, a missing key and a wrong type are errors, never guesses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataParams(Section):
+    """Which images, and which of them are held out.
+
+    Attributes:
+        dataset: `mnist`, or `digits`, the small sample that scikit-learn ships.
+        validation_size: training images held out, in equal shares of every class, to choose the rate on;
+            0 is the textbook protocol, in which the test set serves as validation data.
+        mirrors: where the files of `mnist` come from, tried in order: a folder (relative to the repository's
+            root) or an http(s) address under which the four files lie.
+    """
+
+    dataset: Literal["mnist", "digits"]
+    validation_size: Annotated[int, Field(ge=0, le=10**9)]
+    mirrors: Annotated[tuple[Source, ...], Field(strict=False)]
+
+
+class TrainParams(Section):
+    """What is trained, and how.
+
+    Attributes:
+        learning_rates: each above 0 and below infinity, none twice; the only thing that the study varies.
+        seeds: each from 0 to 2**32 - 1, none twice; a seed fixes the initial weights and every shuffle.
+        epochs: passes over the training images, 1 to 1,000,000.
+        batch_size: images a step, at least 1 and at most the training images.
+        hidden_units: width of the hidden layer, 1 to 100,000; then weights and optimizer take a gigabyte.
+        threads: threads a run computes with, 1 to 256; it decides where sums are rounded, so it is part of
+            what determines a run, however many cores there are.
+        precision: `float32`, or `bfloat16`: Keras' mixed policy, products in bfloat16, weights in float32.
+    """
+
+    learning_rates: Annotated[tuple[Rate, ...], Field(strict=False), AfterValidator(_distinct)]
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(_distinct)]
+    epochs: Epochs
+    batch_size: Annotated[int, Field(ge=1, le=10**9)]
+    hidden_units: Annotated[int, Field(ge=1, le=100_000)]
+    threads: Annotated[int, Field(ge=1, le=256)]
+    precision: Literal["float32", "bfloat16"]
+
+
+class RangeTestParams(Section):
+    """How far, how finely, and until when the rate is raised.
+
+    Attributes:
+        lowest, highest: the first and the last rate; in between it grows by the same factor each step.
+        steps: batches trained on for each seed, 20 to 10,000.
+        smoothing: weight of the past in the running mean of the loss, from 0 up to, not including, 1.
+        stop: a loss this many times above the lowest ends the test.
+    """
+
+    lowest: Positive
+    highest: Positive
+    steps: Annotated[int, Field(ge=20, le=10_000)]
+    smoothing: Annotated[float, Field(ge=0, lt=1)]
+    stop: Factor
+
+    @model_validator(mode="after")
+    def _rises(self) -> "RangeTestParams":
+        if self.highest < 10 * self.lowest:
+            raise ValueError(
+                f"expected highest to be at least ten times lowest, got {self.lowest} to {self.highest}"
+            )
+        return self
+
+
+class HealthParams(Section):
+    """Thresholds of the runs' health labels; docs/report.md defines each label in full.
+
+    Attributes:
+        window: share of the epochs, at the end of a run, that "at the end" means; at least 4 epochs.
+        loss_floor: a loss below it counts as it, in nats: what happens down there changes nothing.
+        diverged_growth: the loss ends this many times above the first epoch's (NaN is always divergence).
+        stuck_loss: a plateau above this share of the loss of guessing, ln(10), is a high one.
+        flat_fall: a loss that falls by less than this share over the window has stopped falling.
+        oscillating_share: share of the epochs with rising loss from which a run oscillates ...
+        oscillating_rise: ... if a typical rise is at least this share of the loss.
+        spike_factor: a loss this many times above the lowest so far is a spike.
+        overfitting_rise: the validation loss ends this share above its lowest.
+    """
+
+    window: Annotated[float, Field(gt=0, le=1)]
+    loss_floor: Positive
+    diverged_growth: Factor
+    stuck_loss: Share
+    flat_fall: Share
+    oscillating_share: Share
+    oscillating_rise: Positive
+    spike_factor: Factor
+    overfitting_rise: Positive
+
+
+class ReportParams(Section):
+    """Thresholds of the verdict.
+
+    Attributes:
+        criterion: the run's value that rates are compared by: `best_epoch`, its highest validation accuracy,
+            or `last_epoch`, the validation accuracy at its end.
+        confidence: level of every interval, test and set of rates, above 0.5 and below 1.
+        diverged_share: a rate is infeasible if more than this share of its seeds diverged.
+        coarse_ratio: neighbouring rates further apart than this factor are a coarse grid.
+        accuracy_targets: validation accuracies whose first epoch is reported, rising, each with a column.
+        budgets: numbers of epochs for which the best rate is reported, 1 to 1,000,000, rising.
+    """
+
+    criterion: Literal["best_epoch", "last_epoch"]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    diverged_share: Annotated[float, Field(ge=0, lt=1)]
+    coarse_ratio: Factor
+    accuracy_targets: Annotated[tuple[Target, ...], Field(strict=False), AfterValidator(_rising_targets)]
+    budgets: Annotated[tuple[Epochs, ...], Field(strict=False), AfterValidator(_rising)]
+    health: HealthParams
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    data: DataParams
+    train: TrainParams
+    range_test: RangeTestParams
+    report: ReportParams
+
+    def values(self) -> dict[str, Any]:
+        """Give the sections as plain numbers, texts, lists and dicts."""
+        return self.model_dump(mode="json")
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> "Params":
+        name, held_out = self.data.dataset, self.data.validation_size
+        images = DATASETS[name].train.size
+        # `preparation.split` gives every class its share, and one image of each class to either side needs
+        # no more than this; a test holds that against every possible size.
+        if held_out and not CLASSES <= held_out <= images - CLASSES:
+            raise ValueError(
+                f"data.validation_size: expected 0, or {CLASSES} to {images - CLASSES:,} of the {images:,} "
+                f"training images of {name}, so that every class has images to train and to choose on, "
+                f"got {held_out}"
+            )
+        if self.train.batch_size > images - held_out:
+            raise ValueError(
+                f"train.batch_size: expected at most the {images - held_out:,} training images of {name} "
+                f"that data.validation_size leaves, got {self.train.batch_size}"
+            )
+        return self
