@@ -16,7 +16,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-services test-hard coverage mutants demo recipe sweep ui publish verify bench lock clean
+.PHONY: help repro test test-services test-hard coverage mutants demo recipe sweep ui publish verify bench docs lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ verify: .venv/.runtime ## train again from nothing, elsewhere, and compare with 
 
 bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one run
 	@python -m benchmarks
+
+docs: .venv/.dev ## figures and tables in README and docs, written again from the files that hold them
+	@python -m docs.render
 
 # One environment; each larger set contains the smaller ones, at the same versions.
 .venv/.runtime: requirements.lock
