@@ -112,7 +112,7 @@ def title(axes: Axes, text: str, pad: float = 9) -> None:
 
 def epochs_axis(axes: Axes, last: int) -> None:
     """Make the horizontal axis one of epochs."""
-    axes.set_xlim(1 if last > 1 else 0.5, last if last > 1 else 1.5)
+    axes.set_xlim((1, last) if last > 1 else (0.5, 1.5))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("epoch")
 
@@ -121,7 +121,7 @@ def rate_axis(axes: Axes, low: float, high: float) -> None:
     """Make the horizontal axis one of learning rates, logarithmic."""
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: wording.rate(float(f"{value:.6g}")))
+    axes.xaxis.set_major_formatter(lambda value, _: wording.rate(float(f"{value:.12g}")))
     axes.set_xlim(low, high)
     axes.set_xlabel("learning rate")
 
