@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test lint test-services test-hard coverage mutants demo recipe sweep ui publish verify bench \
-	lock audit sbom licences clean
+	docs lock audit sbom licences clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ verify: .venv/.runtime ## train again from nothing, elsewhere, and compare with 
 
 bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one run
 	@python -m benchmarks
+
+docs: .venv/.dev ## figures and tables in README and docs, written again from the files that hold them
+	@python -m docs.render
 
 # One environment; each larger set contains the smaller ones, at the same versions. pip installs uv, uv the rest.
 .venv/.%: requirements/%.txt

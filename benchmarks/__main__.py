@@ -1,6 +1,7 @@
 """`make bench`: an epoch, a stage and growth, measured in one run; tables here and in docs/benchmarks.md."""
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 
 from benchmarks import contenders, made_up, measured
+from docs import render
 from pipeline import params
 from pipeline.core import files, runs
 from pipeline.tools import machine, programs
@@ -46,10 +48,10 @@ def main() -> int:
     described = machine.describe() | {
         "images": f"{len(train.labels)} training, {len(validation.labels)} validation"
     }
-    files.write_json(ROOT / "docs/benchmarks.json", {"machine": described, "tables": tables})
-    text = page(described, tables, rounds)
-    files.write_text(ROOT / "docs/benchmarks.md", text)
-    print(text)
+    content = {"rounds": rounds, "machine": described, "tables": tables}  # in the order of the page
+    files.write_text(ROOT / "docs/benchmarks.json", json.dumps(content, indent=2) + "\n")
+    render.render("docs/benchmarks.md")
+    render.benchmarks()
     return 0
 
 
@@ -151,23 +153,6 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = run()
     return time.perf_counter() - start, result
-
-
-def page(described: dict[str, str], tables: dict[str, list[Row]], rounds: int) -> str:
-    """Show the tables as Markdown."""
-    parts = [
-        "# Benchmarks",
-        "",
-        f"Written by `make bench`: contenders take turns in one run; medians of {rounds} rounds, ratios by"
-        " round. Absolute times are one machine's; `docs/benchmarks.json` holds the same figures.",
-        "",
-        *(f"- {name}: {value}" for name, value in described.items()),
-    ]
-    for title, rows in tables.items():
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        parts += ["", f"## {title}", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-        parts += [f"| {' | '.join(str(row.get(column, '')) for column in columns)} |" for row in rows]
-    return "\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

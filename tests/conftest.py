@@ -109,6 +109,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(place: Path) -> None:
         done = run_dvc(make_project(place), "repro", timeout=1800)  # beside a study, perhaps
         assert done.returncode == 0, done.stdout + done.stderr
+        done = _run(place, ["docs.render"], 60, {})
+        assert done.returncode == 0, done.stdout + done.stderr
         for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
             subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
 

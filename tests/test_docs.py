@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cogapp import Cog
 from ruamel.yaml import YAML
 
+from docs import render
 from pipeline.__main__ import parser as pipeline_parser
 from tests.conftest import ROOT
 
@@ -167,6 +169,29 @@ def test_keys_of_params_exist(name: str) -> None:
             assert isinstance(place, dict), f"{name}: {dotted}"
             assert key in place, f"{name}: {dotted}"
             place = place[key]
+
+
+@pytest.mark.parametrize("name", render.pages())
+def test_figures_are_those_of_the_results(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if name == "README.md":
+        need_committed_report()
+    code = Cog().main(["cog", "--check", "--diff", *render.OPTIONS, str(ROOT / name)])
+    assert code == 0, f"{name} is stale. Run `make docs`; it would change:\n{capsys.readouterr().out}"
+
+
+def test_the_readmes_picture_is_the_reports() -> None:
+    need_committed_report()
+    if not (ROOT / render.SOURCE).exists():
+        pytest.skip(f"{render.SOURCE} is missing: `dvc repro` makes it, `dvc pull` fetches it")
+    drawn = (ROOT / render.SOURCE).read_bytes() == (ROOT / render.PICTURE).read_bytes()
+    assert drawn, f"{render.PICTURE} is stale. Run `make docs`."
+
+
+def need_committed_report() -> None:
+    """Skip where somebody is trying something: README shows the study that git has."""
+    command = ["git", "status", "--porcelain", "report"]
+    if subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout:
+        pytest.skip("report/ is not as committed: commit it, and run `make docs` to show it in README")
 
 
 def test_the_readme_opens_with_its_commands_and_a_picture() -> None:

@@ -18,61 +18,37 @@ Histories = Mapping[float, Sequence[pd.DataFrame]]
 """The histories of each rate's runs."""
 
 
-def overlay_chart(histories: Histories, column: str, title: str) -> Figure:
-    """One column of all rates: losses on a logarithmic axis, accuracies on one stretched towards 100 %.
+def curves_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
+    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest.
 
-    The line is the median over seeds, the band goes from the lowest to the highest.
+    Args:
+        log: whether the axis is logarithmic; that of accuracies is stretched towards 100 %.
     """
-    return _chart(histories, column, title, stretch=column.endswith("accuracy"), log=True)
-
-
-def diagnostic_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
-    """A diagnostic of all rates, drawn alike."""
-    return _chart(histories, column, title, stretch=False, log=log)
-
-
-def _chart(histories: Histories, column: str, title: str, *, stretch: bool, log: bool) -> Figure:
-    figure, (axes,) = style.figure(margins=style.Margins(right=64))
+    figure, (axes,) = style.figure(right=64)
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
     last = max(len(run) for runs in histories.values() for run in runs)
     for index, (rate, runs) in enumerate(sorted(histories.items())):
-        values = _by_epoch([run[column].to_numpy(np.float64) for run in runs])
-        if log and not stretch:
-            values = np.where(values > 0, values, np.nan)
-        known = np.isfinite(values).any(axis=0)
-        epochs, values = np.flatnonzero(known) + 1, values[:, known]
-        if not len(epochs):
+        values = style.by_epoch(runs, column)
+        values = (values.where(values > 0) if log else values).dropna(how="all")
+        if values.empty:
             continue
-        lowest, middle, highest = (reduce(values, axis=0) for reduce in (np.nanmin, np.nanmedian, np.nanmax))
-        low, high = min(low, float(lowest.min())), max(high, float(highest.max()))
-        if stretch:
-            lowest, middle, highest = (style.stretched(one) for one in (lowest, middle, highest))
+        lowest, middle, highest = values.min(axis=1), values.median(axis=1), values.max(axis=1)
+        low, high = min(low, lowest.min()), max(high, highest.max())
         colour = colours[index].light
         if len(runs) > 1:
-            axes.fill_between(epochs, lowest, highest, color=colour, alpha=0.18, linewidth=0)
-        (line,) = axes.plot(
-            epochs, middle, color=colour, linewidth=1.7, marker="." if len(epochs) == 1 else ""
-        )
-        if last <= _CALM and (dashes := style.rate_dashes(index)):
-            line.set_dashes(dashes)
-        if epochs[-1] < last:  # it diverged there
-            axes.plot(epochs[-1:], middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
-        ends.append((float(middle[-1]), wording.rate(rate), colour))
+            axes.fill_between(values.index, lowest, highest, color=colour, alpha=0.18, linewidth=0)
+        dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
+        marker = "." if len(values) == 1 else ""
+        axes.plot(middle, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
+        if values.index[-1] < last:  # it diverged there
+            axes.plot(middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
+        ends.append((middle.iloc[-1], wording.rate(rate), colour))
     style.title(axes, title)
     style.epochs_axis(axes, last)
-    if stretch and np.isfinite(low):
+    if column.endswith("accuracy") and ends:
         style.accuracy_axis(axes, max(0.0, low - 0.1 * (1 - low)), min(0.9999, high + 0.15 * (1 - high)))
-    elif log and np.isfinite(low):
-        axes.set_ylim(max(low, high * _DEEPEST) / 1.25, high * 1.25)
-        style.log_axis(axes)
+    elif log and ends:
+        style.log_axis(axes, max(low, high * _DEEPEST) / 1.25, high * 1.25)
     style.end_labels(axes, ends)
     return figure
-
-
-def _by_epoch(runs: Sequence[np.ndarray]) -> np.ndarray:
-    """Shape (runs, epochs); NaN after the end of a run that diverged."""
-    table = np.full((len(runs), max(map(len, runs))), np.nan)
-    for row, values in zip(table, runs, strict=True):
-        row[: len(values)] = np.where(np.isfinite(values), values, np.nan)
-    return table

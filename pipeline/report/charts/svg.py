@@ -20,9 +20,8 @@ def to_text(figure: Figure) -> str:
     """The figure as an SVG document; the same figure gives the same text."""
     buffer = io.StringIO()
     with mpl.rc_context(_SETTINGS):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = re.sub(r"\n\s*<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
-    text = re.sub(r"\s*<!--.*?-->", "", text, flags=re.DOTALL)
+        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    text = re.sub(r"\s*<!--.*?-->", "", buffer.getvalue(), flags=re.DOTALL)
     # Hundredths of a pixel are enough, and a third of the size; only inside tags, labels are numbers too.
     return re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _shorten, tag[0]), text)
 

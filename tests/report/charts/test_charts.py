@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core.measures import MEASURES, Measure
 from pipeline.report.charts import gallery, style, svg
-from pipeline.report.charts.curves import overlay_chart
+from pipeline.report.charts.curves import curves_chart
 from pipeline.report.charts.range_test import range_chart
 from pipeline.report.charts.recipe import recipe_chart
-from tests.report_fixtures import history, realistic
+from pipeline.report.stage import report
+from tests.report_fixtures import history, realistic, write_study
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -41,14 +43,14 @@ def test_a_chart_gives_the_same_bytes_each_time_and_tells_no_time() -> None:
 
 
 def test_a_runs_chart_shows_loss_and_accuracy_of_training_and_validation() -> None:
-    found = texts(svg.to_text(recipe_chart([realistic(0.01, 0, 20)])))
-    assert {"loss", "accuracy", "training", "validation", "epoch"} <= set(found)
-    assert found.count("training") == 2
+    shown = texts(svg.to_text(recipe_chart([realistic(0.01, 0, 20)])))
+    assert {"loss", "accuracy", "training", "validation", "epoch"} <= set(shown)
+    assert shown.count("training") == 2
 
 
 def test_numbers_in_labels_are_not_shortened_as_coordinates_are() -> None:
     histories = {0.0001: [realistic(0.0001, 0, 5)], 0.00003: [realistic(0.00003, 0, 5)]}
-    document = svg.to_text(overlay_chart(histories, "loss", "training loss"))
+    document = svg.to_text(curves_chart(histories, "loss", "training loss", log=True))
     assert {"0.0001", "0.00003"} <= set(texts(document))
     assert not re.search(r'd="[^"]*\d\.\d{3}', document)
 
@@ -68,7 +70,7 @@ def test_numbers_in_labels_are_not_shortened_as_coordinates_are() -> None:
 def test_odd_histories_can_be_drawn(table: pd.DataFrame) -> None:
     svg.to_text(recipe_chart([table, table]))
     for column in ("loss", "val_accuracy"):
-        svg.to_text(overlay_chart({0.1: [table], 0.01: [table]}, column, "odd"))
+        svg.to_text(curves_chart({0.1: [table], 0.01: [table]}, column, "odd", log=True))
 
 
 def test_a_first_loss_that_would_flatten_the_rest_is_cut_off_and_said() -> None:
@@ -85,8 +87,8 @@ def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
     _, (axes,) = style.figure()
     axes.set_ylim(0, 1)
     style.end_labels(axes, [(0.5 + index / 1000, str(index), style.INK) for index in range(12)])
-    places = sorted(text.get_position()[1] * axes.get_window_extent().height for text in axes.texts)
-    assert all(after - before > 10.5 for before, after in itertools.pairwise(places))
+    heights = sorted(text.get_position()[1] * axes.get_window_extent().height for text in axes.texts)
+    assert all(after - before > 10.5 for before, after in itertools.pairwise(heights))
     assert [text.get_text() for text in sorted(axes.texts, key=lambda text: text.get_position()[1])] == [
         str(index) for index in range(12)
     ]
@@ -102,10 +104,10 @@ def test_a_crowd_at_the_top_does_not_push_the_lowest_label_out() -> None:
     _, (axes,) = style.figure()
     axes.set_ylim(0, 1)
     style.end_labels(axes, [(0.05, "low", style.INK), *[(0.99, str(index), style.INK) for index in range(8)]])
-    places = {text.get_text(): text.get_position()[1] for text in axes.texts}
-    assert places.pop("low") == pytest.approx(0.05)
-    assert min(places.values()) > 0.5
-    assert max(places.values()) <= 1.01
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert heights.pop("low") == pytest.approx(0.05)
+    assert min(heights.values()) > 0.5
+    assert max(heights.values()) <= 1.01
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 9, 20])
@@ -128,9 +130,8 @@ def test_rates_grow_lighter_so_that_their_order_survives_colour_blindness() -> N
 
 def test_inside_the_page_a_chart_has_a_name_and_follows_the_pages_colours() -> None:
     variables = {colour.light: name for name, colour in gallery.variables(2).items()}
-    document = svg.to_text(
-        overlay_chart({0.1: [realistic(0.1, 0, 5)], 0.01: [realistic(0.01, 0, 5)]}, "loss", "x")
-    )
+    histories = {rate: [realistic(rate, 0, 5)] for rate in (0.1, 0.01)}
+    document = svg.to_text(curves_chart(histories, "loss", "x", log=True))
     inline = svg.inline(document, "loss", "<b>Loss</b>", 'a "quoted" & odd text', variables)
     assert inline.startswith("<svg viewBox=")
     assert 'role="img" aria-labelledby="loss-title loss-desc"' in inline
@@ -147,17 +148,20 @@ def test_the_range_tests_chart_marks_suggestions_and_the_studys_choice() -> None
     losses = np.stack([2.3 - np.linspace(0, 2, 50), 2.3 - np.linspace(0, 1.9, 50)])
     losses[:, 45:] = np.nan
     document = svg.to_text(range_chart(rates, losses, {"steepest": 1e-3, "valley": 2e-3}, 0.001))
-    assert {"steepest", "valley", "study"} <= {text.strip() for text in texts(document)}
+    shown = {text.strip() for text in texts(document)}
+    assert {"steepest", "valley", "study"} <= shown
+    assert {"0.00001", "0.0001", "0.001", "0.01"} <= shown
 
 
-def test_figures_need_neither_scipy_nor_tensorflow() -> None:
-    import subprocess
-    import sys
+def test_a_measure_more_is_a_chart_more_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        return realistic(rate, seed, epochs).assign(sharpness=np.linspace(1, 2, epochs))
 
-    program = (
-        "import sys, pipeline.report.charts.gallery as _\n"
-        "sys.exit(str({'scipy', 'tensorflow'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == "set()"
-    assert Path(style.__file__).exists()
+    monkeypatch.setattr(gallery, "MEASURES", (*MEASURES, Measure("sharpness", "sharpness on {}", log=True)))
+    monkeypatch.chdir(write_study(tmp_path / "study", rates=(0.01, 0.001), seeds=(0,), epochs=5, curve=curve))
+    report(Path("data/scaled"), Path("runs"), Path("report"))
+
+    figures = {path.stem for path in Path("report/figures").iterdir()}
+    assert {measure.name for measure in MEASURES} - figures == {"accuracy"}  # it is in each rate's own chart
+    assert "Sharpness on validation" in Path("report/index.html").read_text(encoding="utf-8")
+    assert "sharpness" in figures
