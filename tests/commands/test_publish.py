@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.publish import publish
+from pipeline.tracking.publish import publish
 from pipeline.core import runs
 from pipeline.core.errors import ToolError
 from pipeline.tracking import lease, sync

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands.publish import publish
+from pipeline.tracking.publish import publish
 from pipeline.core import runs
 from tests import tracking_fixtures as fixtures
 from tests.mlflow_fixtures import empty_database, study  # noqa: F401
