@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from pipeline.core import files
 from pipeline.core.errors import ToolError, without_login
-from pipeline.tracking import address, view
+from pipeline.tracking import address
 from pipeline.tracking.publish import publish_outputs
 
 HOST = "127.0.0.1"
@@ -33,11 +33,11 @@ def ui(*, port: int = 5000, browser: bool = True) -> None:
     Raises:
         ToolError: the store does not answer, or the server does not start.
     """
-    experiment_id, study_id = publish_outputs().page
+    publisher = publish_outputs()
     uri = address.tracking_uri()
 
     def show(server: str) -> None:
-        page = view.page(server, experiment_id, study_id)
+        page = publisher.page(server)
         print(f"\nThe comparison: {page}", flush=True)
         if browser:
             webbrowser.open(page)
@@ -56,19 +56,8 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> None:
     Raises:
         ToolError: the server does not start, or fails.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--workers",
-        "1",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-    ]
-    command += ["--default-artifact-root", address.artifacts().as_uri()]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST]
+    command += ["--port", str(port), "--default-artifact-root", address.artifacts().as_uri()]
     settings = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
         # Its job workers serve language models; without them it starts sooner.
@@ -86,7 +75,6 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> None:
             command, env=settings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        until = time.monotonic() + _START
         answered, until = False, time.monotonic() + _START
         while not asked.wait(0.2):
             if server.poll() is not None or not (answered or time.monotonic() < until):

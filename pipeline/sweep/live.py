@@ -71,14 +71,13 @@ class Telling:
 
     def _follow(self, rate: float, seed: int, key: str, messages: "queue.SimpleQueue[str]") -> None:
         from pipeline.tracking import follow
-        from pipeline.tracking.live_run import TrackedRun
+        from pipeline.tracking.live_run import LiveRun
 
         ending = _Ending(self._turn)
         try:
             follow.follow(
-                TrackedRun(self._params, rate, seed, key),
+                LiveRun(self._params, rate, seed, key, lambda text: self._report(key, text)),
                 ending.lines(messages),
-                lambda text: self._report(key, text),
                 awaited=False,
             )
         finally:

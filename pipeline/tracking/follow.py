@@ -11,18 +11,19 @@ that reaches the training is one line on the output that says what is wrong.
 """
 
 import contextlib
+import functools
 import json
 import queue
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.tracking.live_run import LiveRun, TrackedRun
+from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.watch import CONNECTED
 
 INTERVAL = 2.0
@@ -35,28 +36,18 @@ _LAST_TRIES = 10
 def track(learning_rate: float, seed: int, run_key: str) -> None:
     """Follow the training that writes to this process's input; the train stage starts it, no person does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training; this process must outlive it
-    run = TrackedRun(params.load(), learning_rate, seed, run_key)
-    follow(run, sys.stdin, lambda text: print(text, flush=True), lambda: print(CONNECTED, flush=True))
+    say = functools.partial(print, flush=True)
+    follow(LiveRun(params.load(), learning_rate, seed, run_key, say, lambda: say(CONNECTED)), sys.stdin)
 
 
-def follow(
-    run: TrackedRun,
-    lines: Iterable[str],
-    warn: Callable[[str], None],
-    connected: Callable[[], None] = lambda: None,
-    *,
-    awaited: bool = True,
-) -> None:
-    """Bring to MLflow what `lines` hold, until they end.
+def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None:
+    """Bring to MLflow what `lines` hold of a run, until they end.
 
     Args:
-        warn: called at most once, with what is wrong and what to do.
-        connected: called once the store has answered.
         awaited: whether somebody waits for the last sync, so that it is to be prepared meanwhile.
     """
     messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
-    live = LiveRun(run, warn, connected)
     live.attempt()
     while (last := _collect(messages, live)) is None:
         if awaited:

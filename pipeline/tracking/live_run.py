@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.params import Params
 from pipeline.tracking import provenance, record, sync
@@ -17,15 +17,6 @@ from pipeline.tracking.sync import SyncResult
 _TIMEOUT = 10  # seconds for one request to a server; nobody waits for it but this process
 
 
-class TrackedRun(NamedTuple):
-    """The run that is being trained."""
-
-    params: Params
-    learning_rate: float
-    seed: int
-    run_key: str
-
-
 class LiveRun:
     """What MLflow gets of a run until its outputs are there.
 
@@ -34,18 +25,26 @@ class LiveRun:
         connected: called once the store has answered.
     """
 
-    def __init__(self, run: TrackedRun, warn: Callable[[str], None], connected: Callable[[], None]) -> None:
-        self._run = run
-        self._warn: Callable[[str], None] | None = warn
+    def __init__(
+        self,
+        params: Params,
+        learning_rate: float,
+        seed: int,
+        run_key: str,
+        warn: Callable[[str], object],
+        connected: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._params, self._rate, self._seed, self._key = params, learning_rate, seed, run_key
+        self._warn: Callable[[str], object] | None = warn
         self._connected = connected
         self._store: Store | None = None
         self._mlflow_run: Any = None
         self._idle = self._prepared = False  # idle: another process sends the same run, or it is complete
         self._failures = self._sent = 0
-        self._rows = [Row("learning_rate", run.learning_rate, 0)]
+        self._rows = [Row("learning_rate", learning_rate, 0)]
         self._renewed = time.monotonic()
         self._started = sync.now()
-        self._tags = provenance.process() | record.identity_tags(run.params)
+        self._tags = provenance.process() | record.identity_tags(params)
 
     def add(self, measures: Mapping[str, Any]) -> None:
         """Keep an epoch's measures for the next attempt."""
@@ -75,18 +74,17 @@ class LiveRun:
 
     def complete(self, runs: Path) -> None:
         """Sync the finished run from its outputs under `runs`; a second failure gives a warning."""
-        _, learning_rate, seed, key = self._run
         try:
-            before = Provenance.read(key)
+            before = Provenance.read(self._key)
             origin = Provenance(self._started, sync.now(), self._tags)
-            origin.write(key)  # first: this process may be ended while it waits for a server
-            whole = record.of_run(self._run.params, runs, learning_rate, seed)
+            origin.write(self._key)  # first: this process may be ended while it waits for a server
+            whole = record.of_run(self._params, runs, self._rate, self._seed)
             try:
-                result = sync.sync(self._open(), whole, self._open().find(key), origin)
+                result = sync.sync(self._open(), whole, self._open().find(self._key), origin)
             except Exception:  # what is there already is not sent again
-                result = sync.sync(self._open(), whole, self._open().find(key), origin)
+                result = sync.sync(self._open(), whole, self._open().find(self._key), origin)
             if result is SyncResult.UNCHANGED and before:
-                before.write(key)  # MLflow keeps showing the first time, so the note does
+                before.write(self._key)  # MLflow keeps showing the first time, so the note does
         except Exception as error:
             self._warn_once(error)
 
@@ -104,7 +102,7 @@ class LiveRun:
 
     def _open(self) -> Store:
         if self._store is None:
-            self._store = open_store(self._run.params.data.dataset, retries=0, timeout=_TIMEOUT)
+            self._store = open_store(self._params.data.dataset, retries=0, timeout=_TIMEOUT)
             with contextlib.suppress(OSError):  # the training may be gone
                 self._connected()
         return self._store
@@ -116,7 +114,7 @@ class LiveRun:
         if self._mlflow_run is None:
             return
         if rows := self._rows[self._sent :]:
-            values = {} if self._sent else record.run_params(*self._run[:3])
+            values = {} if self._sent else record.run_params(self._params, self._rate, self._seed)
             sync.send(store, self._mlflow_run, rows, values)
             self._sent += len(rows)
         if time.monotonic() - self._renewed > RENEWAL:
@@ -125,8 +123,7 @@ class LiveRun:
 
     def _claim(self, store: Store) -> None:
         """Go on with the run's unfinished predecessor, or create a run."""
-        key = self._run.run_key
-        run = sync.elect(store, store.find(key))
+        run = sync.elect(store, store.find(self._key))
         if run is not None and (run.info.status == "FINISHED" or sync.is_busy(run)):
             # The same run once more: at its end, when the outputs can be compared, it may replace the other.
             self._idle = True
@@ -139,9 +136,9 @@ class LiveRun:
             sync.send(store, run, tags=self._tags | Lease.of_this_process().tag())
             self._started = run.info.start_time
         else:
-            name = record.run_name(self._run.learning_rate, self._run.seed)
-            run = sync.create(store, key, name, self._tags, self._started)
-            self._idle = not sync.is_elected(store, key, run)
+            name = record.run_name(self._rate, self._seed)
+            run = sync.create(store, self._key, name, self._tags, self._started)
+            self._idle = not sync.is_elected(store, self._key, run)
         self._mlflow_run = None if self._idle else run
 
     def _contradicts(self, known: list[Row]) -> bool:
