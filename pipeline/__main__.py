@@ -116,7 +116,7 @@ COMMANDS = {
     "repro": Command("pipeline.commands.repro", "`dvc repro`, then `publish`; without a network, the demo"),
     "demo": Command("pipeline.commands.demo", "the whole pipeline on a bundled sample, in a scratch copy"),
     "publish": Command(
-        "pipeline.commands.publish", "make MLflow agree with the outputs", (_RUNS, _REPORT, _DRY_RUN)
+        "pipeline.tracking.publish", "make MLflow agree with the outputs", (_RUNS, _REPORT, _DRY_RUN)
     ),
     "verify": Command(
         "pipeline.verify.command",
@@ -168,7 +168,7 @@ COMMANDS = {
             _DRY_RUN,
         ),
     ),
-    "track": Command("pipeline.commands.track", None, (*_RUN, _argument("--run_key", required=True))),
+    "track": Command("pipeline.tracking.follow", None, (*_RUN, _argument("--run_key", required=True))),
 }
 
 

@@ -16,11 +16,12 @@ from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 
+pytest_plugins = ("tests.tracking.fixtures",)
 
 _CONTEXT = ("MLFLOW_TRACKING_URI", "MNIST_MIRROR", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME")
 
 _LONGEST = {
-    "test_pipeline", "test_tracking_process", "test_train_stage", "test_verify",
+    "test_pipeline", "test_follow", "test_train_stage", "test_verify",
     "test_kills", "test_sweep_elsewhere", "test_sweep_faults", "test_sweep_kills",
 }  # fmt: skip
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pipeline import params
 from pipeline.commands.demo import demo
-from pipeline.commands.publish import publish
 from pipeline.core.errors import DownloadError, ToolError
 from pipeline.tools import programs, repair
+from pipeline.tracking.publish import publish
 from pipeline.verify import environments
 
 

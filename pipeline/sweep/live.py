@@ -7,7 +7,6 @@ pipeline.sweep.live`. Nothing that goes wrong here reaches the training: the out
 """
 
 import contextlib
-import functools
 import json
 import queue
 import shutil
@@ -25,7 +24,6 @@ import psutil
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import ToolError
 from pipeline.params import Params
-from pipeline.tracking import facts
 
 PATIENCE = 60.0
 """Seconds without a sign of work after which the end of a sweep no longer waits for MLflow."""
@@ -43,9 +41,6 @@ class Telling:
         self._threads: list[threading.Thread] = []
         # One delivery at a time: charts are drawn there, and matplotlib's fonts are made for one thread.
         self._turn = threading.Lock()
-        if not hasattr(facts.process, "cache_info"):
-            # Where and by whom is the same for all runs of a process, and asks git and every package.
-            facts.process = functools.cache(facts.process)
 
     def tell(self, learning_rate: float, seed: int, run_key: str, message: Mapping[str, Any]) -> None:
         """Pass on a message as `pipeline.tracking.follow` takes it; an empty one announces the run."""
@@ -76,14 +71,13 @@ class Telling:
 
     def _follow(self, rate: float, seed: int, key: str, messages: "queue.SimpleQueue[str]") -> None:
         from pipeline.tracking import follow
-        from pipeline.tracking.tracker import Task
+        from pipeline.tracking.live_run import LiveRun
 
         ending = _Ending(self._turn)
         try:
             follow.follow(
-                Task(self._params, rate, seed, key),
+                LiveRun(self._params, rate, seed, key, lambda text: self._report(key, text)),
                 ending.lines(messages),
-                lambda text: self._report(key, text),
                 awaited=False,
             )
         finally:

@@ -6,17 +6,15 @@ from pathlib import Path
 from pipeline.core import files
 
 NAME = "learning-rate-study"
-CONNECTED = "connected"
-"""What the process beside a training prints once the store has answered."""
 
 
 def tracking_uri() -> str:
-    """`MLFLOW_TRACKING_URI` if it is set, else the database file in the repository's root."""
+    """Give `MLFLOW_TRACKING_URI` if it is set, else the database file in the repository's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{files.repository().resolve() / 'mlflow.db'}"
 
 
 def is_remote(uri: str) -> bool:
-    """Whether somebody else's process answers: one that can be down, slow, or at the end of a bad line."""
+    """Whether another process answers: one that can be down, slow, or at the end of a bad line."""
     return not uri.startswith(("sqlite:", "file:"))
 
 
@@ -25,27 +23,26 @@ def is_server(uri: str) -> bool:
 
 
 def artifacts() -> Path:
-    """Where a local store keeps files."""
+    """Give the folder in which a local store keeps files."""
     return files.repository().resolve() / "mlartifacts"
 
 
-def database(uri: str) -> Path:
-    """The file of an SQLite store."""
-    return Path(uri.removeprefix("sqlite:///").split("?")[0])
+def database(uri: str) -> Path | None:
+    """Give the file of an SQLite store; None for other stores."""
+    return Path(uri.removeprefix("sqlite:///").split("?")[0]) if uri.startswith("sqlite:///") else None
 
 
 def lock(uri: str) -> Path:
-    """The file that processes of this machine lock while they create a store's tables or publish to it."""
-    if uri.startswith("sqlite:///"):
-        return database(uri).with_name(f"{database(uri).name}.lock")
-    return files.repository().resolve() / "mlflow.db.lock"
+    """Give the file that processes of this machine lock to create a store's tables or to publish to it."""
+    path = database(uri) or files.repository().resolve() / "mlflow.db"
+    return path.with_name(f"{path.name}.lock")
 
 
 def experiment(dataset: str) -> str:
-    """The experiment's name; it says which data set it is about, unless that is the one of the study."""
+    """Name the experiment; it says which data set it is about, unless that is the default study's."""
     return NAME if dataset == "mnist" else f"{NAME}-{dataset}"
 
 
 def model(dataset: str) -> str:
-    """The name in the model registry."""
+    """Give the name in the model registry."""
     return f"{dataset}-classifier"

@@ -1,4 +1,4 @@
-"""The process beside a training: sends what it is told to MLflow, and outlives the training when it dies.
+"""The process beside a training: sends its epochs to MLflow, and outlives the training when it dies.
 
 It reads one JSON object a line from the train stage (`pipeline.tracking.watch` writes them):
 
@@ -6,77 +6,74 @@ It reads one JSON object a line from the train stage (`pipeline.tracking.watch` 
     {"finished": "runs"}             the run's outputs are complete in the folder of runs
     {"ended": "FAILED"}              there will be no outputs; or "KILLED"
 
-The input's end without one of the last two means that the training was killed. Nothing that happens here may
-reach the training but one line on the output that says what is wrong.
+The input's end without one of the last two means that the training was killed. Whatever happens here, all
+that reaches the training is one line on the output that says what is wrong.
 """
 
 import contextlib
+import functools
 import json
 import queue
+import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.tracking import record
-from pipeline.tracking.record import Row
-from pipeline.tracking.tracker import Say, Task, Tracker
+from pipeline import params
+from pipeline.tracking.live_run import LiveRun
+from pipeline.tracking.watch import CONNECTED
 
 INTERVAL = 2.0
 """Seconds between two batches, and until a failed request is tried again."""
 
 _LAST_TRIES = 10
-"""How often a process whose training was killed tries to say so: nobody waits for it any longer."""
+"""How often a process whose training was killed tries to report that: nobody waits for it any longer."""
 
 
-def follow(
-    task: Task,
-    lines: Iterable[str],
-    say: Say,
-    connected: Callable[[], None] = lambda: None,
-    *,
-    awaited: bool = True,
-) -> None:
-    """Deliver what `lines` tell until they end.
+def track(learning_rate: float, seed: int, run_key: str) -> None:
+    """Follow the training that writes to this process's input; the train stage starts it, no person does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training; this process must outlive it
+    say = functools.partial(print, flush=True)
+    follow(LiveRun(params.load(), learning_rate, seed, run_key, say, lambda: say(CONNECTED)), sys.stdin)
+
+
+def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None:
+    """Bring to MLflow what `lines` hold of a run, until they end.
 
     Args:
-        say: called at most once, with what is wrong and what to do.
-        connected: called once the store has answered.
-        awaited: whether somebody waits for the last delivery, so that it is to be prepared meanwhile.
+        awaited: whether somebody waits for the last sync, so that it is to be prepared meanwhile.
     """
     messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
-    tracker = Tracker(task, say, connected)
-    while True:
-        tracker.attempt()
-        last = _collect(messages, tracker.rows)
-        if last is not None:
-            break
+    live.attempt()
+    while (last := _collect(messages, live)) is None:
         if awaited:
-            tracker.prepare()
+            live.prepare()
+        live.attempt()
     if "finished" in last:
-        tracker.complete(Path(last["finished"]))
+        live.complete(Path(last["finished"]))
     else:
-        tracker.end(last["ended"], _LAST_TRIES if "alone" in last else 1, pause=INTERVAL)
+        live.end(last["ended"], _LAST_TRIES if "alone" in last else 1, pause=INTERVAL)
 
 
 def _read(lines: Iterable[str], messages: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    """Always ready to take a line: the training must never wait for this process."""
+    """Take lines as they come: the training must never wait for this process."""
     for line in lines:
         with contextlib.suppress(ValueError):  # a line that the training could not write to its end
             messages.put(json.loads(line))
     messages.put({"ended": "KILLED", "alone": True})
 
 
-def _collect(messages: "queue.SimpleQueue[dict[str, Any]]", rows: list[Row]) -> dict[str, Any] | None:
-    """Take what comes within one interval; the message that ends all, or None."""
+def _collect(messages: "queue.SimpleQueue[dict[str, Any]]", live: LiveRun) -> dict[str, Any] | None:
+    """Take what comes within one interval; return the message that ends all, or None."""
     until = time.monotonic() + INTERVAL
-    while True:
-        try:
+    with contextlib.suppress(queue.Empty):
+        while True:
             message = messages.get(timeout=max(0.0, until - time.monotonic()))
-        except queue.Empty:
-            return None
-        if "epoch" not in message:
-            return message
-        rows += record.epoch_rows(message)
+            if "epoch" not in message:
+                return message
+            live.add(message)
+    return None

@@ -1,30 +1,31 @@
-"""Which process delivers a run, and whether it is still alive: kept in a tag of the run."""
+"""Which process sends a run to MLflow, and whether it is still alive: kept in a tag of the run."""
 
 import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 import psutil
 
 TAG = "tracker"
-BEAT = 20.0
+RENEWAL = 20.0
 """Seconds between two signs of life."""
 
 _SILENCE = 180.0
 """Seconds without a sign after which a process on another machine counts as dead; clocks may differ a bit."""
 
 _ROUNDING = 2.0
-"""Seconds by which a process's start may be told differently; some systems keep it in coarse steps."""
+"""Seconds by which two readings of a process's start may differ; some systems keep it in coarse steps."""
 
 
-class Owner(NamedTuple):
-    """Attributes:
+class Lease(NamedTuple):
+    """A process's claim on a run.
 
-    host: the machine and, on Linux, the space in which its process numbers count (containers have others).
-    started: when the process began: numbers are used again, after a restart of the machine for one.
-    seen: its last sign of life. Both in seconds since 1970.
+    `host` is the machine and, on Linux, the namespace in which its process ids count (containers have
+    others). `started` tells apart processes with the same id; `seen` is the last sign of life. Both in
+    seconds since 1970.
     """
 
     host: str
@@ -33,19 +34,19 @@ class Owner(NamedTuple):
     seen: float
 
     @classmethod
-    def myself(cls) -> Self:
+    def of_this_process(cls) -> Self:
         return cls(_host(), os.getpid(), psutil.Process().create_time(), time.time())
 
     @classmethod
-    def read(cls, tags: dict[str, str]) -> Self | None:
-        """The owner that a run's tags name; None if there is none, or nothing that can be read."""
+    def read(cls, tags: Mapping[str, str]) -> Self | None:
+        """Read the lease in a run's tags; None if there is none, or none that can be read."""
         try:
             return cls(**json.loads(tags[TAG]))
         except (KeyError, TypeError, ValueError):
             return None
 
-    def tag(self) -> str:
-        return json.dumps(self._asdict())
+    def tag(self) -> dict[str, str]:
+        return {TAG: json.dumps(self._asdict())}
 
     def is_alive(self) -> bool:
         if self.host != _host():
@@ -55,7 +56,7 @@ class Owner(NamedTuple):
         except psutil.Error:
             return False
 
-    def is_me(self) -> bool:
+    def is_mine(self) -> bool:
         return (self.host, self.pid) == (_host(), os.getpid())
 
 

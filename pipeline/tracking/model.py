@@ -8,29 +8,25 @@ where it is served, scaling included.
 # ruff: noqa: TID251 - the package that imports MLflow
 
 import tempfile
-import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.core import run_keys
 from pipeline.tracking.store import Store
 
 NAME = "digit-classifier"
 _CODE = Path(__file__).parent / "served" / "learning_rate_study_model.py"
 
 
-def log(store: Store, run: Any, network: Path, outputs: str) -> str:
+def log(store: Store, run: Any, network: Path, outputs: str) -> None:
     """Have the run's model in MLflow, once.
 
     Args:
         network: the .keras file.
         outputs: digest of the outputs that the model belongs to.
-
-    Returns:
-        The model's id.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -38,7 +34,7 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> str:
     for output in run.outputs.model_outputs if run.outputs else ():
         model = store.client.get_logged_model(output.model_id)
         if model.tags.get("outputs") == outputs and str(model.status) == "READY":
-            return str(model.model_id)
+            return
         store.client.delete_logged_model(model.model_id)
     model = store.client.create_logged_model(
         store.experiment_id,
@@ -48,68 +44,44 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> str:
         params=run.data.params,
         model_type="classifier",
     )
+    described = Model(
+        artifact_path=model.artifact_location,
+        model_uuid=model.model_id,
+        run_id=run.info.run_id,
+        model_id=model.model_id,
+    )
     with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary) / "model"
-        described = Model(
-            artifact_path=model.artifact_location,
-            model_uuid=model.model_id,
-            run_id=run.info.run_id,
-            model_id=model.model_id,
-        )
-        _save(place, network, described)
-        store.client.log_model_artifacts(model.model_id, str(place))
+        save(Path(temporary) / "model", network, described)
+        store.client.log_model_artifacts(model.model_id, f"{temporary}/model")
     store.client.finalize_logged_model(model.model_id, "READY")
     store.client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
-    return str(model.model_id)
-
-
-def prepare() -> None:
-    """Save a model that nobody keeps: the first one imports and looks up what all others find ready."""
-    from mlflow.models import Model
-
-    with tempfile.TemporaryDirectory() as temporary:
-        network = Path(temporary) / "network"
-        network.touch()
-        _save(Path(temporary) / "model", network, Model())
 
 
 def delete_all(store: Store, run_id: str) -> None:
     """Delete the run's models, complete or not: MLflow lists them even when their run is deleted."""
-    for model in store.client.search_logged_models(
-        [store.experiment_id], filter_string=f"source_run_id = '{run_id}'"
-    ):
+    condition = f"source_run_id = '{run_id}'"
+    for model in store.client.search_logged_models([store.experiment_id], filter_string=condition):
         store.client.delete_logged_model(model.model_id)
 
 
-def _save(place: Path, network: Path, described: Any) -> None:
+def save(folder: Path, network: Path, described: Any = None) -> None:
+    """Write MLflow's folder of a model around the .keras file; `described` is an `mlflow.models.Model`."""
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    signature = ModelSignature(
-        Schema([TensorSpec(np.dtype(np.uint8), (-1, 28, 28))]),
-        Schema([TensorSpec(np.dtype(np.float32), (-1, 10))]),
-    )
+    stroke = np.zeros((1, 28, 28), np.uint8)  # upright, as somebody writes a one
+    stroke[0, 5:23, 13:15] = 255
     pyfunc.save_model(
-        place,
+        folder,
         loader_module=_CODE.stem,
         data_path=str(network),
         code_paths=[str(_CODE)],
         mlflow_model=described,
-        signature=signature,
-        input_example=stroke(),
-        pip_requirements=requirements(),
+        signature=ModelSignature(
+            Schema([TensorSpec(np.dtype(np.uint8), (-1, 28, 28))]),
+            Schema([TensorSpec(np.dtype(np.float32), (-1, 10))]),
+        ),
+        input_example=stroke,
+        pip_requirements=[f"mlflow=={metadata.version('mlflow')}", *run_keys.pinned_packages()],
     )
-
-
-def stroke() -> NDArray[np.uint8]:
-    """An upright stroke, as somebody writes a one: shape (1, 28, 28)."""
-    image = np.zeros((1, 28, 28), np.uint8)
-    image[0, 5:23, 13:15] = 255
-    return image
-
-
-def requirements() -> list[str]:
-    """What serving needs: the packages that the run was trained with, and this MLflow."""
-    project = tomllib.loads((Path("pyproject.toml")).read_text(encoding="utf-8"))["project"]
-    return [f"mlflow=={metadata.version('mlflow')}", *project["optional-dependencies"]["train"]]

@@ -1,15 +1,13 @@
-"""What MLflow should say about one key, made from outputs alone; knows nothing of MLflow."""
+"""What MLflow should show of a run, made from outputs alone; knows nothing of MLflow."""
 
 import hashlib
 import json
 import math
-import tempfile
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import pandas as pd
 
 from pipeline.core import files
 from pipeline.core import runs as run_folders
@@ -19,7 +17,7 @@ from pipeline.params import Params
 from pipeline.tracking import chart
 
 LAYOUT = 1
-"""Raise it when an entry is made differently from the same outputs: `publish` then completes old ones."""
+"""Raise it when a record is made differently from the same outputs: `publish` then replaces old runs."""
 
 
 class Row(NamedTuple):
@@ -30,37 +28,58 @@ class Row(NamedTuple):
     step: int
 
 
-class DatasetFacts(NamedTuple):
-    """The data set as MLflow's `log_input` wants it; `digest` has at most 36 characters there."""
-
-    name: str
-    digest: str
-    source: str
-    profile: str
-
-
 @dataclass(frozen=True)
-class Entry:
-    """Attributes:
+class Record:
+    """What MLflow should show under one key; it has at most one run with it.
 
-    key: what the entry stands for; MLflow has at most one run with it.
-    kind: `run`, or `study` for the report.
-    params: never change for a key, so nothing that depends on when or where it ran.
-    digest: of all outputs; a run that carries it is complete.
-    write_artifacts: fills a folder with the files to upload.
-    network: the .keras file.
+    `params` never change for a key, so nothing in them depends on when or where it ran. `digest` is of all
+    outputs: MLflow's run that carries it is complete. `write_artifacts` fills a folder with the files to
+    upload. `dataset` holds the arguments of MLflow's `Dataset`; `network` is the .keras file.
     """
 
     key: str
-    kind: str
     name: str
     params: dict[str, str]
     rows: tuple[Row, ...]
     tags: dict[str, str]
     digest: str
-    write_artifacts: Callable[[Path], None]
-    dataset: DatasetFacts | None = None
-    network: Path | None = field(default=None)
+    write_artifacts: Callable[[Path], object]
+    dataset: dict[str, str] | None = None
+    network: Path | None = None
+
+
+def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Record:
+    """Make the record of a run's folder under `runs`.
+
+    Raises:
+        RunError: there is no such run, it is damaged, or it was trained with other parameters.
+    """
+    run = run_folders.read(runs, learning_rate, seed)
+    folder = run_folders.folder(runs, learning_rate, seed)
+    _check_params(folder, params, run.metrics)
+    rows = [row for measures in run.history.to_dict("records") for row in epoch_rows(measures)]
+    tags = identity_tags(params)
+    if (diverged := run.metrics.get("diverged_epoch")) is not None:
+        tags["diverged_epoch"] = str(diverged)
+    values = run_params(params, learning_rate, seed)
+    name = run_name(learning_rate, seed)
+
+    def write_artifacts(target: Path) -> None:
+        for file in (run_folders.HISTORY, run_folders.METRICS, run_folders.PREDICTIONS):
+            shutil.copyfile(folder / file, target / file)
+        chart.draw(target / "loss_and_accuracy.png", run.history, f"{params.data.dataset}, {name}")
+
+    return Record(
+        key=run.metrics["run_key"],
+        name=name,
+        params=values,
+        rows=(Row("learning_rate", learning_rate, 0), *rows, *_summary_rows(run.metrics)),
+        tags=tags,
+        digest=digest(values, folder),
+        write_artifacts=write_artifacts,
+        dataset=_dataset(params),
+        network=folder / run_folders.MODEL,
+    )
 
 
 def run_name(learning_rate: float, seed: int) -> str:
@@ -72,91 +91,25 @@ def run_params(params: Params, learning_rate: float, seed: int) -> dict[str, str
 
 
 def shared_params(params: Params) -> dict[str, str]:
-    """What all runs of a study have in common."""
+    """Give what all runs of a study have in common."""
     values = params.train.model_dump(exclude={"learning_rates", "seeds"})
     values |= params.data.model_dump(include={"dataset", "validation_size"})
     return {name: str(value) for name, value in values.items()}
 
 
-def identity_tags(params: Params, run_key: str) -> dict[str, str]:
+def identity_tags(params: Params) -> dict[str, str]:
     dataset = DATASETS[params.data.dataset]
-    return {
-        "run_key": run_key,
-        "kind": "run",
-        "dataset": dataset.name,
-        **{f"sha256.{file.name}": file.content_sha256 for file in dataset.files},
-    }
+    hashes = {f"sha256.{file.name}": file.content_sha256 for file in dataset.files}
+    return {"kind": "run", "dataset": dataset.name} | hashes
 
 
-def epoch_rows(measures: Mapping[str, float]) -> list[Row]:
-    """The finite measures of one epoch; `measures` holds its number, counted from 1, as `epoch`."""
-    step = int(measures["epoch"])
+def epoch_rows(measures: Mapping[Any, Any]) -> list[Row]:
+    """Make a row of each finite measure of an epoch; `measures` holds its number, from 1, as `epoch`."""
     return [
-        Row(key, float(value), step)
+        Row(key, float(value), int(measures["epoch"]))
         for key, value in measures.items()
         if key != "epoch" and value is not None and math.isfinite(value)
     ]
-
-
-def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Entry:
-    """The entry of a run's folder under `runs`.
-
-    Raises:
-        RunError: there is no such run, it is damaged, or it was trained with other parameters.
-    """
-    run = run_folders.read(runs, learning_rate, seed)
-    folder = run_folders.folder(runs, learning_rate, seed)
-    _check_params(folder, params, run.metrics)
-    rows = [row for measures in _records(run.history) for row in epoch_rows(measures)]
-    tags = identity_tags(params, run.metrics["run_key"])
-    if (diverged := run.metrics.get("diverged_epoch")) is not None:
-        tags["diverged_epoch"] = str(diverged)
-    values = run_params(params, learning_rate, seed)
-    name = run_name(learning_rate, seed)
-
-    def write_artifacts(place: Path) -> None:
-        for file in (run_folders.HISTORY, run_folders.METRICS, run_folders.PREDICTIONS):
-            files.write_bytes(place / file, (folder / file).read_bytes())
-        chart.draw(place / "loss_and_accuracy.png", run.history, f"{params.data.dataset}, {name}")
-
-    return Entry(
-        key=run.metrics["run_key"],
-        kind="run",
-        name=name,
-        params=values,
-        rows=(Row("learning_rate", learning_rate, 0), *rows, *summary_rows(run.metrics)),
-        tags=tags,
-        digest=digest(values, folder),
-        write_artifacts=write_artifacts,
-        dataset=dataset_facts(params),
-        network=folder / run_folders.MODEL,
-    )
-
-
-def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """`final_*`, `best_*` and `test_*`: MLflow's tables show a metric's last value, never its best."""
-    named = {f"final_{name}": value for name, value in metrics["final"].items()}
-    named |= {f"best_{name}": value for name, value in metrics["best"].items()}
-    named |= {f"test_{name}": value for name, value in metrics["test"].items()}
-    named["epochs_trained"] = metrics["epochs"]
-    return [Row(key, float(value), 0) for key, value in named.items() if value is not None]
-
-
-def dataset_facts(params: Params) -> DatasetFacts:
-    dataset = DATASETS[params.data.dataset]
-    hashes = {file.name: file.content_sha256 for file in dataset.files}
-    counts = {"training": dataset.train.size - params.data.validation_size, "test": dataset.test.size}
-    return DatasetFacts(
-        name=dataset.name,
-        digest=hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:32],
-        source=json.dumps({"tags": {"sha256": hashes}}),
-        profile=json.dumps(counts | {"validation": params.data.validation_size}),
-    )
-
-
-def _records(history: pd.DataFrame) -> list[dict[str, float]]:
-    columns = {str(name): history[name].tolist() for name in history}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def digest(values: Mapping[str, str], folder: Path) -> str:
@@ -164,8 +117,34 @@ def digest(values: Mapping[str, str], folder: Path) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def _summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """Make rows `final_*`, `best_*`, `test_*`: MLflow's tables show a metric's last value, never its best."""
+    named = {
+        f"{part}_{name}": metrics[part][name] for part in ("final", "best", "test") for name in metrics[part]
+    }
+    named["epochs_trained"] = metrics["epochs"]
+    return [Row(key, float(value), 0) for key, value in named.items() if value is not None]
+
+
+def _dataset(params: Params) -> dict[str, str]:
+    dataset, validation = DATASETS[params.data.dataset], params.data.validation_size
+    hashes = {file.name: file.content_sha256 for file in dataset.files}
+    counts = {
+        "training": dataset.train.size - validation,
+        "test": dataset.test.size,
+        "validation": validation,
+    }
+    return {
+        "name": dataset.name,
+        "digest": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:32],  # 36 at most
+        "source_type": "code",
+        "source": json.dumps({"tags": {"sha256": hashes}}),
+        "profile": json.dumps(counts),
+    }
+
+
 def _check_params(folder: Path, params: Params, metrics: Mapping[str, Any]) -> None:
-    """A folder that was trained before params.yaml changed must not be told as if it were trained now."""
+    """Refuse a folder that was trained before params.yaml changed."""
     for name, configured, trained in (
         ("dataset", params.data.dataset, metrics.get("dataset")),
         ("epochs", params.train.epochs, metrics.get("epochs_configured")),
@@ -175,10 +154,3 @@ def _check_params(folder: Path, params: Params, metrics: Mapping[str, Any]) -> N
                 f"{folder}: expected a run with {name} {configured} as in params.yaml, got {trained}. "
                 "Run `dvc repro` to train it again."
             )
-
-
-def prepare() -> None:
-    """Draw a chart that nobody keeps: the first one imports what all others find ready."""
-    history = pd.DataFrame({name: [1.0, 2.0] for name in ("epoch", *run_folders.CURVES)})
-    with tempfile.TemporaryDirectory() as temporary:
-        chart.draw(Path(temporary) / "chart.png", history, "")

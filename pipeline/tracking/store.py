@@ -29,47 +29,42 @@ _SETTINGS = {
 }
 """MLflow reads these when it is imported; nothing here calls home or guesses."""
 
+_NOTE = (
+    "A view of the outputs of `dvc repro`, which are the truth: `python -m pipeline publish` makes it again. "
+    "Times of metrics are not measured: a step is shown as one millisecond after the run's start."
+)
+
 
 @dataclass(frozen=True)
 class Store:
-    """Attributes:
-
-    client: `mlflow.MlflowClient`.
-    experiment_id: the experiment of the data set.
-    """
+    """An open store: its `mlflow.MlflowClient`, and the id of the data set's experiment."""
 
     uri: str
     client: Any
     experiment_id: str
 
-    def find(self, key: str) -> list[Any]:
-        """All runs with the run key `key` that are not deleted."""
-        return self._search(f"tags.run_key = '{key}'")
+    def find(self, run_key: str) -> list[Any]:
+        """List all runs with the run key that are not deleted."""
+        return self._search(f"tags.run_key = '{run_key}'")
 
     def index(self) -> dict[str, list[Any]]:
-        """All runs of the experiment that have a run key, by key; one request per thousand runs."""
+        """List all runs of the experiment that have a run key, by key; one request per thousand runs."""
         runs = defaultdict(list)
         for run in self._search(""):
             if key := run.data.tags.get("run_key"):
                 runs[key].append(run)
         return runs
 
-    def make_default(self) -> None:
-        """Have MLflow use this store where it is given none; it keeps that for the process."""
-        import mlflow
-
-        mlflow.set_tracking_uri(self.uri)
-
     def _search(self, condition: str) -> list[Any]:
-        found: list[Any] = []
+        runs: list[Any] = []
         token = None
         while True:
             page = self.client.search_runs(
                 [self.experiment_id], condition, max_results=_PAGE, page_token=token
             )
-            found += page
+            runs += page
             if not (token := page.token):
-                return found
+                return runs
 
 
 def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
@@ -83,35 +78,28 @@ def open_store(dataset: str, *, retries: int = 2, timeout: int = 30) -> Store:
         ToolError: MLflow is not installed, or the store does not answer or refuses.
     """
     uri = address.tracking_uri()
-    mlflow = _import_mlflow(retries, timeout)
-    with _explained(uri):
+    with _mlflow(uri, retries, timeout) as mlflow:
         if address.is_server(uri):
             return _connect(mlflow, uri, dataset)
         # Processes that create a database's tables at the same time break each other.
-        path = address.lock(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()  # says at once where nobody can write; the lock would wait for its turn instead
-        with FileLock(path, timeout=60):
-            if uri.startswith("sqlite:///"):
-                _create_database(mlflow, address.database(uri))
+        lock = address.lock(uri)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()  # fails at once where nobody can write; the lock would wait for its turn instead
+        with FileLock(lock, timeout=60):
+            if (path := address.database(uri)) and not path.exists():
+                _create_database(mlflow, path)
             return _connect(mlflow, uri, dataset)
 
 
 def find_store(dataset: str) -> Store | None:
-    """Like `open_store`, but creates nothing: None if there is no store or no experiment."""
+    """Connect as `open_store` does, but create nothing: None if there is no store or no experiment."""
     uri = address.tracking_uri()
-    if uri.startswith("sqlite:///") and not address.database(uri).exists():
+    if (path := address.database(uri)) and not path.exists():
         return None
-    mlflow = _import_mlflow(retries=2, timeout=30)
-    with _explained(uri):
+    with _mlflow(uri) as mlflow:
         client = mlflow.MlflowClient(uri, uri)
         experiment = client.get_experiment_by_name(address.experiment(dataset))
         return Store(uri, client, experiment.experiment_id) if experiment else None
-
-
-def is_missing(error: Exception) -> bool:
-    """Whether MLflow says that there is no such thing."""
-    return getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST"
 
 
 def is_conflict(error: Exception) -> bool:
@@ -119,10 +107,19 @@ def is_conflict(error: Exception) -> bool:
     return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
 
 
-def _import_mlflow(retries: int, timeout: int) -> Any:
-    os.environ.update(_SETTINGS)
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = str(retries)
-    os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(timeout)
+def summary(error: BaseException) -> str:
+    """Shorten an error to the first line of its text, without a login that an address in it may hold."""
+    lines = without_login(str(error)).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+@contextlib.contextmanager
+def _mlflow(uri: str, retries: int = 2, timeout: int = 30) -> Iterator[Any]:
+    """Import MLflow with our settings, and explain what goes wrong with its store."""
+    os.environ |= _SETTINGS | {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
+    }
     try:
         import mlflow
     except ImportError as error:
@@ -130,13 +127,8 @@ def _import_mlflow(retries: int, timeout: int) -> Any:
             f"expected MLflow to be installed, got: {error}. `make repro` installs it."
         ) from error
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    return mlflow
-
-
-@contextlib.contextmanager
-def _explained(uri: str) -> Iterator[None]:
     try:
-        yield
+        yield mlflow
     except Exception as error:
         raise ToolError(
             f"{without_login(uri)}: expected MLflow's store to answer, got: {summary(error)}. "
@@ -144,16 +136,8 @@ def _explained(uri: str) -> Iterator[None]:
         ) from error
 
 
-def summary(error: BaseException) -> str:
-    """The first line of an error's text, cut to a length that one can read; it may quote an address."""
-    lines = without_login(str(error)).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
-
-
 def _create_database(mlflow: Any, path: Path) -> None:
     """Make the tables beside and rename: MLflow cannot go on with tables that a full disk left half-made."""
-    if path.exists():
-        return
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     try:
@@ -164,31 +148,20 @@ def _create_database(mlflow: Any, path: Path) -> None:
 
 
 def _connect(mlflow: Any, uri: str, dataset: str) -> Store:
-    client = mlflow.MlflowClient(uri, uri)
-    name = address.experiment(dataset)
+    client, name = mlflow.MlflowClient(uri, uri), address.experiment(dataset)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        experiment = _create_experiment(mlflow, client, uri, name)
+        # A store without a server keeps its files where the experiment says, for good: never the current
+        # folder, which may be a copy that DVC throws away.
+        location = None if address.is_server(uri) else address.artifacts().as_uri()
+        # Without the first tag, the UI opens the experiment in its view for language models.
+        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE}
+        try:
+            client.create_experiment(name, artifact_location=location, tags=tags)
+        except mlflow.exceptions.MlflowException as error:
+            if not is_conflict(error):
+                raise
+        experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return Store(uri, client, experiment.experiment_id)
-
-
-def _create_experiment(mlflow: Any, client: Any, uri: str, name: str) -> Any:
-    # A store without a server keeps its files where the experiment says, for good: never the current folder,
-    # which may be a copy that DVC throws away.
-    location = None if address.is_server(uri) else address.artifacts().as_uri()
-    # Without the tag, the UI opens the experiment in its view for language models.
-    tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _NOTE}
-    try:
-        client.create_experiment(name, artifact_location=location, tags=tags)
-    except mlflow.exceptions.MlflowException as error:
-        if not is_conflict(error):
-            raise
-    return client.get_experiment_by_name(name)
-
-
-_NOTE = (
-    "A view of the outputs of `dvc repro`, which are the truth: `python -m pipeline publish` makes it again. "
-    "Times of metrics are not measured: a step is shown as one millisecond after the run's start."
-)

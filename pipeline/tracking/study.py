@@ -11,26 +11,28 @@ from pipeline.core import files
 from pipeline.core.errors import RunError
 from pipeline.params import Params
 from pipeline.tracking import record
-from pipeline.tracking.record import Entry, Row
+from pipeline.tracking.record import Record, Row
 
 VERDICT = "verdict.json"
 _NUMBERS = ("test_accuracy", "p_best", "probability_best", "roughness", "rising_share")
 
 
 def study_id(run_keys: Iterable[str]) -> str:
-    """Twelve digits that stand for a set of runs."""
+    """Make twelve digits that stand for a set of runs."""
     return hashlib.sha256("\n".join(sorted(run_keys)).encode()).hexdigest()[:12]
 
 
 def membership(study: str) -> str:
-    """The tag of the study's runs. A run may belong to several studies: one more rate is another study."""
+    """Name the tag of a study's runs. A run may belong to several: one more rate makes another study."""
     return f"study.{study}"
 
 
 def read_verdict(report: Path) -> dict[str, Any]:
-    """Raises:
-    RunError: there is no report.
-    DataError: its verdict is damaged.
+    """Read the verdict in the report's folder.
+
+    Raises:
+        RunError: there is no report, or its verdict names no rate.
+        DataError: its verdict is damaged.
     """
     if not (report / VERDICT).is_file():
         raise RunError(f"{report}: expected the study's report, found none. Run `dvc repro` to make it.")
@@ -43,54 +45,40 @@ def read_verdict(report: Path) -> dict[str, Any]:
     return verdict
 
 
-def of_report(params: Params, study: str, report: Path) -> Entry:
-    """The entry that stands for the study.
-
-    Raises:
-        RunError, DataError: see `read_verdict`.
-    """
-    verdict = read_verdict(report)
+def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, Any]) -> Record:
+    """Make the record that stands for the study."""
     values = {
         "learning_rates": json.dumps(params.train.learning_rates),
         "seeds": json.dumps(params.train.seeds),
     } | record.shared_params(params)
-    key = f"study-{study}"
-    return Entry(
-        key=key,
-        kind="study",
+    return Record(
+        key=f"study-{study}",
         name=f"report of study {study}",
         params=values,
         rows=tuple(_rows(verdict)),
-        tags={
-            "run_key": key,
-            "kind": "study",
-            "dataset": params.data.dataset,
-            "mlflow.note.content": words(verdict),
-        },
+        tags={"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": note(verdict)},
         digest=record.digest(values, report),
-        write_artifacts=lambda place: _copy(report, place),
+        write_artifacts=lambda target: shutil.copytree(
+            report, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".gitignore")
+        ),
     )
 
 
-def words(verdict: Mapping[str, Any]) -> str:
-    """The verdict's sentences as Markdown, at most 5,000 characters."""
-    sentences = [verdict["headline"], *verdict.get("detail", ())] if verdict.get("headline") else []
+def note(verdict: Mapping[str, Any]) -> str:
+    """Write the verdict's sentences as Markdown, at most 5,000 characters."""
+    headline = verdict.get("headline")
+    sentences = (
+        [headline, *verdict.get("detail", ())] if headline else [f"Learning rate {verdict['learning_rate']}."]
+    )
     listed = [f"- {line}" for key in ("warnings", "reasons") for line in verdict.get(key) or ()]
-    rate = verdict["learning_rate"]
-    return "\n".join([*(sentences or [f"Learning rate {rate}."]), "", *listed]).strip()[:5000]
+    return "\n".join([*sentences, "", *listed]).strip()[:5000]
 
 
 def _rows(verdict: Mapping[str, Any]) -> list[Row]:
-    """The chosen rate, and what the verdict says of each rate, as `<number>/lr-<rate>`."""
-    rows = []
-    if verdict["learning_rate"] is not None:
-        rows.append(Row("learning_rate", float(verdict["learning_rate"]), 0))
+    """Make rows of the chosen rate, and of the verdict's numbers on each rate, as `<number>/lr-<rate>`."""
+    values = {"learning_rate": verdict["learning_rate"]}
     for name, numbers in (verdict.get("rates") or {}).items():
         accuracy = numbers.get("validation_accuracy") or {}
-        values = {key: numbers.get(key) for key in _NUMBERS} | {"validation_accuracy": accuracy.get("mean")}
-        rows += [Row(f"{key}/{name}", float(value), 0) for key, value in values.items() if value is not None]
-    return rows
-
-
-def _copy(report: Path, place: Path) -> None:
-    shutil.copytree(report, place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".gitignore"))
+        values |= {f"{key}/{name}": numbers.get(key) for key in _NUMBERS}
+        values[f"validation_accuracy/{name}"] = accuracy.get("mean")
+    return [Row(key, float(value), 0) for key, value in values.items() if value is not None]

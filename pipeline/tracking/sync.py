@@ -1,114 +1,117 @@
-"""Making MLflow agree with an entry: once, whole, and whatever is there already.
+"""Making MLflow agree with a record: once, whole, whatever MLflow holds already.
 
-MLflow has no run ids of one's own choosing and no locks; what makes delivery safe to repeat is that every
-row of a metric is the same row, whoever sends it: value, step and time follow from the outputs and from the
-run's start alone, and MLflow drops identical rows. So a request whose answer got lost is simply sent again.
+MLflow has no run ids of one's own choosing and no locks; what makes syncing safe to repeat is that every row
+of a metric is the same row, whoever sends it: value, step and time follow from the outputs and from the run's
+start alone, and MLflow drops identical rows. So a request whose answer got lost is simply sent again.
 """
 
 # ruff: noqa: TID251 - the package that imports MLflow
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.tracking import model
-from pipeline.tracking import record as entries
-from pipeline.tracking.journal import Journal
-from pipeline.tracking.lease import TAG as OWNER
-from pipeline.tracking.lease import Owner
-from pipeline.tracking.record import DatasetFacts, Entry, Row
+import pandas as pd
+
+from pipeline.core.runs import CURVES
+from pipeline.tracking import chart, lease, model
+from pipeline.tracking.lease import Lease
+from pipeline.tracking.provenance import Provenance
+from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
 
-DELIVERED = "outputs"
-"""The tag that a complete run has: the digest of the outputs that it shows."""
+OUTPUTS = "outputs"
+"""The tag of a complete run: the digest of the outputs that it shows."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _BATCH = 900  # MLflow takes up to 1,000 metrics a request
 
 
-class Outcome(Enum):
-    """What a delivery did."""
+class SyncResult(Enum):
+    """What `sync` did to MLflow's run."""
 
-    UNCHANGED = "unchanged"
+    UNCHANGED = "up to date"
     CREATED = "created"
     COMPLETED = "completed"
     REPLACED = "replaced"
-    BUSY = "left to the process that is delivering it"
+    LABELLED = "added to this study"
+    BUSY = "left to another process that is syncing it"
 
 
-def deliver(
-    store: Store, entry: Entry, runs: Sequence[Any], journal: Journal, labels: Mapping[str, str] = _NONE
-) -> Outcome:
-    """Make MLflow agree with `entry`; one finished run shows it afterwards.
+def sync(
+    store: Store,
+    record: Record,
+    runs: Iterable[Any],
+    provenance: Provenance,
+    labels: Mapping[str, str] = _NONE,
+    *,
+    dry_run: bool = False,
+) -> SyncResult:
+    """Make MLflow agree with `record`; one finished run shows it afterwards.
 
     Args:
-        runs: what `store.find(entry.key)` gives.
-        journal: what the process noted that trained the run.
+        runs: what `store.find(record.key)` gives.
         labels: tags to set on top of all others.
+        dry_run: change nothing; return what would be done.
     """
-    run = elect(store, runs)
-    if run is not None and is_delivered(run, entry):
-        return Outcome.UNCHANGED
+    run = _ranked(runs)[0] if dry_run and runs else elect(store, runs)
+    if run is not None and shows(run, record):
+        if labels.items() <= run.data.tags.items():
+            return SyncResult.UNCHANGED
+        if not dry_run:
+            send(store, run, tags=labels)
+        return SyncResult.LABELLED
     if run is not None and is_busy(run):
-        return Outcome.BUSY
-    outcome = Outcome.CREATED if run is None else Outcome.COMPLETED
-    missing = _missing(store, run, entry) if run is not None else None
-    if run is not None and missing is None:
-        delete(store, run)
-        run, outcome = None, Outcome.REPLACED
+        return SyncResult.BUSY
+    missing = None if run is None else _missing(store, run, record)
     if run is None:
-        run = create(store, entry.key, entry.name, entry.tags, journal.started)
-        missing = list(entry.rows)
+        result = SyncResult.CREATED
     else:
-        store.client.set_tag(run.info.run_id, OWNER, Owner.myself().tag())
-    tags = journal.tags | entry.tags | dict(labels)
-    send(store, run, missing or (), entry.params, tags)
-    _attach(store, run, entry)
-    if (winner := elect(store, store.find(entry.key))) is None or winner.info.run_id != run.info.run_id:
-        return Outcome.UNCHANGED  # another process was quicker, and `elect` took this one's away
-    store.client.set_tag(run.info.run_id, DELIVERED, entry.digest)
-    finish(store, run, "FINISHED", journal.ended)
-    return outcome
+        result = SyncResult.REPLACED if missing is None else SyncResult.COMPLETED
+    if dry_run:
+        return result
+    if missing is None:
+        if run is not None:
+            delete(store, run)
+        run, missing = create(store, record.key, record.name, record.tags, provenance.started), record.rows
+    tags = {**provenance.tags, **record.tags, **labels} | Lease.of_this_process().tag()
+    send(store, run, missing, record.params, tags)
+    _attach(store, run, record)
+    if not is_elected(store, record.key, run):
+        return SyncResult.UNCHANGED  # another process was quicker, and this one's run is deleted
+    send(store, run, tags={OUTPUTS: record.digest})
+    finish(store, run, "FINISHED", provenance.ended)
+    return result
 
 
-def prepare() -> None:
-    """Have all ready that the first `deliver` of a process would take a second or two to import."""
-    entries.prepare()
-    model.prepare()
+def warm_up() -> None:
+    """Draw a chart and save a model that nobody keeps: the first ones import what later ones find ready."""
+    history = pd.DataFrame({name: [1.0, 2.0] for name in ("epoch", *CURVES)})
+    with tempfile.TemporaryDirectory() as temporary:
+        chart.draw(Path(temporary) / "chart.png", history, "")
+        model.save(Path(temporary) / "model", Path(temporary) / "chart.png")
 
 
-def foresee(entry: Entry, runs: Sequence[Any]) -> Outcome:
-    """What `deliver` would do, as far as can be seen without asking for every metric."""
-    ranked = _ranked(runs)
-    if not ranked:
-        return Outcome.CREATED
-    if is_delivered(ranked[0], entry):
-        return Outcome.UNCHANGED
-    if is_busy(ranked[0]):
-        return Outcome.BUSY
-    return Outcome.REPLACED if DELIVERED in ranked[0].data.tags else Outcome.COMPLETED
-
-
-def is_delivered(run: Any, entry: Entry) -> bool:
-    return bool(run.info.status == "FINISHED" and run.data.tags.get(DELIVERED) == entry.digest)
+def shows(run: Any, record: Record) -> bool:
+    return bool(run.info.status == "FINISHED" and run.data.tags.get(OUTPUTS) == record.digest)
 
 
 def is_busy(run: Any) -> bool:
     """Whether another process that is alive looks after the run."""
-    owner = Owner.read(run.data.tags)
-    return run.info.status == "RUNNING" and owner is not None and owner.is_alive() and not owner.is_me()
+    holder = Lease.read(run.data.tags)
+    return run.info.status == "RUNNING" and holder is not None and holder.is_alive() and not holder.is_mine()
 
 
 def elect(store: Store, runs: Iterable[Any]) -> Any | None:
-    """Of the runs with one key, the one that stays; the others are deleted.
+    """Choose the run that stays of those with the same key, and delete the others.
 
     There is more than one only if two machines created theirs within the same moment. The choice depends on
-    nothing but what the store says, so all who look choose the same one: a finished one before others, then
-    the older one.
+    nothing but what the store holds, so all processes choose the same: a finished run before others, then the
+    older one.
     """
     ranked = _ranked(runs)
     for run in ranked[1:]:
@@ -116,46 +119,40 @@ def elect(store: Store, runs: Iterable[Any]) -> Any | None:
     return ranked[0] if ranked else None
 
 
+def is_elected(store: Store, run_key: str, run: Any) -> bool:
+    elected = elect(store, store.find(run_key))
+    return elected is not None and elected.info.run_id == run.info.run_id
+
+
 def _ranked(runs: Iterable[Any]) -> list[Any]:
     return sorted(runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id))
 
 
-def create(store: Store, key: str, name: str, tags: dict[str, str], started: int | None = None) -> Any:
-    """Args:
-    started: milliseconds since 1970; None is now.
-    """
-    return store.client.create_run(
-        store.experiment_id,
-        start_time=started or _now(),
-        run_name=name,
-        tags=tags | {"run_key": key, OWNER: Owner.myself().tag()},
-    )
+def create(store: Store, run_key: str, name: str, tags: Mapping[str, str], started: int | None = None) -> Any:
+    """Create a run with this process's lease, started at `started` in milliseconds since 1970, or now."""
+    tags = {**tags, "run_key": run_key} | Lease.of_this_process().tag()
+    return store.client.create_run(store.experiment_id, start_time=started or now(), run_name=name, tags=tags)
 
 
 def send(
     store: Store,
     run: Any,
-    rows: Sequence[Row],
-    params: dict[str, str] | None = None,
-    tags: dict[str, str] | None = None,
+    rows: Sequence[Row] = (),
+    params: Mapping[str, str] = _NONE,
+    tags: Mapping[str, str] = _NONE,
 ) -> None:
     """Send rows, and the params and tags with the first batch."""
     from mlflow.entities import Metric, Param, RunTag
 
-    start = run.info.start_time
-    metrics = [Metric(row.key, row.value, start + row.step, row.step) for row in rows]
-    store.client.log_batch(
-        run.info.run_id,
-        metrics[:_BATCH],
-        [Param(key, value) for key, value in (params or {}).items()],
-        [RunTag(key, value) for key, value in (tags or {}).items()],
-    )
-    for batch in _batches(metrics[_BATCH:]):
-        store.client.log_batch(run.info.run_id, batch)
+    metrics = [Metric(row.key, row.value, run.info.start_time + row.step, row.step) for row in rows]
+    few = [Param(*item) for item in params.items()], [RunTag(*item) for item in tags.items()]
+    store.client.log_batch(run.info.run_id, metrics[:_BATCH], *few)
+    for start in range(_BATCH, len(metrics), _BATCH):
+        store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH])
 
 
 def known_rows(store: Store, run: Any) -> list[Row]:
-    """Every row that MLflow has of the run."""
+    """List every row that MLflow has of the run."""
     return [
         Row(metric.key, metric.value, metric.step)
         for key in run.data.metrics
@@ -163,20 +160,11 @@ def known_rows(store: Store, run: Any) -> list[Row]:
     ]
 
 
-def resume(store: Store, run: Any, tags: dict[str, str]) -> None:
-    """Take over a run that its process left unfinished."""
-    store.client.update_run(run.info.run_id, status="RUNNING")
-    send(store, run, (), tags=tags | {OWNER: Owner.myself().tag()})
-
-
 def finish(store: Store, run: Any, status: str, ended: int | None = None) -> None:
-    """Args:
-    status: `FINISHED`, `FAILED` or `KILLED`.
-    ended: milliseconds since 1970; None is now.
-    """
-    store.client.set_terminated(run.info.run_id, status, ended or max(_now(), run.info.start_time))
-    if OWNER in run.data.tags or status == "FINISHED":
-        store.client.delete_tag(run.info.run_id, OWNER)
+    """End the run as `FINISHED`, `FAILED` or `KILLED`, at `ended` in milliseconds since 1970, or now."""
+    store.client.set_terminated(run.info.run_id, status, ended or max(now(), run.info.start_time))
+    if lease.TAG in run.data.tags or status == "FINISHED":
+        store.client.delete_tag(run.info.run_id, lease.TAG)
 
 
 def delete(store: Store, run: Any) -> None:
@@ -185,42 +173,33 @@ def delete(store: Store, run: Any) -> None:
     store.client.delete_run(run.info.run_id)
 
 
-def _missing(store: Store, run: Any, entry: Entry) -> list[Row] | None:
-    """The rows that the run lacks; None if it says anything else than the outputs do: MLflow can add, but
-    neither change a param nor take back a metric or a file.
+def now() -> int:
+    """Give the time in milliseconds since 1970, as MLflow counts."""
+    return int(time.time() * 1000)
+
+
+def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
+    """List the rows that the run lacks; None if it holds anything that the record does not.
+
+    MLflow can add, but neither change a param nor take back a metric or a file.
     """
-    if DELIVERED in run.data.tags or any(
-        entry.params.get(key) != value for key, value in run.data.params.items()
-    ):
+    if OUTPUTS in run.data.tags or not run.data.params.items() <= record.params.items():
         return None
-    known = known_rows(store, run)
-    if len(set(known)) < len(known) or not set(known) <= set(entry.rows):
+    rows = known_rows(store, run)
+    known = set(rows)
+    if len(known) < len(rows) or not known <= set(record.rows):
         return None
-    return [row for row in entry.rows if row not in set(known)]
+    return [row for row in record.rows if row not in known]
 
 
-def _attach(store: Store, run: Any, entry: Entry) -> None:
-    if entry.dataset is not None:
-        _log_input(store, run.info.run_id, entry.dataset)
-    with tempfile.TemporaryDirectory() as temporary:
-        entry.write_artifacts(Path(temporary))
-        store.client.log_artifacts(run.info.run_id, temporary)
-    if entry.network is not None:
-        model.log(store, store.client.get_run(run.info.run_id), entry.network, entry.digest)
-
-
-def _log_input(store: Store, run_id: str, facts: DatasetFacts) -> None:
+def _attach(store: Store, run: Any, record: Record) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    dataset = Dataset(facts.name, facts.digest, "code", facts.source, profile=facts.profile)
-    store.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-
-
-def _batches(metrics: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(metrics), _BATCH):
-        yield metrics[start : start + _BATCH]
-
-
-def _now() -> int:
-    """Milliseconds since 1970, as MLflow counts."""
-    return int(time.time() * 1000)
+    if record.dataset:
+        context = [InputTag("mlflow.data.context", "training")]
+        store.client.log_inputs(run.info.run_id, [DatasetInput(Dataset(**record.dataset), context)])
+    with tempfile.TemporaryDirectory() as temporary:
+        record.write_artifacts(Path(temporary))
+        store.client.log_artifacts(run.info.run_id, temporary)
+    if record.network:
+        model.log(store, store.client.get_run(run.info.run_id), record.network, record.digest)

@@ -1,7 +1,7 @@
 """The comparison page: which runs, columns and charts MLflow's UI opens with.
 
-The UI keeps a view that somebody shares in a tag of the experiment and opens it by the tag's name; this
-writes such a tag. It is the only way to a page with chosen charts, and an address short enough to pass on.
+The UI keeps a shared view in a tag of the experiment and opens it by the tag's name; this writes such a tag.
+It is the only way to a page with chosen charts, and an address short enough to pass on.
 """
 
 import base64
@@ -26,13 +26,28 @@ _COLUMNS = (
 _SCALES = {"val_loss": "log", "val_accuracy": "linear", "loss": "log"}
 
 
-def share(store: Store, study_id: str, *, dry_run: bool) -> bool:
-    """Have the view of a study's runs in the experiment.
+_CHART = {
+    "type": "LINE",
+    "metricSectionId": "study-curves",
+    "xAxisScaleType": "linear",
+    "xAxisKey": "step",
+    "selectedXAxisMetricKey": "",
+    "yAxisKey": "metric",
+    "yAxisExpressions": [],
+    "lineSmoothness": 0,
+    "range": {},
+    "useGlobalXaxisKey": True,
+    "useGlobalLineSmoothing": True,
+    "deleted": False,
+    "isGenerated": False,
+}
 
-    Returns:
-        Whether it was not there.
-    """
-    key, value = _TAG + study_id, _compressed(_state(study_id))
+
+def share(store: Store, study_id: str, *, dry_run: bool) -> bool:
+    """Have the view of a study's runs in the experiment; return whether it was not there."""
+    # As the UI writes it; a tag of an experiment holds 5,000 characters.
+    packed = zlib.compress(json.dumps(_state(study_id), sort_keys=True).encode(), 9)
+    key, value = _TAG + study_id, f"deflate;{base64.b64encode(packed).decode()}"
     if store.client.get_experiment(store.experiment_id).tags.get(key) == value:
         return False
     if not dry_run:
@@ -40,52 +55,33 @@ def share(store: Store, study_id: str, *, dry_run: bool) -> bool:
     return True
 
 
-def address(server: str, store: Store, study_id: str | None) -> str:
-    """The page's address on a server, `http://127.0.0.1:5000` for one; without a study, all runs' table."""
-    page = f"{server.rstrip('/')}/#/experiments/{store.experiment_id}/runs?workflowType=machine_learning"
+def page(server: str, experiment_id: str, study_id: str) -> str:
+    """Give the page's address on a server (`http://127.0.0.1:5000`); without a study, all runs' table."""
+    page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
     return f"{page}&viewStateShareKey={study_id}&compareRunsMode=CHART" if study_id else page
 
 
 def _state(study_id: str) -> dict[str, Any]:
-    """The page's state in the UI's own words (mlflow/server/js, ExperimentPageUIState)."""
-    charts = [
-        {
-            "uuid": f"study-{metric}",
-            "type": "LINE",
-            "metricSectionId": "study-curves",
-            "metricKey": metric,
-            "selectedMetricKeys": [metric],
-            "scaleType": scale,
-            "xAxisScaleType": "linear",
-            "xAxisKey": "step",
-            "selectedXAxisMetricKey": "",
-            "yAxisKey": "metric",
-            "yAxisExpressions": [],
-            "lineSmoothness": 0,
-            "range": {},
-            "useGlobalXaxisKey": True,
-            "useGlobalLineSmoothing": True,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for metric, scale in _SCALES.items()
-    ]
-    sections = [{"uuid": "study-curves", "name": "Learning curves", "display": True, "isReordered": False}]
+    """Describe the page in the UI's own words (mlflow/server/js, ExperimentPageUIState)."""
     return {
         "searchFilter": f'tags.`{study.membership(study_id)}` = "yes"',
         "orderByKey": "metrics.`learning_rate`",
         "orderByAsc": True,
-        "selectedColumns": list(_COLUMNS),
-        "columnOrder": list(_COLUMNS),
+        "selectedColumns": _COLUMNS,
+        "columnOrder": _COLUMNS,
         "runsHiddenMode": "SHOWALL",
-        "compareRunCharts": charts,
-        "compareRunSections": sections,
+        "compareRunCharts": [
+            _CHART
+            | {
+                "uuid": f"study-{metric}",
+                "metricKey": metric,
+                "selectedMetricKeys": [metric],
+                "scaleType": scale,
+            }
+            for metric, scale in _SCALES.items()
+        ],
+        "compareRunSections": [
+            {"uuid": "study-curves", "name": "Learning curves", "display": True, "isReordered": False}
+        ],
         "isAccordionReordered": False,
     }
-
-
-def _compressed(state: dict[str, Any]) -> str:
-    """As the UI writes it; a tag of an experiment holds 5,000 characters."""
-    return (
-        "deflate;" + base64.b64encode(zlib.compress(json.dumps(state, sort_keys=True).encode(), 9)).decode()
-    )

@@ -16,11 +16,8 @@ import psutil
 import pytest
 
 from pipeline import __main__ as program
-from pipeline.commands import ui
-from pipeline.tracking import view
-from tests import tracking_fixtures as fixtures
 from tests.conftest import listening
-from tests.mlflow_fixtures import empty_database, study  # noqa: F401
+from tests.tracking import studies
 
 HOST = "127.0.0.1"
 
@@ -34,15 +31,15 @@ def fetch(address: str, body: object = None) -> bytes:
 
 
 @pytest.mark.services
-def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Path) -> None:  # noqa: F811
-    fixtures.write_study(study)
+def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Path) -> None:
+    studies.write_study(study)
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
         process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", "ui", "--no-browser", "--port", str(port)],
-            env=os.environ | {"PYTHONPATH": str(fixtures.ROOT)},
+            env=os.environ | {"PYTHONPATH": str(studies.ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -51,14 +48,14 @@ def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Pat
         watchdog.start()
         try:
             assert process.stdout is not None
-            said = ""
+            printed = ""
             for line in process.stdout:
-                said += line
+                printed += line
                 if "Ctrl-C" in line:
                     break
-            found = re.search(r"(http://127\.0\.0\.1:(\d+))/#/experiments/(\d+)/runs\?(\S+)", said)
-            assert found, said
-            server, own_port, experiment, query = found.groups()
+            page = re.search(r"(http://127\.0\.0\.1:(\d+))/#/experiments/(\d+)/runs\?(\S+)", printed)
+            assert page, printed
+            server, own_port, experiment, query = page.groups()
             assert int(own_port) != port
             assert "workflowType=machine_learning" in query
             assert b"<title>MLflow</title>" in fetch(server)
@@ -80,43 +77,35 @@ def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Pat
             process.wait()
 
 
-def test_the_view_fits_into_a_tag_and_chooses_the_studys_runs() -> None:
-    state = view._state("0123456789ab")
-    assert state["searchFilter"] == 'tags.`study.0123456789ab` = "yes"'
-    assert [chart["metricKey"] for chart in state["compareRunCharts"]] == ["val_loss", "val_accuracy", "loss"]
-    assert "metrics.`learning_rate`" in state["selectedColumns"]
-    assert len(view._compressed(state)) < 5000  # what MLflow takes
-
-
 SERVING = """
-import sys, types
 from pipeline.commands import ui
-ui.sys = types.SimpleNamespace(executable=sys.argv[1])
-with ui._serving("postgresql://us:secret@db/study", 9):
-    pass
+ui.serve("postgresql://us:secret@db/study", 9, print)
 """
-SERVER = """#!/bin/sh
-echo "$MLFLOW_BACKEND_STORE_URI $*" > said
-echo $$ > pid.new
-mv pid.new pid
-exec sleep 300
+SERVER = """
+import os, sys, time
+from pathlib import Path
+Path("arguments").write_text(os.environ["MLFLOW_BACKEND_STORE_URI"] + " " + " ".join(sys.argv))
+Path("pid.new").write_text(str(os.getpid()))
+Path("pid.new").rename("pid")
+time.sleep(300)
 """
+
+
+@pytest.fixture
+def pretended_mlflow(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `python -m mlflow` notes how it was started, and never answers."""
+    package = tmp_path / "pretended" / "mlflow"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(SERVER)
+    return os.environ | {"PYTHONPATH": os.pathsep.join((str(package.parent), str(studies.ROOT)))}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_while_the_server_starts_leaves_none_and_its_command_line_tells_no_password(
-    tmp_path: Path, number: signal.Signals
+def test_a_signal_while_the_server_starts_ends_it_and_its_command_line_shows_no_password(
+    tmp_path: Path, pretended_mlflow: dict[str, str], number: signal.Signals
 ) -> None:
-    server = tmp_path / "server"
-    server.write_text(SERVER)
-    server.chmod(0o755)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVING, str(server)],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(fixtures.ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = subprocess.Popen([sys.executable, "-c", SERVING], cwd=tmp_path, env=pretended_mlflow)
     watchdog = threading.Timer(120, process.kill)
     watchdog.start()
     try:
@@ -124,32 +113,32 @@ def test_a_signal_while_the_server_starts_leaves_none_and_its_command_line_tells
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(number)
-        _, said = process.communicate()
-        assert said.strip().endswith("KeyboardInterrupt")
+        process.send_signal(signal.SIGINT)  # the next one breaks off nothing
+        assert process.wait() == 0
         assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
     finally:
         watchdog.cancel()
         process.kill()
         process.wait()
-    uri, *arguments = (tmp_path / "said").read_text().split()
+    uri, *arguments = (tmp_path / "arguments").read_text().split()
     assert uri == "postgresql://us:secret@db/study"
     assert "secret" not in " ".join(arguments)
 
 
-def test_a_signal_that_comes_before_it_may_be_obeyed_waits() -> None:
-    with ui._signals() as obey:
-        signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            obey(True)
-        signal.raise_signal(signal.SIGHUP)  # one is obeyed
-
-
-def test_one_signal_is_obeyed_and_the_next_breaks_off_nothing() -> None:
-    with ui._signals() as obey:
-        obey(True)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGHUP)
-        signal.raise_signal(signal.SIGINT)
+def test_a_server_that_does_not_start_is_one_clear_error(
+    tmp_path: Path, pretended_mlflow: dict[str, str]
+) -> None:
+    (tmp_path / "pretended/mlflow/__main__.py").write_text("raise SystemExit('no such database')")
+    done = subprocess.run(
+        [sys.executable, "-c", SERVING],
+        cwd=tmp_path,
+        env=pretended_mlflow,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "expected it to answer at 127.0.0.1:9, got: no such database. See " in done.stderr
 
 
 @pytest.mark.parametrize("port", ["70000", "-1", "x"])

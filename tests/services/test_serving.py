@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands.publish import publish
 from pipeline.core import runs
-from tests import tracking_fixtures as fixtures
-from tests.mlflow_fixtures import empty_database, study  # noqa: F401
+from pipeline.tracking.publish import publish
 from tests.services import stack
+from tests.tracking import studies
 
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("ignore")]
 
@@ -35,12 +34,12 @@ np.save("expected.npy", network.predict_on_batch(pixels))
 """
 
 
-def test_the_champion_answers_with_the_probabilities_of_raw_images(study: Path) -> None:  # noqa: F811
+def test_the_champion_answers_with_the_probabilities_of_raw_images(study: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     np.save(study / "images.npy", images)
-    fixtures.write_study(study)
+    studies.write_study(study)
     network = runs.folder(study / "runs", 0.01, 1) / runs.MODEL
-    environment = os.environ | {"PYTHONPATH": str(fixtures.ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(studies.ROOT)}
     subprocess.run([sys.executable, "-c", NETWORK, network], check=True, env=environment, cwd=study)
     assert publish() == 0
     expected = np.load(study / "expected.npy")

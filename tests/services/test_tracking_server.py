@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.commands.publish import bring, publish
 from pipeline.params import reading
-from pipeline.tracking import view
+from pipeline.tracking.publish import publish, publish_outputs
 from pipeline.tracking.store import Store, open_store
-from tests import tracking_fixtures as fixtures
 from tests.services import stack
-from tests.tracking.test_tracking_process import start, wait_for_status
+from tests.tracking import studies
+from tests.tracking.test_follow import start, wait_for_status
 
 pytestmark = [
     pytest.mark.services,
@@ -40,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stack.Server]:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: stack.Server) -> Path:
     """A study of its own on the server: another file of code, so other run keys."""
-    fixtures.make_study(tmp_path)
+    studies.make_study(tmp_path)
     (tmp_path / "loop.py").write_text(f"code of {tmp_path}\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     for name, value in server.client_settings().items():
@@ -49,48 +48,48 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: stack.Serve
 
 
 def keys() -> set[str]:
-    return {fixtures.key(rate, seed) for rate in fixtures.RATES for seed in fixtures.SEEDS}
+    return {studies.key(rate, seed) for rate in studies.RATES for seed in studies.SEEDS}
 
 
 def shown(store: Store) -> dict[str, dict[str, object]]:
     """What the server shows of this study's runs alone."""
-    return {key: run for key, run in fixtures.snapshot(store).items() if key in keys()}
+    return {key: run for key, run in studies.snapshot(store).items() if key in keys()}
 
 
 def check_complete(store: Store) -> None:
     """Every run once, finished, every epoch's metric once."""
     runs = shown(store)
     assert set(runs) == keys()
-    for rate in fixtures.RATES:
-        for seed in fixtures.SEEDS:
-            run = runs[fixtures.key(rate, seed)]
+    for rate in studies.RATES:
+        for seed in studies.SEEDS:
+            run = runs[studies.key(rate, seed)]
             assert run["status"] == "FINISHED"
-            for column in fixtures.COLUMNS:
-                epochs = range(1, fixtures.EPOCHS + 1)
-                wanted = [(epoch, fixtures.measures(rate, seed, epoch)[column]) for epoch in epochs]
+            for column in studies.COLUMNS:
+                epochs = range(1, studies.EPOCHS + 1)
+                wanted = [(epoch, studies.measures(rate, seed, epoch)[column]) for epoch in epochs]
                 assert run["metrics"][column] == wanted
 
 
 def test_two_processes_train_at_once(project: Path, server: stack.Server) -> None:  # noqa: ARG001
-    for seed in fixtures.SEEDS:
-        fixtures.write_run(project, 0.01, seed)
-    processes = [start("finish", seed) for seed in fixtures.SEEDS]
+    for seed in studies.SEEDS:
+        studies.write_run(project, 0.01, seed)
+    processes = [start("finish", seed) for seed in studies.SEEDS]
     for process in processes:
         _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors
-    fixtures.write_study(project)
+    studies.write_study(project)
     assert publish() == 0
     check_complete(open_store("digits"))
 
 
 def test_a_training_does_not_wait_for_the_server_and_its_run_is_complete_all_the_same(project: Path) -> None:
-    fixtures.write_run(project, 0.01, 0)
+    studies.write_run(project, 0.01, 0)
     output, errors = start("finish", 0, PAUSE="1").communicate(timeout=180)
-    assert float(output) < fixtures.EPOCHS + 2.0  # the pauses, a second, and what starting a process takes
+    assert float(output) < studies.EPOCHS + 2.0  # the pauses, a second, and what starting a process takes
     assert "warning" not in errors
     store = open_store("digits")
-    assert wait_for_status(store, fixtures.key(0.01, 0), "FINISHED") == "FINISHED"
-    run = shown(store)[fixtures.key(0.01, 0)]
+    assert wait_for_status(store, studies.key(0.01, 0), "FINISHED") == "FINISHED"
+    run = shown(store)[studies.key(0.01, 0)]
     assert [step for step, _ in run["metrics"]["loss"]] == [1, 2, 3]
     assert run["models"]
 
@@ -104,7 +103,7 @@ def test_eight_processes_start_at_once_on_an_experiment_that_does_not_exist(
         "from pipeline.tracking import sync; from pipeline.tracking.store import open_store;"
         "store = open_store('digits'); sync.create(store, 'key-' + sys.argv[1], 'run', {})"
     )
-    environment = os.environ | {"PYTHONPATH": str(fixtures.ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(studies.ROOT)}
     processes = [
         subprocess.Popen([sys.executable, "-c", script, str(number)], env=environment, cwd=project)
         for number in range(8)
@@ -116,14 +115,14 @@ def test_eight_processes_start_at_once_on_an_experiment_that_does_not_exist(
 def test_a_server_killed_again_and_again_loses_and_doubles_nothing(
     project: Path, server: stack.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fixtures, "RATES", (0.01,))
-    monkeypatch.setattr(fixtures, "SEEDS", tuple(range(10)))
+    monkeypatch.setattr(studies, "RATES", (0.01,))
+    monkeypatch.setattr(studies, "SEEDS", tuple(range(10)))
     reading.override(
         project / "params.yaml", {"train.learning_rates": [0.01], "train.seeds": list(range(10))}
     )
-    fixtures.write_study(project)
+    studies.write_study(project)
     generator = random.Random(0)
-    for seed in fixtures.SEEDS:
+    for seed in studies.SEEDS:
         process = start("finish", seed, PAUSE="2")
         time.sleep(generator.uniform(1, 8))
         server.kill()
@@ -139,7 +138,7 @@ def test_a_server_killed_again_and_again_loses_and_doubles_nothing(
 def test_a_training_that_is_killed_is_killed_on_the_server(project: Path) -> None:  # noqa: ARG001
     process = start("SIGKILL", 0)
     process.communicate(timeout=120)
-    assert wait_for_status(open_store("digits"), fixtures.key(0.01, 0), "KILLED") == "KILLED"
+    assert wait_for_status(open_store("digits"), studies.key(0.01, 0), "KILLED") == "KILLED"
 
 
 @pytest.mark.parametrize("path", ["/", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=x"])
@@ -162,21 +161,19 @@ def test_other_host_names_are_refused(server: stack.Server) -> None:
 
 def test_a_browser_shows_the_comparison(project: Path, server: stack.Server, tmp_path: Path) -> None:
     chromium = stack.need_chromium()
-    fixtures.write_study(project)
-    published = bring()
-    assert published.store is not None
+    studies.write_study(project)
+    publisher = publish_outputs()
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     command += ["--no-proxy-server", f"--user-data-dir={tmp_path / 'browser'}", "--window-size=1800,1000"]
     command += ["--virtual-time-budget=60000", "--dump-dom"]
     with stack.logged_in(server) as door:
-        address = view.address(door, published.store, published.study)
         page = subprocess.run(
-            [*command, address], capture_output=True, text=True, timeout=300, check=True
+            [*command, publisher.page(door)], capture_output=True, text=True, timeout=300, check=True
         ).stdout
     words = " ".join(re.sub(r"<[^>]*>", " ", page).split())
-    for rate in fixtures.RATES:
-        for seed in fixtures.SEEDS:
+    for rate in studies.RATES:
+        for seed in studies.SEEDS:
             assert f"lr-{rate} seed-{seed}" in words
     assert "Learning curves (3)" in words
     for measure in ("val_loss", "val_accuracy", "loss"):

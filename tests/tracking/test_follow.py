@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -10,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipeline import params
-from pipeline.tracking import follow, sync
+from pipeline.tracking import follow, sync, watch
+from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.store import Store
-from pipeline.tracking.tracker import Task, Tracker
-from tests import tracking_fixtures as fixtures
-from tests.mlflow_fixtures import empty_database, store, study  # noqa: F401
+from tests.tracking import studies
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -29,17 +28,17 @@ from pathlib import Path
 from pipeline.tracking import watch
 from pipeline.core.errors import Interrupted
 from pipeline.core import runs
-from tests import tracking_fixtures as fixtures
+from tests.tracking import studies
 
 ending, seed, epochs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 entered = time.monotonic()
-with watch.watching(0.01, seed, fixtures.key(0.01, seed)) as watcher:
+with watch.watching(0.01, seed, studies.key(0.01, seed)) as watcher:
     started = time.monotonic() - entered
     began = time.monotonic()
     for epoch in range(1, epochs + 1):
-        watcher.epoch(fixtures.measures(0.01, seed, epoch))
+        watcher.epoch(studies.measures(0.01, seed, epoch))
         time.sleep(float(os.environ.get("PAUSE", "0")))
-    told = time.monotonic() - began
+    passed_on = time.monotonic() - began
     match ending:
         case "exception":
             raise ValueError("training broke")
@@ -49,22 +48,22 @@ with watch.watching(0.01, seed, fixtures.key(0.01, seed)) as watcher:
             os.kill(os.getpid(), getattr(signal, ending))
     began = time.monotonic()
     watcher.finish(runs.folder(Path("runs"), 0.01, seed))
-    print(f"{started + told + time.monotonic() - began:.3f}")
+    print(f"{started + passed_on + time.monotonic() - began:.3f}")
 """
 
 
-def start(ending: str, seed: int, epochs: int = fixtures.EPOCHS, **variables: str) -> "subprocess.Popen[str]":
+def start(ending: str, seed: int, epochs: int = studies.EPOCHS, **variables: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", TRAINING, ending, str(seed), str(epochs)],
-        env=os.environ | {"PYTHONPATH": str(fixtures.ROOT), **variables},
+        env=os.environ | {"PYTHONPATH": str(studies.ROOT), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def wait_for_status(store: Store, run_key: str, wanted: str, seconds: float = 90) -> str:  # noqa: F811
-    """The status that a run reaches; the process that says it may outlive the training."""
+def wait_for_status(store: Store, run_key: str, wanted: str, seconds: float = 90) -> str:
+    """Wait for a run's status and return it; the process that sets it may outlive the training."""
     until = time.monotonic() + seconds
     status = "no run"
     while time.monotonic() < until and status != wanted:
@@ -73,24 +72,24 @@ def wait_for_status(store: Store, run_key: str, wanted: str, seconds: float = 90
     return status
 
 
-def test_a_run_ends_as_its_training_did(study: Path, store: Store) -> None:  # noqa: F811
+def test_a_run_ends_as_its_training_did(study: Path, store: Store) -> None:
     endings = {"finish": "FINISHED", "exception": "FAILED", "interrupted": "KILLED", "SIGKILL": "KILLED"}
-    fixtures.write_run(study, 0.01, 0)
+    studies.write_run(study, 0.01, 0)
     processes = [start(ending, seed) for seed, ending in enumerate(endings)]
-    said = [process.communicate(timeout=180) for process in processes]
-    assert "warning" not in said[0][1], said[0]
+    printed = [process.communicate(timeout=180) for process in processes]
+    assert "warning" not in printed[0][1], printed[0]
     for seed, wanted in enumerate(endings.values()):
-        assert wait_for_status(store, fixtures.key(0.01, seed), wanted) == wanted
-    shown = fixtures.snapshot(store)
-    finished = shown[fixtures.key(0.01, 0)]
+        assert wait_for_status(store, studies.key(0.01, seed), wanted) == wanted
+    shown = studies.snapshot(store)
+    finished = shown[studies.key(0.01, 0)]
     assert [step for step, _ in finished["metrics"]["loss"]] == [1, 2, 3]
     assert finished["tags"]["machine.tensorflow"]
-    (run,) = store.find(fixtures.key(0.01, 0))
+    (run,) = store.find(studies.key(0.01, 0))
     chart = Path(store.client.download_artifacts(run.info.run_id, "loss_and_accuracy.png")).read_bytes()
     assert chart.startswith(b"\x89PNG")
     assert len(chart) > 5000
-    # What was told before the end is not lost.
-    assert [step for step, _ in shown[fixtures.key(0.01, 1)]["metrics"]["loss"]] == [1, 2, 3]
+    # What was sent before the end is not lost.
+    assert [step for step, _ in shown[studies.key(0.01, 1)]["metrics"]["loss"]] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -100,14 +99,14 @@ def test_a_run_ends_as_its_training_did(study: Path, store: Store) -> None:  # n
         ("sqlite:////proc/mlflow.db", "warning: MLflow"),  # nobody can write there
     ],
 )
-def test_a_store_in_trouble_costs_a_second_and_one_line(study: Path, uri: str, message: str) -> None:  # noqa: F811
-    fixtures.write_run(study, 0.01, 0)
+def test_a_store_in_trouble_costs_a_second_and_one_line(study: Path, uri: str, message: str) -> None:
+    studies.write_run(study, 0.01, 0)
     process = start("finish", 0, MLFLOW_TRACKING_URI=uri)
     output, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     assert errors.count(message) == 1, errors
     assert len(errors.strip().splitlines()) == 1
-    assert "`python -m pipeline publish` delivers what is missing" in errors
+    assert "`python -m pipeline publish` adds what is missing" in errors
     if uri.startswith("http"):
         # One second of patience, and what starting a process takes on a busy machine; nobody waits for
         # MLflow's own retries, which take minutes.
@@ -115,9 +114,9 @@ def test_a_store_in_trouble_costs_a_second_and_one_line(study: Path, uri: str, m
 
 
 @pytest.mark.parametrize("awaited", [True, False])
-def test_a_delivery_is_prepared_only_where_somebody_waits_for_it(
-    study: Path,  # noqa: F811, ARG001
-    store: Store,  # noqa: F811, ARG001
+def test_the_last_sync_is_prepared_only_where_somebody_waits_for_it(
+    study: Path,  # noqa: ARG001
+    store: Store,  # noqa: ARG001
     monkeypatch: pytest.MonkeyPatch,
     awaited: bool,
 ) -> None:
@@ -130,19 +129,19 @@ def test_a_delivery_is_prepared_only_where_somebody_waits_for_it(
         yield json.dumps({"ended": "FAILED"})
 
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
-    monkeypatch.setattr(Tracker, "attempt", lambda _: attempts.append(True))
-    monkeypatch.setattr(sync, "prepare", lambda: prepared.append(True))
-    task = Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
-    follow.follow(task, lines(), pytest.fail, awaited=awaited)
+    monkeypatch.setattr(LiveRun, "attempt", lambda _: attempts.append(True))
+    monkeypatch.setattr(sync, "warm_up", lambda: prepared.append(True))
+    run = LiveRun(params.load(), 0.01, 0, studies.key(0.01, 0), pytest.fail)
+    follow.follow(run, lines(), awaited=awaited)
     assert prepared == ([True] if awaited else [])
 
 
 def test_one_failed_request_costs_neither_a_run_nor_a_warning(
-    study: Path,  # noqa: F811
-    store: Store,  # noqa: F811
+    study: Path,
+    store: Store,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fixtures.write_run(study, 0.01, 0)
+    studies.write_run(study, 0.01, 0)
     failures = [KeyError("SOME_VARIABLE"), None, None, KeyError("SOME_VARIABLE")]
     find = Store.find
 
@@ -158,21 +157,18 @@ def test_one_failed_request_costs_neither_a_run_nor_a_warning(
 
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
     monkeypatch.setattr(Store, "find", failing)
-    task = Task(params.load(), 0.01, 0, fixtures.key(0.01, 0))
-    follow.follow(task, lines(), pytest.fail, awaited=False)
-    (run,) = find(store, fixtures.key(0.01, 0))
+    run = LiveRun(params.load(), 0.01, 0, studies.key(0.01, 0), pytest.fail)
+    follow.follow(run, lines(), awaited=False)
+    (run,) = find(store, studies.key(0.01, 0))
     assert run.info.status == "FINISHED"
 
 
-def test_a_process_that_stands_still_does_not_hold_the_training(study: Path, store: Store) -> None:  # noqa: F811, ARG001
-    from pipeline.tracking import watch
-
-    with watch.watching(0.01, 0, fixtures.key(0.01, 0)) as watcher:
-        process = watcher._process
-        assert process is not None
-        os.kill(process.pid, signal.SIGSTOP)
+def test_a_process_that_stands_still_does_not_hold_the_training(study: Path, store: Store) -> None:  # noqa: ARG001
+    with watch.watching(0.01, 0, studies.key(0.01, 0)) as watcher:
+        (process,) = psutil.Process().children()
+        process.suspend()
         began = time.monotonic()
         for epoch in range(1, 2000):
-            watcher.epoch(fixtures.measures(0.01, 0, epoch))
+            watcher.epoch(studies.measures(0.01, 0, epoch))
         assert time.monotonic() - began < 5.0
-        assert process.poll() is not None  # it was ended: its pipe was full
+        assert not process.is_running()  # it was ended: its pipe was full

@@ -1,27 +1,30 @@
-"""MLflow in tests: its tables are made once and copied, which takes milliseconds instead of seconds."""
+"""MLflow in tests: its tables are made once and copied, which takes milliseconds instead of seconds.
+
+A plugin (see `pytest_plugins` in tests/conftest.py), since tests of several folders use these fixtures.
+"""
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.tracking import chart
-from pipeline.tracking.store import Store, open_store
-from tests import tracking_fixtures as fixtures
-from tests.conftest import made_once
+if TYPE_CHECKING:  # at run time where it is used: this module is loaded for every test
+    from pipeline.tracking.store import Store
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store's database with tables and nothing of ours in it."""
+    from pipeline.tracking.store import open_store
+    from tests.conftest import made_once
 
-    def make(place: Path) -> None:
+    def make(folder: Path) -> None:
         before = dict(os.environ)
-        place.mkdir()
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'empty.db'}"
+        folder.mkdir()
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'empty.db'}"
         try:
             open_store("digits")
         finally:
@@ -41,31 +44,22 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path)
 
     Charts are drawn for real by the processes that tests start; in this one they would take most of the time.
     """
+    from pipeline.tracking import chart
+    from tests.tracking import studies
+
     monkeypatch.setattr(chart, "draw", lambda path, _history, title: path.write_text(title))
-    place = tmp_path / "study"
-    fixtures.make_study(place)
-    monkeypatch.chdir(place)
-    make_database(empty_database, place)
-    return place
-
-
-def make_database(empty: Path, place: Path, name: str = "mlflow.db") -> None:
-    """Have a store at `place` whose experiment keeps its files there."""
-    import sqlite3
-
-    shutil.copyfile(empty, place / name)
-    connection = sqlite3.connect(place / name)
-    with connection:
-        connection.execute(
-            "UPDATE experiments SET artifact_location = ? WHERE name = 'learning-rate-study-digits'",
-            ((place / "mlartifacts").as_uri(),),
-        )
-    connection.close()
+    folder = tmp_path / "study"
+    studies.make_study(folder)
+    monkeypatch.chdir(folder)
+    studies.make_database(empty_database, folder)
+    return folder
 
 
 @pytest.fixture
-def store(study: Path) -> Iterator[Store]:  # noqa: ARG001 - it makes the store
+def store(study: Path) -> "Iterator[Store]":  # noqa: ARG001 - it makes the store
     """The study's store."""
+    from pipeline.tracking.store import open_store
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield open_store("digits")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,20 @@ import numpy as np
 
 from pipeline import params
 from pipeline.core import arrays, files, run_keys, runs
+from pipeline.params import reading
 from pipeline.tracking.store import Store
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RATES, SEEDS, EPOCHS = (0.01, 0.001), (0, 1), 3
 COLUMNS = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units")
 VOLATILE = {"tracker"}
 
 
-def make_study(place: Path) -> None:
+def make_study(project: Path) -> None:
     """A project whose train stage depends on one file: params, definition, packages, no data."""
-    from pipeline.params import reading
-
-    place.mkdir(parents=True, exist_ok=True)
+    project.mkdir(parents=True, exist_ok=True)
     for name in ("params.yaml", "pyproject.toml"):
-        shutil.copyfile(ROOT / name, place / name)
+        shutil.copyfile(ROOT / name, project / name)
     changes = {
         "data.dataset": "digits",
         "data.validation_size": 100,
@@ -35,33 +35,45 @@ def make_study(place: Path) -> None:
         "train.batch_size": 128,
         "train.hidden_units": 16,
     }
-    reading.override(place / "params.yaml", changes)
-    (place / "loop.py").write_text("code that can change a run\n", encoding="utf-8")
+    reading.override(project / "params.yaml", changes)
+    (project / "loop.py").write_text("code that can change a run\n", encoding="utf-8")
     definition = {"stages": {"train": {"deps": ["loop.py"], "params": ["train.epochs", "train.batch_size"]}}}
-    (place / "dvc.yaml").write_text(json.dumps(definition), encoding="utf-8")
+    (project / "dvc.yaml").write_text(json.dumps(definition), encoding="utf-8")
 
 
-def key(learning_rate: float, seed: int, place: Path = Path()) -> str:
-    return run_keys.run_key(params.load(place / "params.yaml").values(), learning_rate, seed, place)
+def make_database(empty: Path, project: Path, name: str = "mlflow.db") -> None:
+    """Have a store in `project` whose experiment keeps its files there."""
+    shutil.copyfile(empty, project / name)
+    connection = sqlite3.connect(project / name)
+    with connection:
+        connection.execute(
+            "UPDATE experiments SET artifact_location = ? WHERE name = 'learning-rate-study-digits'",
+            ((project / "mlartifacts").as_uri(),),
+        )
+    connection.close()
+
+
+def key(learning_rate: float, seed: int, project: Path = Path()) -> str:
+    return run_keys.run_key(params.load(project / "params.yaml").values(), learning_rate, seed, project)
 
 
 def measures(learning_rate: float, seed: int, epoch: int) -> dict[str, float]:
-    """What a training tells of an epoch; floats that need all their digits."""
+    """What a training measures in an epoch; floats that need all their digits."""
     return {"epoch": epoch} | {
         column: (1 + seed) / (epoch + number + 3) + learning_rate for number, column in enumerate(COLUMNS)
     }
 
 
 def write_run(
-    place: Path, learning_rate: float, seed: int, *, epochs: int = EPOCHS, diverged: bool = False
+    project: Path, learning_rate: float, seed: int, *, epochs: int = EPOCHS, diverged: bool = False
 ) -> Path:
-    """Write a run's folder under `place`/runs."""
+    """Write a run's folder under `project`/runs."""
     rows = [
         [measures(learning_rate, seed, epoch)[column] for column in COLUMNS] for epoch in range(1, epochs + 1)
     ]
     if diverged:
         rows[-1] = [math.nan] * len(COLUMNS)
-    folder = runs.folder(place / "runs", learning_rate, seed)
+    folder = runs.folder(project / "runs", learning_rate, seed)
     final = dict(zip(runs.CURVES, rows[-1], strict=False))
     with files.replacing_folder(folder) as temporary:
         runs.write_history(temporary / runs.HISTORY, COLUMNS, rows)
@@ -71,7 +83,7 @@ def write_run(
             "dataset": "digits",
             "learning_rate": learning_rate,
             "seed": seed,
-            "run_key": key(learning_rate, seed, place),
+            "run_key": key(learning_rate, seed, project),
             "validation_data": "validation",
             "epochs": epochs,
             "epochs_configured": epochs,
@@ -84,7 +96,7 @@ def write_run(
     return folder
 
 
-def write_report(place: Path, learning_rate: float | None = 0.01, **more: Any) -> None:
+def write_report(project: Path, learning_rate: float | None = 0.01, **more: Any) -> None:
     verdict = {
         "learning_rate": learning_rate,
         "headline": f"Use learning rate {learning_rate}.",
@@ -93,23 +105,23 @@ def write_report(place: Path, learning_rate: float | None = 0.01, **more: Any) -
         "warnings": [],
         "rates": {"lr-0.01": {"test_accuracy": 0.75, "validation_accuracy": {"mean": 0.5}}},
     }
-    files.write_json(place / "report" / "verdict.json", verdict | more)
-    files.write_text(place / "report" / "index.html", "<p>The page.\n")
+    files.write_json(project / "report" / "verdict.json", verdict | more)
+    files.write_text(project / "report" / "index.html", "<p>The page.\n")
 
 
-def write_study(place: Path) -> None:
+def write_study(project: Path) -> None:
     """All configured runs and the report."""
     for rate in RATES:
         for seed in SEEDS:
-            write_run(place, rate, seed)
-    write_report(place)
+            write_run(project, rate, seed)
+    write_report(project)
 
 
 def snapshot(store: Store) -> dict[str, Any]:
     """All that MLflow's pages show of the study's runs, by run key; ids left out."""
     shown = {}
-    for run_key, found in store.index().items():
-        (run,) = found
+    for run_key, runs_of_key in store.index().items():
+        (run,) = runs_of_key
         shown[run_key] = {
             "name": run.info.run_name,
             "status": run.info.status,
@@ -117,8 +129,8 @@ def snapshot(store: Store) -> dict[str, Any]:
             "tags": {name: value for name, value in run.data.tags.items() if name not in VOLATILE},
             "metrics": {name: history(store, run, name) for name in run.data.metrics},
             "artifacts": artifacts(store, run),
-            "datasets": [one.dataset.digest for one in run.inputs.dataset_inputs],
-            "models": [model(store, one.model_id) for one in run.outputs.model_outputs],
+            "datasets": [item.dataset.digest for item in run.inputs.dataset_inputs],
+            "models": [model(store, item.model_id) for item in run.outputs.model_outputs],
         }
     return shown
 
@@ -141,8 +153,8 @@ def artifacts(store: Store, run: Any) -> dict[str, str]:
 
 
 def model(store: Store, model_id: str) -> tuple[str, str, str | None]:
-    found = store.client.get_logged_model(model_id)
-    return found.name, str(found.status), found.tags.get("outputs")
+    shown = store.client.get_logged_model(model_id)
+    return shown.name, str(shown.status), shown.tags.get("outputs")
 
 
 def champion(store: Store) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Delivery to MLflow: once, whole, and whatever is there already."""
+"""Syncing a record: once, whole, and whatever MLflow holds already."""
 
 import math
 import os
@@ -8,53 +8,52 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipeline import params
 from pipeline.core.errors import RunError
+from pipeline.params import reading
 from pipeline.tracking import address, lease, record, sync
-from pipeline.tracking.journal import Journal
-from pipeline.tracking.lease import Owner
-from pipeline.tracking.record import Entry, Row
+from pipeline.tracking.lease import Lease
+from pipeline.tracking.provenance import Provenance
+from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
-from pipeline.tracking.sync import Outcome
-from tests import tracking_fixtures as fixtures
-from tests.mlflow_fixtures import empty_database, store, study  # noqa: F401
+from pipeline.tracking.sync import SyncResult
+from tests.tracking import studies
 
 # SQLAlchemy leaves its pool of connections to the garbage collector, which MLflow relies on.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
-UNKNOWN = Journal(None, None, {})
+UNKNOWN = Provenance(None, None, {})
 
 
 @pytest.fixture
-def whole(study: Path) -> Entry:  # noqa: F811
-    fixtures.write_run(study, 0.01, 0)
+def whole(study: Path) -> Record:
+    studies.write_run(study, 0.01, 0)
     return record.of_run(params.load(), study / "runs", 0.01, 0)
 
 
-def deliver(store: Store, one: Entry) -> Outcome:  # noqa: F811
-    return sync.deliver(store, one, store.find(one.key), UNKNOWN)
+def sync_alone(store: Store, run: Record) -> SyncResult:
+    return sync.sync(store, run, store.find(run.key), UNKNOWN)
 
 
-def begin(store: Store, one: Entry, rows: int, *, pid: int | None = None) -> Any:  # noqa: F811
+def begin(store: Store, whole: Record, rows: int, *, pid: int | None = None) -> Any:
     """A run whose process sent some rows and then vanished, or is alive if `pid` is its."""
-    run = sync.create(store, one.key, one.name, one.tags)
-    sync.send(store, run, one.rows[:rows], one.params)
-    ghost = Owner.myself()._replace(pid=pid or 2**22 + 1)
+    run = sync.create(store, whole.key, whole.name, whole.tags)
+    sync.send(store, run, whole.rows[:rows], whole.params)
+    ghost = Lease.of_this_process()._replace(pid=pid or 2**22 + 1)
     if pid:
-        import psutil
-
         ghost = ghost._replace(started=psutil.Process(pid).create_time())
-    store.client.set_tag(run.info.run_id, lease.TAG, ghost.tag())
+    sync.send(store, run, tags=ghost.tag())
     return run
 
 
-def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Entry) -> None:  # noqa: F811
-    assert deliver(store, whole) is Outcome.CREATED
-    (shown,) = fixtures.snapshot(store).values()
+def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Record) -> None:
+    assert sync_alone(store, whole) is SyncResult.CREATED
+    (shown,) = studies.snapshot(store).values()
     assert shown["status"] == "FINISHED"
     assert shown["params"] == {
         "learning_rate": "0.01",
@@ -62,8 +61,8 @@ def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Entry) -> No
         "dataset": "digits",
         "validation_size": "100",
     } | {name: str(value) for name, value in params.load().train if name not in ("learning_rates", "seeds")}
-    for column in fixtures.COLUMNS:
-        wanted = [(epoch, fixtures.measures(0.01, 0, epoch)[column]) for epoch in (1, 2, 3)]
+    for column in studies.COLUMNS:
+        wanted = [(epoch, studies.measures(0.01, 0, epoch)[column]) for epoch in (1, 2, 3)]
         assert shown["metrics"][column] == wanted
     assert shown["metrics"]["learning_rate"] == [(0, 0.01)]
     assert shown["metrics"]["best_val_accuracy"] == [(0, 0.5)]
@@ -79,10 +78,10 @@ def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Entry) -> No
     assert lease.TAG not in store.find(whole.key)[0].data.tags
 
 
-def test_the_model_has_signature_example_and_pinned_requirements(store: Store, whole: Entry) -> None:  # noqa: F811
+def test_the_model_has_signature_example_and_pinned_requirements(store: Store, whole: Record) -> None:
     import mlflow
 
-    deliver(store, whole)
+    sync_alone(store, whole)
     (run,) = store.find(whole.key)
     (output,) = run.outputs.model_outputs
     mlflow.set_tracking_uri(store.uri)
@@ -97,23 +96,23 @@ def test_the_model_has_signature_example_and_pinned_requirements(store: Store, w
     assert (folder / "input_example.json").exists()
 
 
-def test_delivering_twice_changes_nothing(store: Store, whole: Entry) -> None:  # noqa: F811
-    deliver(store, whole)
-    before = fixtures.snapshot(store)
-    assert deliver(store, whole) is Outcome.UNCHANGED
-    assert fixtures.snapshot(store) == before
+def test_syncing_twice_changes_nothing(store: Store, whole: Record) -> None:
+    sync_alone(store, whole)
+    before = studies.snapshot(store)
+    assert sync_alone(store, whole) is SyncResult.UNCHANGED
+    assert studies.snapshot(store) == before
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 27])
-def test_what_a_dead_process_left_is_completed_in_place(store: Store, whole: Entry, rows: int) -> None:  # noqa: F811
+def test_what_a_dead_process_left_is_completed_in_place(store: Store, whole: Record, rows: int) -> None:
     begun = begin(store, whole, rows)
-    assert deliver(store, whole) is Outcome.COMPLETED
+    assert sync_alone(store, whole) is SyncResult.COMPLETED
     (run,) = store.find(whole.key)
     assert run.info.run_id == begun.info.run_id
     assert sorted(sync.known_rows(store, run)) == sorted(whole.rows)
 
 
-def test_rows_sent_again_after_a_lost_answer_are_there_once(store: Store, whole: Entry) -> None:  # noqa: F811
+def test_rows_sent_again_after_a_lost_answer_are_there_once(store: Store, whole: Record) -> None:
     begun = begin(store, whole, 20)
     sync.send(store, begun, whole.rows[10:25])
     sync.send(store, begun, whole.rows)
@@ -123,54 +122,54 @@ def test_rows_sent_again_after_a_lost_answer_are_there_once(store: Store, whole:
 
 
 @pytest.mark.parametrize("wrong", [Row("loss", 0.123, 1), Row("loss", 0.5, 99), Row("other", 1.0, 0)])
-def test_a_run_that_says_something_else_is_replaced(store: Store, whole: Entry, wrong: Row) -> None:  # noqa: F811
+def test_a_run_that_holds_something_else_is_replaced(store: Store, whole: Record, wrong: Row) -> None:
     begun = begin(store, whole, 5)
     sync.send(store, begun, [wrong])
-    assert deliver(store, whole) is Outcome.REPLACED
+    assert sync_alone(store, whole) is SyncResult.REPLACED
     (run,) = store.find(whole.key)
     assert run.info.run_id != begun.info.run_id
     assert sorted(sync.known_rows(store, run)) == sorted(whole.rows)
     assert store.client.get_run(begun.info.run_id).info.lifecycle_stage == "deleted"
 
 
-def test_other_outputs_replace_the_finished_run(store: Store, whole: Entry, study: Path) -> None:  # noqa: F811
-    deliver(store, whole)
+def test_other_outputs_replace_the_finished_run(store: Store, whole: Record, study: Path) -> None:
+    sync_alone(store, whole)
     (study / "runs/lr-0.01/seed-0/model.keras").write_bytes(b"another network")
-    assert deliver(store, record.of_run(params.load(), study / "runs", 0.01, 0)) is Outcome.REPLACED
-    (shown,) = fixtures.snapshot(store).values()
+    assert sync_alone(store, record.of_run(params.load(), study / "runs", 0.01, 0)) is SyncResult.REPLACED
+    (shown,) = studies.snapshot(store).values()
     assert shown["status"] == "FINISHED"
     models = store.client.search_logged_models([store.experiment_id])
     assert len(models) == 1
 
 
-def test_a_run_that_a_living_process_delivers_is_left_to_it(store: Store, whole: Entry) -> None:  # noqa: F811
+def test_a_run_that_a_living_process_syncs_is_left_to_it(store: Store, whole: Record) -> None:
     begin(store, whole, 5, pid=os.getppid())
-    assert deliver(store, whole) is Outcome.BUSY
+    assert sync_alone(store, whole) is SyncResult.BUSY
     (run,) = store.find(whole.key)
     assert run.info.status == "RUNNING"
 
 
-def test_of_two_runs_made_at_the_same_moment_all_choose_the_same(store: Store, whole: Entry) -> None:  # noqa: F811
+def test_of_two_runs_made_at_the_same_moment_all_choose_the_same(store: Store, whole: Record) -> None:
     first, second = begin(store, whole, 3), begin(store, whole, 4)
     kept = sync.elect(store, store.find(whole.key))
     assert kept.info.run_id in {first.info.run_id, second.info.run_id}
-    assert deliver(store, whole) is Outcome.COMPLETED
+    assert sync_alone(store, whole) is SyncResult.COMPLETED
     (run,) = store.find(whole.key)
     assert run.info.run_id == kept.info.run_id
 
 
-def test_times_and_tags_that_the_training_noted_are_told_again(store: Store, whole: Entry) -> None:  # noqa: F811
-    Journal(1_000_000, 1_005_000, {"dvc.experiment": "wide-rates"}).write(whole.key)
-    sync.deliver(store, whole, [], Journal.read(whole.key) or UNKNOWN)
+def test_times_and_tags_that_the_training_noted_are_restored(store: Store, whole: Record) -> None:
+    Provenance(1_000_000, 1_005_000, {"dvc.experiment": "wide-rates"}).write(whole.key)
+    sync.sync(store, whole, [], Provenance.read(whole.key) or UNKNOWN)
     (run,) = store.find(whole.key)
     assert (run.info.start_time, run.info.end_time) == (1_000_000, 1_005_000)
     assert run.data.tags["dvc.experiment"] == "wide-rates"
 
 
-def test_a_diverged_run_has_no_metric_that_is_no_number(store: Store, study: Path) -> None:  # noqa: F811
-    fixtures.write_run(study, 0.01, 0, diverged=True)
-    deliver(store, record.of_run(params.load(), study / "runs", 0.01, 0))
-    (shown,) = fixtures.snapshot(store).values()
+def test_a_diverged_run_has_no_metric_that_is_no_number(store: Store, study: Path) -> None:
+    studies.write_run(study, 0.01, 0, diverged=True)
+    sync_alone(store, record.of_run(params.load(), study / "runs", 0.01, 0))
+    (shown,) = studies.snapshot(store).values()
     assert [step for step, _ in shown["metrics"]["loss"]] == [1, 2]
     assert "final_loss" not in shown["metrics"]
     assert shown["tags"]["diverged_epoch"] == "3"
@@ -189,42 +188,40 @@ def test_rows_are_finite() -> None:
     ],
 )
 def test_a_folder_from_before_params_changed_is_refused(
-    whole: Entry,
-    study: Path,  # noqa: F811
+    whole: Record,
+    study: Path,
     name: str,
     value: object,
     message: str,
 ) -> None:
-    from pipeline.params import reading
-
-    assert whole.kind == "run"
+    assert whole.tags["kind"] == "run"
     reading.override(study / "params.yaml", {name: value})
     with pytest.raises(RunError, match=message):
         record.of_run(params.load(), study / "runs", 0.01, 0)
 
 
-class TestOwner:
+class TestLease:
     def test_this_process_is_alive_and_itself(self) -> None:
-        assert Owner.myself().is_alive()
-        assert Owner.myself().is_me()
+        assert Lease.of_this_process().is_alive()
+        assert Lease.of_this_process().is_mine()
 
     def test_a_process_that_ended_is_dead_at_once(self) -> None:
         process = subprocess.Popen([sys.executable, "-c", "pass"])
-        ghost = Owner.myself()._replace(pid=process.pid)
+        ghost = Lease.of_this_process()._replace(pid=process.pid)
         process.wait()
         assert not ghost.is_alive()
 
     def test_another_process_with_the_same_number_is_not_it(self) -> None:
-        assert not Owner.myself()._replace(started=12345.0).is_alive()
+        assert not Lease.of_this_process()._replace(started=12345.0).is_alive()
 
     @pytest.mark.parametrize(("silence", "alive"), [(5, True), (1000, False)])
     def test_on_another_machine_its_last_sign_counts(self, silence: float, alive: bool) -> None:
-        far = Owner("elsewhere", 1, 0.0, time.time() - silence)
+        far = Lease("elsewhere", 1, 0.0, time.time() - silence)
         assert far.is_alive() is alive
 
     @pytest.mark.parametrize("tag", ["", "{}", "[1]", '{"host": "x", "pid": 1}'])
     def test_a_tag_that_says_nothing_names_nobody(self, tag: str) -> None:
-        assert Owner.read({lease.TAG: tag}) is None
+        assert Lease.read({lease.TAG: tag}) is None
 
 
 def test_the_store_is_the_repositorys_inside_dvcs_copies(

@@ -1,0 +1,155 @@
+"""A run in MLflow while it is trained: claimed, filled, and ended as its training did."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.params import Params
+from pipeline.tracking import provenance, record, sync
+from pipeline.tracking.lease import RENEWAL, Lease
+from pipeline.tracking.provenance import Provenance
+from pipeline.tracking.record import Row
+from pipeline.tracking.store import Store, open_store, summary
+from pipeline.tracking.sync import SyncResult
+
+_TIMEOUT = 10  # seconds for one request to a server; nobody waits for it but this process
+
+
+class LiveRun:
+    """What MLflow gets of a run until its outputs are there.
+
+    Args:
+        warn: called at most once, with what is wrong and what to do.
+        connected: called once the store has answered.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        learning_rate: float,
+        seed: int,
+        run_key: str,
+        warn: Callable[[str], object],
+        connected: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._params, self._rate, self._seed, self._key = params, learning_rate, seed, run_key
+        self._warn: Callable[[str], object] | None = warn
+        self._connected = connected
+        self._store: Store | None = None
+        self._mlflow_run: Any = None
+        self._idle = self._prepared = False  # idle: another process sends the same run, or it is complete
+        self._failures = self._sent = 0
+        self._rows = [Row("learning_rate", learning_rate, 0)]
+        self._renewed = time.monotonic()
+        self._started = sync.now()
+        self._tags = provenance.process() | record.identity_tags(params)
+
+    def add(self, measures: Mapping[str, Any]) -> None:
+        """Keep an epoch's measures for the next attempt."""
+        self._rows += record.epoch_rows(measures)
+
+    def attempt(self) -> None:
+        """Send what is there; the next attempt tries again, and a second failure in a row gives a warning.
+
+        The first may mean nothing: requests looks through the environment for proxies, which Ray changes
+        meanwhile (a KeyError); a server may be starting.
+        """
+        try:
+            self._send()
+        except Exception as error:  # whatever MLflow, the network or the disk come up with
+            self._failures += 1
+            if self._failures > 1:
+                self._warn_once(error)
+        else:
+            self._failures = 0
+
+    def prepare(self) -> None:
+        """Get ready for the training's end, when it waits for this process."""
+        if not self._prepared:
+            self._prepared = True
+            with contextlib.suppress(Exception):  # what fails here fails again at the end, with a warning
+                sync.warm_up()
+
+    def complete(self, runs: Path) -> None:
+        """Sync the finished run from its outputs under `runs`; a second failure gives a warning."""
+        try:
+            before = Provenance.read(self._key)
+            origin = Provenance(self._started, sync.now(), self._tags)
+            origin.write(self._key)  # first: this process may be ended while it waits for a server
+            whole = record.of_run(self._params, runs, self._rate, self._seed)
+            try:
+                result = sync.sync(self._open(), whole, self._open().find(self._key), origin)
+            except Exception:  # what is there already is not sent again
+                result = sync.sync(self._open(), whole, self._open().find(self._key), origin)
+            if result is SyncResult.UNCHANGED and before:
+                before.write(self._key)  # MLflow keeps showing the first time, so the note does
+        except Exception as error:
+            self._warn_once(error)
+
+    def end(self, status: str, tries: int, *, pause: float) -> None:
+        """Send how far the run got, and how it ended: there will be no outputs."""
+        for left in reversed(range(tries)):
+            try:
+                self._send()
+                if self._mlflow_run is not None:
+                    sync.finish(self._open(), self._mlflow_run, status)
+                return
+            except Exception as error:
+                self._warn_once(error)
+            time.sleep(pause if left else 0)
+
+    def _open(self) -> Store:
+        if self._store is None:
+            self._store = open_store(self._params.data.dataset, retries=0, timeout=_TIMEOUT)
+            with contextlib.suppress(OSError):  # the training may be gone
+                self._connected()
+        return self._store
+
+    def _send(self) -> None:
+        store = self._open()
+        if self._mlflow_run is None and not self._idle:
+            self._claim(store)
+        if self._mlflow_run is None:
+            return
+        if rows := self._rows[self._sent :]:
+            values = {} if self._sent else record.run_params(self._params, self._rate, self._seed)
+            sync.send(store, self._mlflow_run, rows, values)
+            self._sent += len(rows)
+        if time.monotonic() - self._renewed > RENEWAL:
+            sync.send(store, self._mlflow_run, tags=Lease.of_this_process().tag())
+            self._renewed = time.monotonic()
+
+    def _claim(self, store: Store) -> None:
+        """Go on with the run's unfinished predecessor, or create a run."""
+        run = sync.elect(store, store.find(self._key))
+        if run is not None and (run.info.status == "FINISHED" or sync.is_busy(run)):
+            # The same run once more: at its end, when the outputs can be compared, it may replace the other.
+            self._idle = True
+            return
+        if run is not None and self._contradicts(sync.known_rows(store, run)):
+            sync.delete(store, run)  # begun on another processor, which rounds differently
+            run = None
+        if run is not None:
+            store.client.update_run(run.info.run_id, status="RUNNING")
+            sync.send(store, run, tags=self._tags | Lease.of_this_process().tag())
+            self._started = run.info.start_time
+        else:
+            name = record.run_name(self._rate, self._seed)
+            run = sync.create(store, self._key, name, self._tags, self._started)
+            self._idle = not sync.is_elected(store, self._key, run)
+        self._mlflow_run = None if self._idle else run
+
+    def _contradicts(self, known: list[Row]) -> bool:
+        values = {(row.key, row.step): row.value for row in self._rows}
+        return any(values.get((row.key, row.step), row.value) != row.value for row in known)
+
+    def _warn_once(self, error: Exception) -> None:
+        if warn := self._warn:
+            self._warn = None
+            with contextlib.suppress(OSError):  # the training may be gone
+                warn(
+                    f"warning: MLflow does not get this run for now ({summary(error)}). Training goes on; "
+                    "`python -m pipeline publish` adds what is missing."
+                )

@@ -1,0 +1,63 @@
+"""When, where and by whom a run was trained: what belongs beside a run but does not determine it.
+
+No output may hold it, since equal runs have equal bytes. The process that trains a run notes it in the
+machine's scratch folder, so that `publish` can restore it when MLflow's store is lost.
+"""
+
+import contextlib
+import functools
+import getpass
+import os
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from pipeline.core import files, machine
+from pipeline.core.errors import DataError, ToolError
+from pipeline.tools import programs
+
+_DVC = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
+_OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")
+"""What a study writes into the tree while it runs: a change there says nothing about what was run."""
+
+
+class Provenance(NamedTuple):
+    """Start and end in milliseconds since 1970, None if unknown; and tags of MLflow for the rest."""
+
+    started: int | None
+    ended: int | None
+    tags: dict[str, str]
+
+    @classmethod
+    def read(cls, run_key: str) -> Self | None:
+        """Read what this machine noted of a run; None if there is nothing, or nothing readable."""
+        with contextlib.suppress(DataError, TypeError):
+            return cls(**files.read_json(_path(run_key)))
+        return None
+
+    def write(self, run_key: str) -> None:
+        files.write_json(_path(run_key), self._asdict())
+
+
+def _path(run_key: str) -> Path:
+    return files.repository() / ".scratch" / "tracking" / f"{run_key}.json"
+
+
+@functools.cache
+def process() -> dict[str, str]:
+    """Describe this process in tags: user, DVC stage and experiment, processor, versions, commit."""
+    tags = {tag: os.environ[name] for tag, name in _DVC.items() if os.environ.get(name)}
+    tags |= {f"machine.{name}": value for name, value in machine.describe().items()}
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    return tags | commit() | {"mlflow.source.name": "python -m pipeline train", "mlflow.source.type": "LOCAL"}
+
+
+def commit() -> dict[str, str]:
+    """Tag the checked-out commit and whether tracked files differ from it; nothing where there is no git."""
+    status = ("status", "--porcelain", "--untracked-files=no", "--", ".", *_OUTPUTS)
+    try:
+        head = programs.git("rev-parse", "HEAD").strip()
+        changes = programs.git("--no-optional-locks", *status)
+    except (OSError, ToolError):
+        return {}
+    return {"mlflow.source.git.commit": head, "mlflow.source.git.dirty": str(bool(changes)).lower()}

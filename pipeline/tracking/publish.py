@@ -1,0 +1,181 @@
+"""Command `publish`: make MLflow agree with the outputs, whatever happened to it before."""
+
+import contextlib
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import params
+from pipeline.core import run_keys
+from pipeline.core.errors import DataError, PipelineError, RunError, ToolError, without_login
+from pipeline.params import Params
+from pipeline.tools.locking import only_one
+from pipeline.tracking import address, champion, provenance, record, study, sync, view
+from pipeline.tracking.lease import Lease
+from pipeline.tracking.provenance import Provenance
+from pipeline.tracking.record import Record
+from pipeline.tracking.store import Store, find_store, open_store, summary
+from pipeline.tracking.sync import SyncResult
+
+RUNS, REPORT = Path("runs"), Path("report")
+CHANGED, UNCHANGED, BUSY, PROBLEM = "changed", "up to date", "left to another process", "not published"
+
+_PATIENCE = 600  # seconds that a second `publish` on the machine waits for the first
+
+
+def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> int:
+    """Create what is missing in MLflow, complete what is partial, end what is dead; print what was done.
+
+    Returns:
+        0; or 1 if a run or the report is missing, damaged or out of date; the rest is published.
+
+    Raises:
+        ParamsError: params.yaml cannot be worked with.
+        ToolError: MLflow is not there, or its store does not answer.
+    """
+    return 1 if publish_outputs(runs, report, dry_run=dry_run).counts[PROBLEM] else 0
+
+
+def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> "Publisher":
+    """Do what `publish` does; return the publisher, which knows the comparison page."""
+    settings = params.load()
+    uri, dataset = address.tracking_uri(), settings.data.dataset
+    store = find_store(dataset) if dry_run else open_store(dataset)
+    print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
+    publisher = Publisher(settings, store, dry_run=dry_run)
+    publisher.read(runs)
+    lock = address.lock(uri).with_suffix(".publish.lock")
+    try:
+        with contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", _PATIENCE):
+            publisher.publish(report)
+    except PipelineError:
+        raise
+    except Exception as error:
+        raise ToolError(
+            f"{without_login(uri)}: expected MLflow to take what is missing, got: {summary(error)}. "
+            "What it took is kept; the same command goes on from there."
+        ) from error
+    counts = publisher.counts
+    shown = (CHANGED, UNCHANGED, *([BUSY] if counts[BUSY] else []), PROBLEM)
+    print("publish: " + ", ".join(f"{counts[state]} {state}" for state in shown))
+    return publisher
+
+
+class Publisher:
+    """The steps of one `publish`; `store` is None in a dry run, if there is none yet.
+
+    `counts` holds how many steps came to each of CHANGED, UNCHANGED, BUSY and PROBLEM.
+    """
+
+    def __init__(self, settings: Params, store: Store | None, *, dry_run: bool) -> None:
+        self.store, self.counts = store, Counter[str]()
+        self._params, self._dry_run = settings, dry_run
+        self._records: dict[tuple[float, int], Record] = {}
+        self._index: dict[str, list[Any]] = {}
+        self._unnoted = Provenance(None, None, {})
+
+    @property
+    def study_id(self) -> str:
+        """Stands for the set of published runs; empty if there are none."""
+        return study.study_id(run.key for run in self._records.values()) if self._records else ""
+
+    def read(self, folder: Path) -> None:
+        """Read the runs that are as params.yaml, code and data want them; report each of the others."""
+        try:
+            inputs = run_keys.inputs(self._params.values())
+            self._unnoted = Provenance(None, None, provenance.commit())
+        except (OSError, PipelineError):  # not all of it is there, as after pulling runs only
+            inputs = None
+        for rate, seed in itertools.product(self._params.train.learning_rates, self._params.train.seeds):
+            try:
+                run = record.of_run(self._params, folder, rate, seed)
+                if inputs and run.key != run_keys.digest(inputs | {"learning_rate": rate, "seed": seed}):
+                    raise RunError(
+                        f"the run with learning rate {rate} and seed {seed} was trained from other "
+                        "parameters, data or code than there are now, and is left as it is. `dvc repro` "
+                        "trains it again."
+                    )
+                self._records[rate, seed] = run
+            except RunError as error:
+                self._report(record.run_name(rate, seed), PROBLEM, str(error))
+
+    def page(self, server: str) -> str:
+        """Give the address of the comparison page on a server that shows the store."""
+        return view.page(server, self.store.experiment_id, self.study_id) if self.store else server
+
+    def publish(self, report: Path) -> None:
+        """Make MLflow agree with the outputs, step by step."""
+        self._index = self.store.index() if self.store else {}
+        labels = {study.membership(self.study_id): "yes"}
+        for run in self._records.values():
+            self._sync(run.name, run, Provenance.read(run.key), labels)
+        if self.store:
+            self._end_dead_runs(self.store)
+        if self.store and self._records:
+            fresh = view.share(self.store, self.study_id, dry_run=self._dry_run)
+            self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
+        if not self.counts[PROBLEM]:
+            self._publish_report(report)
+
+    def _report(self, what: str, state: str, text: str = "") -> None:
+        self.counts[state] += 1
+        if state == PROBLEM:
+            print(f"  {what}: not published. {text}", file=sys.stderr)
+        elif state != UNCHANGED:
+            print(f"  {what}: {'would be ' if self._dry_run and state == CHANGED else ''}{text}")
+
+    def _sync(
+        self,
+        what: str,
+        item: Record,
+        noted: Provenance | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        result = SyncResult.CREATED
+        if self.store:
+            known, origin = self._index.get(item.key, []), noted or self._unnoted
+            result = sync.sync(self.store, item, known, origin, labels or {}, dry_run=self._dry_run)
+        states = {SyncResult.UNCHANGED: UNCHANGED, SyncResult.BUSY: BUSY}
+        self._report(what, states.get(result, CHANGED), result.value)
+
+    def _end_dead_runs(self, store: Store) -> None:
+        """Mark as KILLED what is RUNNING in MLflow and whose process is dead, beside the study's own runs."""
+        own = {run.key for run in self._records.values()}
+        for run in itertools.chain.from_iterable(runs for key, runs in self._index.items() if key not in own):
+            holder = Lease.read(run.data.tags)
+            if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
+                if not self._dry_run:
+                    sync.finish(store, run, "KILLED")
+                self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
+
+    def _publish_report(self, folder: Path) -> None:
+        try:
+            verdict = study.read_verdict(folder)
+        except (RunError, DataError) as error:
+            self._report("report", PROBLEM, str(error))
+            return
+        self._sync("report", study.of_report(self._params, self.study_id, folder, verdict))
+        candidate = champion.choose(verdict, self._records)
+        if candidate is None:  # the verdict chooses none of these runs
+            self._report("champion", UNCHANGED)
+        elif self.store is None:
+            self._report("champion", CHANGED, f"moved to {candidate.record.name}")
+        else:
+            self._promote(self.store, candidate)
+
+    def _promote(self, store: Store, candidate: champion.Candidate) -> None:
+        name = address.model(self._params.data.dataset)
+        runs = [run for run in store.find(candidate.record.key) if sync.shows(run, candidate.record)]
+        moved = f"moved to {candidate.record.name}"
+        if champion.is_current(store, name, candidate, runs):
+            self._report("champion", UNCHANGED)
+        elif self._dry_run:
+            self._report("champion", CHANGED, moved)
+        elif runs:
+            version = champion.promote(store, name, candidate, runs[0])
+            self._report("champion", CHANGED, f"{moved}, version {version} of {name}")
+        else:
+            self._report("champion", BUSY, f"not moved: another process is syncing {candidate.record.name}")

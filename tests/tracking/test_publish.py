@@ -1,0 +1,236 @@
+"""`publish`: MLflow as the outputs have it, whatever happened to it before."""
+
+import base64
+import itertools
+import json
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.core import runs
+from pipeline.core.errors import ToolError
+from pipeline.tracking import sync
+from pipeline.tracking.lease import Lease
+from pipeline.tracking.publish import publish
+from pipeline.tracking.store import Store, open_store
+from tests.tracking import studies
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+COUNT = len(studies.RATES) * len(studies.SEEDS)
+
+
+def test_a_deleted_store_comes_back_as_it_was(
+    study: Path,
+    store: Store,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studies.write_study(study)
+    assert publish() == 0
+    assert "lr-0.01 seed-0: created" in capsys.readouterr().out
+    before, champion = studies.snapshot(store), studies.champion(store)
+    assert len(before) == COUNT + 1
+    assert {shown["status"] for shown in before.values()} == {"FINISHED"}
+
+    assert publish() == 0
+    assert f"publish: 0 changed, {COUNT + 3} up to date, 0 not published" in capsys.readouterr().out
+    assert studies.snapshot(store) == before
+
+    # Under another name, since MLflow keeps the connections of this process to the first one.
+    (study / "mlflow.db").unlink()
+    shutil.rmtree(study / "mlartifacts")
+    studies.make_database(empty_database, study, "second.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{study / 'second.db'}")
+    assert publish() == 0
+    again = open_store("digits")
+    assert studies.snapshot(again) == before
+    assert studies.champion(again) == champion
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(
+    study: Path,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studies.write_study(study)
+    assert publish(dry_run=True) == 0
+    assert "lr-0.01 seed-0: would be created" in capsys.readouterr().out
+    assert studies.snapshot(store) == {}
+    (study / "mlflow.db").unlink()
+    assert publish(dry_run=True) == 0
+    assert not (study / "mlflow.db").exists()
+
+
+def test_incomplete_outputs_are_named_and_the_rest_is_published(
+    study: Path,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studies.write_study(study)
+    shutil.rmtree(runs.folder(study / "runs", 0.01, 1))
+    (runs.folder(study / "runs", 0.001, 1) / runs.METRICS).write_text("{", encoding="utf-8")
+    assert publish() == 1
+    printed = capsys.readouterr().err
+    assert (
+        "lr-0.01 seed-1: not published. runs/lr-0.01/seed-1: expected the run with learning rate" in printed
+    )
+    assert "lr-0.001 seed-1: not published. runs/lr-0.001/seed-1: expected the run" in printed
+    names = {shown["name"] for shown in studies.snapshot(store).values()}
+    assert names == {"lr-0.01 seed-0", "lr-0.001 seed-0"}
+
+
+def test_runs_from_before_the_code_changed_are_left_as_they_are(
+    study: Path,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studies.write_study(study)
+    (study / "loop.py").write_text("code that has changed\n", encoding="utf-8")
+    assert publish() == 1
+    assert "was trained from other parameters, data or code than there are now" in capsys.readouterr().err
+    assert studies.snapshot(store) == {}
+
+
+def test_what_claims_to_be_running_and_is_dead_is_killed(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    dead = sync.create(store, "0" * 64, "of another study", {})
+    sync.send(store, dead, tags=Lease.of_this_process()._replace(pid=2**22 + 1).tag())
+    alive = sync.create(store, "1" * 64, "being trained", {})
+    foreign = store.client.create_run(store.experiment_id, run_name="somebody else's")
+    publish()
+    runs = store.client.search_runs([store.experiment_id])
+    states = {run.info.run_name: run.info.status for run in runs}
+    assert states["of another study"] == "KILLED"
+    assert states["being trained"] == "RUNNING"
+    assert states["somebody else's"] == "RUNNING"
+    assert alive.info.run_id != foreign.info.run_id
+
+
+def test_what_another_process_is_syncing_is_left_to_it(
+    study: Path,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studies.write_study(study)
+    other = Lease.of_this_process()._replace(
+        pid=os.getppid(), started=psutil.Process().parent().create_time()
+    )
+    for rate, seed in itertools.product(studies.RATES, studies.SEEDS):
+        run = sync.create(store, studies.key(rate, seed), "being trained", {})
+        sync.send(store, run, tags=other.tag())
+
+    assert publish() == 0
+    printed = capsys.readouterr().out
+    # The report and the comparison page are new; the champion waits for its run.
+    assert (
+        f"publish: 2 changed, 0 up to date, {COUNT + 1} left to another process, 0 not published" in printed
+    )
+    assert "lr-0.01 seed-0: left to another process that is syncing it" in printed
+    assert "champion: not moved: another process is syncing lr-0.01 seed-1" in printed
+    assert sum(shown["status"] == "RUNNING" for shown in studies.snapshot(store).values()) == COUNT
+
+
+def test_the_comparison_page_shows_the_studys_runs_and_their_curves(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    publish()
+    tags = store.client.get_experiment(store.experiment_id).tags
+    ((name, value),) = [item for item in tags.items() if item[0].startswith("mlflow.sharedViewState.")]
+    study_id = name.rpartition(".")[2]
+    assert len(value) < 5000  # what MLflow takes
+    page = json.loads(zlib.decompress(base64.b64decode(value.removeprefix("deflate;"))))
+    assert page["searchFilter"] == f'tags.`study.{study_id}` = "yes"'
+    assert len(store.client.search_runs([store.experiment_id], page["searchFilter"])) == COUNT
+    assert [chart["metricKey"] for chart in page["compareRunCharts"]] == ["val_loss", "val_accuracy", "loss"]
+    assert "metrics.`learning_rate`" in page["selectedColumns"]
+
+
+def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    publish()
+    assert studies.champion(store) == ("1", studies.key(0.01, 1))
+    version = store.client.get_model_version("digits-classifier", "1")
+    notes = {shown["tags"].get("mlflow.note.content") for shown in studies.snapshot(store).values()}
+    assert "Use learning rate 0.01.\nIt reaches 97 %.\n\n- Its interval lies above the others." in notes
+    assert version.tags["reason.1"] == "Its interval lies above the others."
+    assert version.tags["learning_rate"] == "0.01"
+
+    studies.write_report(study, 0.001)
+    publish()
+    assert studies.champion(store) == ("2", studies.key(0.001, 1))
+
+    # A person's choice stands until there is new evidence.
+    store.client.set_registered_model_alias("digits-classifier", "champion", "1")
+    publish()
+    assert studies.champion(store)[0] == "1"
+
+    # The first study again: its version is there already.
+    studies.write_report(study, 0.01)
+    publish()
+    assert studies.champion(store)[0] == "1"
+    assert len(store.client.search_model_versions("name = 'digits-classifier'")) == 2
+
+
+def test_a_champion_whose_run_was_deleted_is_registered_again(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    publish()
+    (run,) = store.find(studies.key(0.01, 1))
+    store.client.delete_run(run.info.run_id)
+    publish()
+    version, key = studies.champion(store)
+    assert (version, key) == ("2", studies.key(0.01, 1))
+    registered = store.client.get_model_version("digits-classifier", version)
+    assert store.client.get_run(registered.run_id).info.lifecycle_stage == "active"
+
+
+def test_a_verdict_without_a_choice_registers_no_model(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    studies.write_report(study, None)
+    assert publish() == 0
+    assert store.client.search_registered_models() == []
+
+
+def test_another_rate_is_another_study_with_the_same_runs(study: Path, store: Store) -> None:
+    from pipeline.params import reading
+
+    studies.write_study(study)
+    publish()
+    reading.override(study / "params.yaml", {"train.learning_rates": [0.01]})
+    assert publish() == 0
+    listed = {
+        shown["name"]: sorted(tag for tag in shown["tags"] if tag.startswith("study."))
+        for shown in studies.snapshot(store).values()
+        if shown["tags"]["kind"] == "run"
+    }
+    assert len(listed["lr-0.01 seed-0"]) == 2
+    assert len(listed["lr-0.001 seed-0"]) == 1
+
+
+def test_a_store_that_does_not_answer_is_one_clear_error(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    studies.write_study(study)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(ToolError, match=r"http://127.0.0.1:9: expected MLflow's store to answer, got: "):
+        publish()
+
+
+def test_what_a_server_answers_shows_no_password(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    studies.write_study(study)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://alice:s3cr@t@127.0.0.1:9")
+    with pytest.raises(ToolError) as caught:
+        publish()
+    assert "127.0.0.1" in str(caught.value)
+    assert "s3cr" not in str(caught.value)
+    assert "alice" not in str(caught.value)
