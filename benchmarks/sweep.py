@@ -1,11 +1,12 @@
-"""What a sweep costs and saves: `python -m benchmarks.sweep books | wall | model`.
+"""What a sweep costs and saves: `python -m benchmarks.sweep record | wall | model`.
 
-books  bookkeeping: everything but training, for 100, 400 and 1,000 runs with made-up outputs
-wall   `dvc repro` and the sweep in turn on the same study, each in a scratch copy; dvc.lock compared
-model  10,000 runs on 100 nodes, simulated from measured costs
+record  what DVC does: everything but training, for 100, 400 and 1,000 runs with made-up outputs
+wall    `dvc repro` and the sweep in turn on the same study, each in a scratch copy; dvc.lock compared
+model   10,000 runs on 100 nodes, simulated from measured costs
 """
 
 import argparse
+import contextlib
 import heapq
 import json
 import os
@@ -38,16 +39,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("books")
+    command = commands.add_parser("record")
     command.add_argument("runs", type=int, nargs="*", default=[100, 400, 1000])
-    command.set_defaults(run=lambda chosen: print_books(chosen.runs))
-    command = commands.add_parser("books-inner")  # a process of its own: peak memory and imports count
-    command.set_defaults(run=lambda _: print(json.dumps(keep_books())))
+    command.set_defaults(run=lambda chosen: print_record(chosen.runs))
+    command = commands.add_parser("record-inner")  # a process of its own: imports count
+    command.set_defaults(run=lambda _: print(json.dumps(record())))
     command = commands.add_parser("wall")
     command.add_argument("--rates", type=int, default=4)
     command.add_argument("--seeds", type=int, default=3)
     command.add_argument("--epochs", type=int, default=20)
-    command.add_argument("--digits", action="store_true", help="the small data set: in seconds")
+    command.add_argument("--digits", action="store_true", help="the small data set: seconds, not minutes")
     command.add_argument("--rounds", type=int, default=1)
     command.add_argument("options", nargs="*", help="of the sweep, after --")
     command.set_defaults(run=wall)
@@ -69,17 +70,17 @@ def project(root: Path, changes: Mapping[str, object]) -> Path:
     return root
 
 
-# ---- books
+# ---- record
 
 
-def print_books(counts: Sequence[int]) -> None:
-    with tempfile.TemporaryDirectory(prefix="books-") as scratch:
+def print_record(counts: Sequence[int]) -> None:
+    with tempfile.TemporaryDirectory(prefix="record-") as scratch:
         for count in counts:
             rates = [round(1e-5 * (number + 1), 8) for number in range(count)]
-            root = project(Path(scratch) / str(count), _DIGITS | {"train.learning_rates": rates})
-            call(root, "dvc", "repro", "--quiet", "scale")
-            phases = json.loads(call(root, "benchmarks.sweep", "books-inner").splitlines()[-1])
-            again = json.loads(call(root, "benchmarks.sweep", "books-inner").splitlines()[-1])
+            place = project(Path(scratch) / str(count), _DIGITS | {"train.learning_rates": rates})
+            call(place, "dvc", "repro", "--quiet", "scale")
+            phases = json.loads(call(place, "benchmarks.sweep", "record-inner").splitlines()[-1])
+            again = json.loads(call(place, "benchmarks.sweep", "record-inner").splitlines()[-1])
             print(f"\n{count} runs: seconds of wall time (of processor time)")
             for title, table in (("first sweep", phases), ("nothing to do", again)):
                 wall_s, cpu_s = (sum(value[which] for value in table.values()) for which in (0, 1))
@@ -88,12 +89,12 @@ def print_books(counts: Sequence[int]) -> None:
                 )
                 for name, (spent, used) in table.items():
                     print(f"    {name:<28} {spent:7.2f} ({used:.2f})")
-            stale = call(root, "dvc", "status", "--quiet", check=False)
+            stale = call(place, "dvc", "status", "--quiet", check=False)
             print(f"  `dvc status` on the train stages afterwards: {stale or 'nothing stale'}")
 
 
-def keep_books() -> dict[str, tuple[float, float]]:
-    """Plan, write made-up outputs, record and write dvc.lock in the current folder; time each."""
+def record() -> dict[str, tuple[float, float]]:
+    """Plan, write made-up outputs, commit them, write dvc.lock, in the current folder; seconds of each."""
     phases: dict[str, tuple[float, float]] = {}
     began = (time.perf_counter(), cpu())
 
@@ -104,21 +105,21 @@ def keep_books() -> dict[str, tuple[float, float]]:
         began = now
 
     from pipeline.sweep import driver
-    from pipeline.sweep.stages import Books
+    from pipeline.sweep.dvc_stages import Stages
 
     lap("imports")
-    with Books() as books:
+    with contextlib.closing(Stages()) as stages:
         lap("open, load dvc.yaml")
-        books.reproduce_before()
+        stages.reproduce(stages.upstream)
         lap("data up to date?")
-        plan = books.plan()
+        plan = stages.plan({})
         lap("plan")
-        with books.reserving(Path("runs")):
-            for number, entry in enumerate(plan.stale):
-                driver.write(entry.folder, str(number), made_up(number))
-                books.record([entry])
-        lap("write outputs, record")
-        books.write_lock()
+        with stages.reserve(Path("runs")):
+            for number, stage in enumerate(plan.stale):
+                driver.write(stage.folder, str(number), made_up(number))
+                stages.commit(stage)
+        lap("write outputs, commit")
+        stages.write_lock()
         lap("write dvc.lock")
     return phases
 
@@ -192,7 +193,7 @@ COSTS: dict[str, float] = {
     "seconds of a run's epochs": 10.0,
     "seconds outside of them, warm worker": 0.2,
     "seconds to start a worker (TensorFlow, tracing)": 8.0,
-    "seconds of the driver for a run (DVC's books)": 0.026,
+    "seconds of the driver for a run (DVC's work)": 0.026,
     "MB of a run's outputs": 3.2,
     "MB of the data": 57.0,
     "MB a second into a node": 1000.0,
@@ -217,7 +218,7 @@ def simulate(runs: int, nodes: int, costs: Mapping[str, float]) -> dict[str, flo
         for number in range(min(slots, runs))
     ]
     heapq.heapify(free)
-    driver = costs["seconds of the driver for a run (DVC's books)"]
+    driver = costs["seconds of the driver for a run (DVC's work)"]
     at_once = driver * (1 - costs["share of the driver's work after the last run"])
     ends = []
     for _ in range(runs):

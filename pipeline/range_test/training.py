@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.networks import mlp
-from pipeline.params.train import TrainParams
+from pipeline.params.models import TrainParams
 from pipeline.train import loop
 from pipeline.train.backend import keras, tf
 from pipeline.train.optimizer import Adam

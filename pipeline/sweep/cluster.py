@@ -9,8 +9,7 @@ import secrets
 import shutil
 import signal
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,22 @@ from filelock import FileLock, Timeout
 
 import pipeline
 from pipeline.core.errors import ToolError
-from pipeline.sweep.tasks import Engine
+from pipeline.sweep.engine import Engine
 
-_SETTINGS = {
+_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a run without a share of a GPU sees none
     "RAY_worker_niceness": "0",  # as `dvc repro` trains; Ray's own choice is 15
 }
+_ATTEMPTS = 3
+"""Ray gives its own processes 30 s to start, which a busy machine may not manage."""
 
 
 def require() -> None:
-    """Raises:
-    ToolError: Ray is not installed.
+    """Check that Ray is installed, without importing it.
+
+    Raises:
+        ToolError: it is not.
     """
     if importlib.util.find_spec("ray") is None:
         raise ToolError(
@@ -39,10 +42,10 @@ def require() -> None:
 
 
 @contextlib.contextmanager
-def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
+def connect(address: str | None, data_bytes: int) -> Iterator[Engine]:
     """Start a cluster on this machine, or join the one at `address`; leave it in the end.
 
-    A cluster of one's own listens on 127.0.0.1 alone and wants a token that only its processes know.
+    A cluster started here listens on 127.0.0.1 alone and wants a token that only its processes know.
 
     Args:
         address: as in `engine.Options`.
@@ -51,49 +54,46 @@ def connected(address: str | None, data_bytes: int) -> Iterator[Engine]:
     Raises:
         ToolError: there is no cluster at the address, or this machine cannot start one.
     """
-    local = address is None
-    os.environ.update(_SETTINGS)  # Ray reads its variables when it is imported
-    if local:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for 127.0.0.1, on Linux too
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    import ray
-
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    os.environ.update(_VARIABLES)  # Ray reads them when it is imported
+    settings: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     with contextlib.ExitStack() as stack:
-        if local:
-            place = stack.enter_context(_short_folder())
-            settings = quiet | {
+        if address is None:
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's switch for 127.0.0.1, on Linux too
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            settings |= {
                 "num_cpus": _cores(),
                 "include_dashboard": False,
                 "object_store_memory": max(200_000_000, 3 * data_bytes),
-                "_temp_dir": str(place),
+                "_temp_dir": stack.enter_context(_short_folder()),
             }
         else:
-            package = Path(pipeline.__file__).parent
-            environment = {"py_modules": [str(package)], "env_vars": _SETTINGS}
-            settings = quiet | {"address": address, "runtime_env": environment}
+            package = str(Path(pipeline.__file__).parent)
+            settings |= {
+                "address": address,
+                "runtime_env": {"py_modules": [package], "env_vars": _VARIABLES},
+            }
+        import ray
+
         try:
-            context = _joined(ray, settings)
+            context = _start(ray, settings)
         except Exception as error:
-            where = address or "this machine"
             raise ToolError(
-                f"Ray on {where}: expected a cluster, got: {_line(error)}. Check --address, and that every "
-                "machine has the packages of requirements/ray.txt; without --address the sweep uses this "
-                "machine."
+                f"Ray on {address or 'this machine'}: expected a cluster, got: {_reason(error)}. Check "
+                "--address, and that every machine has the packages of requirements/ray.txt; without "
+                "--address the sweep uses this machine."
             ) from error
         stack.callback(ray.shutdown)
-        yield Engine(ray, getattr(context, "dashboard_url", "") or "", local)
+        yield Engine(ray, getattr(context, "dashboard_url", "") or "", address is None)
 
 
-def _joined(ray: Any, settings: Mapping[str, Any]) -> Any:
-    """`ray.init`; it gives its own processes 30 s to start, which a busy machine may not manage.
+def _start(ray: Any, settings: dict[str, Any]) -> Any:
+    """Call `ray.init`, again if it fails here, or if a cluster elsewhere answers that it failed itself.
 
-    So it is tried three times: here, and elsewhere where the cluster answers that it failed by itself. It
-    makes SIGTERM end the process at once. What was to happen then stays in force instead.
+    It makes SIGTERM end the process at once; what was to happen then stays in force instead.
     """
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    attempts = 3
+    attempts = _ATTEMPTS
     while True:
         attempts -= 1
         try:
@@ -107,35 +107,29 @@ def _joined(ray: Any, settings: Mapping[str, Any]) -> Any:
             signal.signal(signal.SIGTERM, on_sigterm)
 
 
-def _line(error: Exception) -> str:
-    """Ray's reason; its client puts the server's traceback in front of it."""
+def _reason(error: Exception) -> str:
+    """Pick Ray's reason; its client puts the server's traceback in front of it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
-    whole = lines[-1:] if "Traceback" in str(error) else lines
-    return " ".join(whole).removesuffix(".")
+    return " ".join(lines[-1:] if "Traceback" in str(error) else lines).removesuffix(".")
 
 
 def _cores() -> int:
-    """Those that this process may use; a container or `taskset` may leave fewer than the machine has."""
+    """Count those that this process may use: a container or `taskset` may leave it fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def _short_folder() -> Iterator[Path]:
-    """A folder for Ray's sockets, whose paths may have some 100 characters; macOS' own is too long.
+def _short_folder() -> Iterator[str]:
+    """Make a folder for Ray's sockets, whose paths may have some 100 characters: macOS' own is too long.
 
-    Those of killed sweeps go first: nobody holds their lock any more.
+    Those of sweeps that are gone, killed perhaps, are removed first: nobody holds their lock.
     """
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= 20 else "/tmp")  # noqa: S108
     for old in parent.glob("ray-sweep-*"):
         with contextlib.suppress(OSError, Timeout), FileLock(old / "owner", timeout=0):
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="ray-sweep-", dir=parent))
-    try:
-        with FileLock(folder / "owner"):
-            yield folder
-    finally:
-        for _ in range(10):  # Ray's processes may write their last lines meanwhile
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.2)
+    with (
+        tempfile.TemporaryDirectory(prefix="ray-sweep-", dir=parent, ignore_cleanup_errors=True) as folder,
+        FileLock(Path(folder) / "owner"),
+    ):
+        yield folder

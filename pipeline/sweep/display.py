@@ -1,10 +1,9 @@
-"""How far a sweep is, in one line: on a terminal in place, in a file every few seconds."""
+"""How far a sweep is, in one line: on a terminal updated where it stands, in a file every few seconds."""
 
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,97 +12,83 @@ _LINES = 100  # later they grow rarer, so that a sweep of days does not fill a d
 
 
 class Display:
-    """Counts runs and epochs.
+    """Counts runs and epochs; a run is named by its key.
 
     Args:
         total: runs to be trained, each of `epochs` epochs.
+
+    Attributes:
+        best: validation accuracy, learning rate and seed of the best run so far.
     """
 
     def __init__(self, total: int, epochs: int) -> None:
         self.total, self._epochs = total, epochs
-        self.done = self.failed = self.begun_again = 0
+        self.done = self.failed = self.restarted = 0
         self.best: tuple[float, float, int] | None = None
-        self._progress: dict[int, int] = {}
-        self._finished_epochs = 0
+        self._running: dict[str, int] = {}  # epochs done of each
+        self._ended_epochs = 0
         self._began: float | None = None
-        self._terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=total * epochs,
-            disable=not self._terminal,
+            disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar:12}| {desc}",
         )
-        self._shown = self._made = time.monotonic()
+        self.close = self._bar.close
+        self._created = self._printed = time.monotonic()
 
-    def started(self, run: int) -> None:
-        """A run begins, or begins again after its worker died."""
-        self.begun_again += run in self._progress
-        self._progress[run] = 0
+    def start(self, run_key: str) -> None:
+        """Count a run that begins, or begins again after its worker died."""
+        self.restarted += run_key in self._running
+        self._running[run_key] = 0
         self._began = self._began or time.monotonic()
-        self.show()
+        self._show()
 
-    def epoch(self, run: int, epoch: int) -> None:
-        if run in self._progress:
-            self._progress[run] = epoch
-            self.show()
+    def epoch(self, run_key: str, epoch: int) -> None:
+        self._running[run_key] = epoch
+        self._show()
 
-    def finished(self, run: int, metrics: Mapping[str, Any] | None) -> None:
-        """A run's outputs are there; None: it failed."""
-        self._progress.pop(run, None)
-        self._finished_epochs += self._epochs
+    def finish(self, run_key: str, metrics: Mapping[str, Any] | None) -> None:
+        """Count a run whose outputs are there, or with None one that failed."""
+        self.stop(run_key)
+        self._ended_epochs += self._epochs
         if metrics is None:
             self.failed += 1
         else:
             self.done += 1
-            self.consider(metrics)
-        self.show(at_once=self.done + self.failed == self.total)
+            self.compare(metrics)
+        self._show(at_once=self.done + self.failed == self.total)
 
-    def consider(self, metrics: Mapping[str, Any]) -> None:
-        """A run that may be the best so far, trained now or before."""
-        best = metrics["best"]["val_accuracy"]
-        if best is not None and (self.best is None or best > self.best[0]):
-            self.best = (best, metrics["learning_rate"], metrics["seed"])
+    def compare(self, metrics: Mapping[str, Any]) -> None:
+        """Compare a run, trained now or before, with the best so far."""
+        accuracy = metrics["best"]["val_accuracy"]
+        if accuracy is not None and (self.best is None or accuracy > self.best[0]):
+            self.best = (accuracy, metrics["learning_rate"], metrics["seed"])
 
-    def stopped(self, run: int) -> None:
-        """A run was interrupted, or not begun when the sweep was."""
-        self._progress.pop(run, None)
+    def stop(self, run_key: str) -> None:
+        """Forget a run that was interrupted, or that had not begun when the sweep was."""
+        self._running.pop(run_key, None)
 
     def line(self) -> str:
-        running = len(self._progress)
-        parts = [f"{self.done}/{self.total} runs done, {running} running, {self.failed} failed"]
-        if self.begun_again:
-            parts.append(f"{self.begun_again} begun again after a worker died")
-        if (left := self._seconds_left()) is not None:
-            parts.append(f"{_duration(left)} left")
+        parts = [f"{self.done}/{self.total} runs done, {len(self._running)} running, {self.failed} failed"]
+        if self.restarted:
+            parts.append(f"{self.restarted} begun again after a worker died")
+        if self._began and (done := self._epochs_done()):
+            left = (time.monotonic() - self._began) / done * (self.total * self._epochs - done)
+            parts.append(f"{tqdm.format_interval(left)} left")
         if self.best:
             parts.append(f"best val_accuracy {self.best[0]:.4f} (rate {self.best[1]}, seed {self.best[2]})")
         return ", ".join(parts)
 
-    def show(self, *, at_once: bool = False) -> None:
-        if self._terminal:
-            self._bar.n = self._finished_epochs + sum(self._progress.values())
+    def _show(self, *, at_once: bool = False) -> None:
+        if not self._bar.disable:
             self._bar.set_description_str(self.line(), refresh=False)
-            self._bar.update(0)
-        elif at_once or (now := time.monotonic()) - self._shown >= max(_EVERY, (now - self._made) / _LINES):
-            self._shown = time.monotonic()
+            self._bar.update(self._epochs_done() - self._bar.n)
+        elif at_once or (now := time.monotonic()) - self._printed >= max(
+            _EVERY, (now - self._created) / _LINES
+        ):
+            self._printed = time.monotonic()
             print(f"sweep: {self.line()}", file=sys.stderr, flush=True)
 
-    def _seconds_left(self) -> float | None:
-        done = self._finished_epochs + sum(self._progress.values())
-        if not done or self._began is None:
-            return None
-        return (time.monotonic() - self._began) / done * (self.total * self._epochs - done)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+    def _epochs_done(self) -> int:
+        return self._ended_epochs + sum(self._running.values())

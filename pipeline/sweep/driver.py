@@ -1,131 +1,165 @@
-"""The driver's side of the runs: sends them out, writes and records what comes back, tells what happens."""
+"""The driver's side of the runs: hands them out, writes and commits what comes back, shows how far it is."""
 
+import contextlib
 import math
 import shutil
 import statistics
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pipeline.core import files, run_keys
+from pipeline.core import files
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import ToolError
 from pipeline.params import Params
-from pipeline.sweep import cluster, messages
+from pipeline.sweep import SweepRun, cluster, live
 from pipeline.sweep.display import Display
-from pipeline.sweep.live import Teller
-from pipeline.sweep.stages import Books, Entry, Plan
-from pipeline.sweep.tasks import Engine, Failure, Options, Stopped
-from pipeline.sweep.worker import Finished, Run, Study
+from pipeline.sweep.dvc_stages import Plan, Stages
+from pipeline.sweep.engine import Engine, Failed, Options
+from pipeline.sweep.live import FollowerProcess, Message
+from pipeline.sweep.worker import Study, Trained
 from pipeline.tracking import address
-from pipeline.train import images
+from pipeline.train.images import PARTS, read_images
 from pipeline.train.signals import Interruption
 
 SCRATCH = Path(".scratch/sweep")
 
 
-class Failed(NamedTuple):
-    """A run that failed for a reason of its own, which starting it again would not mend."""
-
-    entry: Entry
-    reason: str
-
-
-class Trained(NamedTuple):
-    """Attributes:
-
-    failures: of the runs that have no outputs.
-    makers: of those that have some, by their folders' paths; see `record.Makers`.
-    """
-
-    failures: list[Failed]
-    makers: dict[str, Mapping[str, str] | None]
-
-
 def train(
     study: Params,
     inputs: Mapping[str, Any],
-    books: Books,
+    stages: Stages,
     plan: Plan,
     options: Options,
-    asked: Interruption,
-    *,
-    trained: Trained,
-) -> None:
+    interruption: Interruption,
+    makers: dict[str, Mapping[str, str] | None],
+) -> dict[str, str]:
     """Train the plan's stale runs; each one is written and in DVC's run cache as soon as it arrives.
 
     Args:
         inputs: `run_keys.inputs` from before the plan was made; workers refuse files that were edited since.
-        asked: once a signal is noted there, what runs saves its checkpoint and nothing new starts.
-        trained: filled in as runs arrive, so that it holds what is done whatever happens then.
+        interruption: once it has a signal, what runs saves its checkpoint and nothing new starts.
+        makers: see `environments.Makers`; filled in as runs arrive, so that it is right whatever happens.
+
+    Returns:
+        Why runs failed, by their names.
     """
-    entries = plan.stale
-    content = {part: images.read_images(entries[0].scaled, part) for part in images.PARTS}
-    size = sum(array.nbytes for part in content.values() for array in part)
+    images = {part: read_images(plan.stale[0].scaled, part) for part in PARTS}
+    size = sum(array.nbytes for part in images.values() for array in part)
     uri = address.tracking_uri()
     server = uri if address.is_server(uri) else None
     shared = Study(study, inputs, str(Path.cwd()), server, options.gpus_per_run)
-    runs = [
-        Run(number, entry.learning_rate, entry.seed, _run_key(inputs, entry))
-        for number, entry in enumerate(entries)
-    ]
-    failures, beyond = trained.failures, list[float]()
-    telling = None if server else Teller()  # first: it imports MLflow while Ray starts
-    try:
-        with (
-            cluster.connected(options.address, size) as ray,
-            Display(len(runs), study.train.epochs) as display,
+    stale = {stage.run: stage for stage in plan.stale}
+    failures, overheads = dict[str, str](), list[float]()
+    with contextlib.ExitStack() as stack:
+        # MLflow's process comes first: it imports MLflow while Ray starts.
+        process = None if server else stack.enter_context(contextlib.closing(FollowerProcess()))
+        engine = stack.enter_context(cluster.connect(options.address, size))
+        display = stack.enter_context(contextlib.closing(Display(len(stale), study.train.epochs)))
+        options = sized(engine, study, options)
+        print(_announcement(engine, options), file=sys.stderr)
+        for stage in (*plan.current, *plan.restorable):
+            display.compare(files.read_json(stage.folder / run_folders.METRICS))
+        watch = _Watch(stale, process, display)
+        for event in engine.train(
+            shared, images, list(stale), options, lambda: interruption.signal is not None, watch.is_waiting
         ):
-            chosen = sized(ray, study, options)
-            print(_announced(ray, chosen), file=sys.stderr)
-            for entry in (*plan.current, *plan.restorable):
-                display.consider(files.read_json(entry.folder / run_folders.METRICS))
-            follower = messages.Follower(runs, telling, display)
-            events = ray.train(
-                shared, content, runs, chosen, lambda: asked.signal is not None, follower.is_waiting
-            )
-            for event in events:
-                if isinstance(event, Mapping):
-                    follower.take(event)
-                    continue
-                run, outcome = event
-                entry = entries[run.number]
-                match outcome:
-                    case Finished():
-                        try:
-                            write(entry.folder, run.run_key, outcome.files)
-                            books.record([entry])
-                        except (OSError, ToolError) as error:
-                            failures.append(Failed(entry, f"it could not be written: {error}"))
-                            follower.ended(run, "FAILED")
-                        else:
-                            beyond.append(outcome.beyond)
-                            trained.makers[entry.folder.as_posix()] = outcome.machine
-                            follower.finished(run, entry.folder)
-                    case Failure(reason):
-                        failures.append(Failed(entry, reason))
-                        follower.ended(run, "FAILED")
-                    case Stopped():
-                        follower.ended(run, "KILLED")
-            follower.close()
-    finally:
-        trouble = telling.close() if telling else ""
-        if trouble:
-            messages.warn(trouble)
-    if beyond:
+            if isinstance(event, Mapping):
+                watch.take(event)
+                continue
+            run, result = event
+            stage = stale[run]
+            if isinstance(result, Trained):
+                try:
+                    write(stage.folder, run.run_key, result.files)
+                    stages.commit(stage)
+                except (OSError, ToolError) as error:
+                    result = Failed(f"it could not be written: {error}")
+            match result:
+                case Trained():
+                    overheads.append(result.overhead)
+                    makers[stage.folder.as_posix()] = result.machine
+                    watch.finish(run, stage.folder)
+                case Failed(reason):
+                    failures[run.name] = reason
+                    watch.end(run, "FAILED")
+                case None:
+                    watch.end(run, "KILLED")
+        watch.close()
+    if overheads:
         print(
-            f"sweep: beyond its epochs, a run took its worker {statistics.median(beyond):.2f} s "
-            f"(median of {len(beyond)})",
+            f"sweep: beyond its epochs, a run took its worker {statistics.median(overheads):.2f} s "
+            f"(median of {len(overheads)})",
             file=sys.stderr,
         )
+    return failures
 
 
-def _run_key(inputs: Mapping[str, Any], entry: Entry) -> str:
-    return run_keys.digest({**inputs, "learning_rate": entry.learning_rate, "seed": entry.seed})
+class _Watch:
+    """Shows what the workers report, and passes it on to MLflow's process.
+
+    Args:
+        process: None where the workers deliver to an MLflow server themselves.
+    """
+
+    def __init__(self, runs: Iterable[SweepRun], process: FollowerProcess | None, display: Display) -> None:
+        self._open = {run.run_key: run for run in runs}
+        self._process, self._display = process, display
+        self._begun, self._finished, self._delivered = set[str](), set[str](), set[str]()
+        self._trouble = ""
+        self._heard = time.monotonic()
+
+    def take(self, message: Message) -> None:
+        self._heard = time.monotonic()
+        match message:
+            case {"delivered": key, "trouble": None}:
+                self._delivered.add(key)
+            case {"trouble": trouble}:
+                self._trouble = self._trouble or trouble
+            case {"run": key} if key not in self._open:  # late: the run's end overtook it
+                pass
+            case {"run": key, "epochs": rows}:
+                for row in rows:
+                    self._follow(self._open[key], row)
+                self._display.epoch(key, int(rows[-1]["epoch"]))
+            case {"run": key}:
+                self._begun.add(key)
+                self._display.start(key)
+                self._follow(self._open[key], {})
+
+    def finish(self, run: SweepRun, folder: Path) -> None:
+        del self._open[run.run_key]
+        self._finished.add(run.run_key)
+        self._follow(run, {"finished": str(folder.parents[1].resolve())})
+        self._display.finish(run.run_key, files.read_json(folder / run_folders.METRICS))
+
+    def end(self, run: SweepRun, status: str) -> None:
+        """Note a run that has no outputs; MLflow does not know it unless it had begun."""
+        del self._open[run.run_key]
+        if run.run_key in self._begun:
+            self._follow(run, {"ended": status})
+        if status == "FAILED":
+            self._display.finish(run.run_key, None)
+        else:
+            self._display.stop(run.run_key)
+
+    def is_waiting(self) -> bool:
+        """Tell whether workers have not delivered all to MLflow yet, and still may."""
+        waits = not self._process and not self._finished <= self._delivered
+        return waits and time.monotonic() - self._heard < live.PATIENCE
+
+    def close(self) -> None:
+        missing = 0 if self._process else len(self._finished - self._delivered)
+        live.warn(self._trouble or (f"{missing} runs were not delivered in time" if missing else ""))
+
+    def _follow(self, run: SweepRun, message: Message) -> None:
+        if self._process:
+            self._process.send(run, message)
 
 
-def sized(ray: Engine, study: Params, options: Options) -> Options:
+def sized(engine: Engine, study: Params, options: Options) -> Options:
     """Fill in the cores of a run: its threads, or on this machine what lets one run more go on than these do.
 
     A run that starts, is evaluated or is written leaves cores free, and so does the driver. With two cores,
@@ -136,18 +170,18 @@ def sized(ray: Engine, study: Params, options: Options) -> Options:
     Raises:
         ToolError: this machine can never run one.
     """
+    largest = max((cpus for cpus, _ in engine.sizes), default=0.0)
     if options.cpus_per_run is None:
         cores = float(study.train.threads)
-        if ray.local:
-            at_once = ray.largest // cores + 1
-            cores = math.floor(1e4 * ray.largest / at_once) / 1e4  # Ray counts cores to the fourth decimal
+        if engine.local:  # Ray counts cores to the fourth decimal
+            cores = math.floor(1e4 * largest / (largest // cores + 1)) / 1e4
         options = options._replace(cpus_per_run=cores)
-    if ray.fits(options):
+    if engine.fits(options):
         return options
     wanted = f"{options.cpus_per_run:g} cores and {options.gpus_per_run:g} GPU(s) for a run"
-    if ray.local:
+    if engine.local:
         raise ToolError(
-            f"{wanted}: expected at most the {ray.largest:g} cores and {ray.gpus:g} GPU(s) of this machine. "
+            f"{wanted}: expected at most the {largest:g} cores and {_gpus(engine):g} GPU(s) of this machine. "
             "Give --cpus-per-run and --gpus-per-run less."
         )
     print(
@@ -158,11 +192,18 @@ def sized(ray: Engine, study: Params, options: Options) -> Options:
     return options
 
 
-def _announced(ray: Engine, options: Options) -> str:
-    text = f"sweep: {ray.cpus:g} cores on {ray.nodes} machine(s), {options.cpus_per_run:.3g} for each run"
-    if ray.gpus:
-        text += f"; {ray.gpus:g} GPU(s), {options.gpus_per_run:g} for each run (--gpus-per-run)"
-    return f"{text}; dashboard at {ray.dashboard}" if ray.dashboard else text
+def _announcement(engine: Engine, options: Options) -> str:
+    cores = sum(cpus for cpus, _ in engine.sizes)
+    text = (
+        f"sweep: {cores:g} cores on {len(engine.sizes)} machine(s), {options.cpus_per_run:.3g} for each run"
+    )
+    if gpus := _gpus(engine):
+        text += f"; {gpus:g} GPU(s), {options.gpus_per_run:g} for each run (--gpus-per-run)"
+    return f"{text}; dashboard at {engine.dashboard}" if engine.dashboard else text
+
+
+def _gpus(engine: Engine) -> float:
+    return math.fsum(gpus for _, gpus in engine.sizes)
 
 
 def write(folder: Path, run_key: str, content: Mapping[str, bytes]) -> None:
@@ -175,7 +216,7 @@ def write(folder: Path, run_key: str, content: Mapping[str, bytes]) -> None:
     shutil.rmtree(prepared, ignore_errors=True)
     prepared.mkdir(parents=True)
     for name, data in content.items():
-        files.write_bytes(prepared / name, data)
+        (prepared / name).write_bytes(data)
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ Knows no Ray and no DVC; the driver may be on another machine, and nothing of it
 import importlib.metadata
 import os
 import platform
+import shutil
 import stat
 import tempfile
 import time
@@ -20,16 +21,14 @@ from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import Interrupted, ToolError
 from pipeline.params import Params
-from pipeline.sweep.live import Telling
+from pipeline.sweep import SweepRun
+from pipeline.sweep.live import Message, RunFollowers
 from pipeline.tools import machine
 from pipeline.train import signals
 from pipeline.train.images import Images
 
-_BEAT = 1.0
+_INTERVAL = 1.0
 """Seconds between two messages of a run at least: a driver of thousands of runs reads them all."""
-
-Arrays = Mapping[str, Images]
-"""By part: `train`, `validation`, `test`."""
 
 
 class Study(NamedTuple):
@@ -49,35 +48,28 @@ class Study(NamedTuple):
     gpus: float
 
 
-class Run(NamedTuple):
-    """One run of the study."""
+class Trained(NamedTuple):
+    """A run that has been trained to its end.
 
-    number: int
-    learning_rate: float
-    seed: int
-    run_key: str
-
-
-class Finished(NamedTuple):
-    """Attributes:
-
-    files: the content of the run's folder.
-    beyond: seconds that the run took beyond its epochs, each of them taken for the median one.
-    machine: `machine.describe` of where it was trained.
+    Attributes:
+        files: the content of the run's folder.
+        overhead: seconds that the run took beyond its epochs, each of them taken for the median one.
+        machine: `machine.describe` of where it was trained.
     """
 
     files: dict[str, bytes]
-    beyond: float
+    overhead: float
     machine: dict[str, str]
 
 
-Post = Callable[[Mapping[str, Any]], None]
+Post = Callable[[Message], None]
 
 
-def train(study: Study, arrays: Arrays, run: Run, post: Post) -> Finished | None:
+def train(study: Study, images: Mapping[str, Images], run: SweepRun, post: Post) -> Trained | None:
     """Train a run; the first one in a process sets it up.
 
     Args:
+        images: by part: `train`, `validation`, `test`.
         post: sends the driver a message, and waits for nothing.
 
     Returns:
@@ -86,23 +78,23 @@ def train(study: Study, arrays: Arrays, run: Run, post: Post) -> Finished | None
     Raises:
         ToolError: this machine has other code or other packages than the driver.
     """
-    global _desk  # noqa: PLW0603 - a worker is a process; this is what it keeps
-    if _desk is None:
-        _desk = _Desk(study, arrays, post)
+    global _process  # noqa: PLW0603 - a worker is a process; this is what it keeps
+    if _process is None:
+        _process = _Process(study, images, post)
     try:
-        return _desk.train(run)
+        return _process.train(run)
     except Interrupted:
         return None
 
 
-class _Desk:
-    """The process's TensorFlow, trainer and connection to MLflow."""
+class _Process:
+    """TensorFlow, a trainer and a connection to MLflow, as the process keeps them from run to run."""
 
-    def __init__(self, study: Study, arrays: Arrays, post: Post) -> None:
+    def __init__(self, study: Study, images: Mapping[str, Images], post: Post) -> None:
         _check_code(study.inputs)
         _check_packages(study.inputs)
-        os.environ["DVC_ROOT"] = str(_root(study))  # checkpoints and notes for `publish` belong there
-        self._visible = _visible_gpus()
+        os.environ["DVC_ROOT"] = str(scratch_root(study))
+        self._visible_gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
         from pipeline.train import backend
         from pipeline.train.runner import Runner
 
@@ -115,74 +107,73 @@ class _Desk:
             )
         self._post = post
         self._machine = machine.describe(device)
-        self._runner = Runner(study.params, arrays)
-        self._telling: Telling | None = None
+        self._runner = Runner(study.params, images)
+        self._followers: RunFollowers | None = None
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
-            self._telling = Telling(study.params, lambda key, text: post({"mlflow": key, "trouble": text}))
+            self._followers = RunFollowers(
+                study.params, lambda key, trouble: post({"delivered": key, "trouble": trouble})
+            )
 
-    def train(self, run: Run) -> Finished:
-        if _visible_gpus() != self._visible:
+    def train(self, run: SweepRun) -> Trained:
+        if os.environ.get("CUDA_VISIBLE_DEVICES") != self._visible_gpus:
             # TensorFlow stays on the GPU it began with. Ray gives the run to another process.
             os._exit(1)
-        started, reporter = time.perf_counter(), _Reporter(run, self._post, self._telling)
+        started, reporter = time.perf_counter(), _Reporter(run, self._post, self._followers)
+        scratch = Path(tempfile.mkdtemp(prefix="sweep-"))
+        folder = run_folders.folder(scratch, run.learning_rate, run.seed)
         try:
-            with signals.deferred() as interruption, tempfile.TemporaryDirectory(prefix="sweep-") as scratch:
-                folder = run_folders.folder(Path(scratch), run.learning_rate, run.seed)
+            with signals.deferred() as interruption:
                 self._runner.run(
                     run.learning_rate, run.seed, run.run_key, folder, interruption, reporter.epoch
                 )
-                written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+            written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
         except BaseException as error:
-            reporter.end("KILLED" if isinstance(error, Interrupted) else "FAILED")
+            shutil.rmtree(scratch, ignore_errors=True)
+            reporter.follow({"ended": "KILLED" if isinstance(error, Interrupted) else "FAILED"})
             raise
-        reporter.finish(written)
-        beyond = time.perf_counter() - started - reporter.epochs_took()
-        return Finished(written, beyond, self._machine)
+        if self._followers:
+            reporter.follow({"finished": str(scratch), "temporary": True})
+        else:
+            shutil.rmtree(scratch)
+        return Trained(written, time.perf_counter() - started - reporter.epochs_took(), self._machine)
 
 
-_desk: _Desk | None = None
+_process: _Process | None = None
 
 
 class _Reporter:
-    """Tells of a run's epochs: MLflow of each at once, the driver of several together."""
+    """Reports a run's epochs: to MLflow each at once, to the driver several together."""
 
-    def __init__(self, run: Run, post: Post, telling: Telling | None) -> None:
-        self._run, self._post, self._telling = run, post, telling
+    def __init__(self, run: SweepRun, post: Post, followers: RunFollowers | None) -> None:
+        self._run, self._post, self._followers = run, post, followers
         self._rows: list[dict[str, float]] = []
         self._posted = time.perf_counter()
         self._ends = [self._posted]
-        post({"run": run.number, "started": platform.node()})
-        self._tell({})
+        post({"run": run.run_key, "started": platform.node()})
+        self.follow({})
 
     def epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
         row = {"epoch": float(epoch), **measures}
-        self._tell(row)
+        self.follow(row)
         self._rows.append(row)
         now = time.perf_counter()
         self._ends.append(now)
-        if now - self._posted >= _BEAT:
-            self._post({"run": self._run.number, "epochs": self._rows})
+        if now - self._posted >= _INTERVAL:
+            self._post({"run": self._run.run_key, "epochs": self._rows})
             self._rows, self._posted = [], now
 
+    def follow(self, message: Message) -> None:
+        if self._followers:
+            self._followers.send(self._run, message)
+
     def epochs_took(self) -> float:
-        """Seconds. The first epoch's share is the others': it also drew the weights, or traced the graph."""
+        """Estimate the epochs' seconds: each as the median, since the first one also traced the graph."""
         return float(np.median(np.diff(self._ends))) * (len(self._ends) - 1)
-
-    def finish(self, written: Mapping[str, bytes]) -> None:
-        if self._telling:
-            self._telling.finish(self._run.learning_rate, self._run.seed, self._run.run_key, written)
-
-    def end(self, status: str) -> None:
-        self._tell({"ended": status})
-
-    def _tell(self, message: Mapping[str, Any]) -> None:
-        if self._telling:
-            self._telling.tell(self._run.learning_rate, self._run.seed, self._run.run_key, message)
 
 
 def _check_code(inputs: Mapping[str, Any]) -> None:
-    """The code here must be what the run key says; a machine may have another checkout."""
+    """Compare the code here with what the run key says; a machine may have another checkout."""
     here = Path(pipeline.__file__).resolve().parents[1]
     for name, expected in inputs["files"].items():
         if name.startswith("pipeline/") and files.sha256(here / name) != expected:
@@ -196,31 +187,30 @@ def _check_packages(inputs: Mapping[str, Any]) -> None:
     for pin in inputs["packages"]:
         package, _, expected = pin.partition("==")
         try:
-            found = importlib.metadata.version(package)
+            installed = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found = "none"
-        if found != expected:
+            installed = "none"
+        if installed != expected:
             raise ToolError(
-                f"{platform.node()}: expected {pin}, got {package} {found}. Every machine needs the packages "
-                "of requirements/ray.txt."
+                f"{platform.node()}: expected {pin}, got {package} {installed}. Every machine needs the "
+                "packages of requirements/ray.txt."
             )
 
 
-def _root(study: Study) -> Path:
-    """The repository where there is one disk for all, else a place of this machine's own."""
+def scratch_root(study: Study) -> Path:
+    """Choose where checkpoints and notes for `publish` go.
+
+    That is the repository where there is one disk for all, else a folder of this user's on this machine.
+    """
     root = Path(study.root)
     if (root / "dvc.yaml").is_file():
         return root
     own = Path(tempfile.gettempdir()) / f"sweep-{run_keys.digest(dict(study.inputs))[:16]}"
     own.mkdir(mode=0o700, exist_ok=True)
-    found = own.lstat()  # everybody can work out the name: another user's checkpoints are not ours
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    status = own.lstat()  # everybody can work out the name: another user's checkpoints are not ours
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise ToolError(
             f"{platform.node()}, {own}: expected a folder that is this user's alone, got another. Remove it, "
             "or set TMPDIR to a folder of this user's own."
         )
     return own
-
-
-def _visible_gpus() -> str | None:
-    return os.environ.get("CUDA_VISIBLE_DEVICES")

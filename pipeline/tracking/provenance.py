@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from pipeline.core import files, machine
+from pipeline.core import files
 from pipeline.core.errors import DataError, ToolError
-from pipeline.tools import programs
+from pipeline.tools import machine, programs
 
 _DVC = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
 _OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")

@@ -131,7 +131,7 @@ def says(place: Path) -> dict[str, str]:
 
 
 def assert_same(place: Path, reference: Path) -> None:
-    """Everything is as `dvc repro` left it in `reference`, on the disk and in DVC's books."""
+    """Everything is as `dvc repro` left it in `reference`, on the disk and in dvc.lock and DVC's cache."""
     assert (place / "dvc.lock").read_text() == (reference / "dvc.lock").read_text()
     assert outputs(place) == says(reference)
     folders = {path for path in (place / "runs").glob("*/*") if path.is_dir()}

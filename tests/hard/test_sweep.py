@@ -1,6 +1,7 @@
 """The sweep against `dvc repro`: the same dvc.lock, outputs, caches and runs in MLflow."""
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -8,13 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from pipeline.sweep.display import Display
-from pipeline.verify import environments as machines
-from pipeline.verify import locks
+from pipeline.verify import environments, locks
 from tests.hard.conftest import EPOCHS, RUNS, Swept, assert_same, run_dvc, run_pipeline
-from tests.sweep.test_sweep import FILES
+from tests.sweep.conftest import FILES, opened
 
 pytestmark = pytest.mark.hard
 
@@ -49,7 +48,7 @@ def test_it_says_what_it_does_how_far_it_is_and_what_a_run_costs(swept: Swept) -
 
 
 def test_the_environment_of_the_new_runs_is_noted(swept: Swept) -> None:
-    noted = machines.read(swept.place / machines.FILE)["outputs"]
+    noted = environments.read(swept.place / environments.FILE)["outputs"]
     lock = locks.parse((swept.place / "dvc.lock").read_text(encoding="utf-8"))
     for path in ("runs/lr-0.01/seed-0", "runs/lr-0.001/seed-1"):
         (md5,) = [stage.outs[path] for stage in lock.values() if path in stage.outs]
@@ -79,16 +78,18 @@ def test_what_the_run_cache_holds_is_restored_without_training(copy: Path) -> No
     assert "up to date" in run_dvc(copy, "status").stdout
 
 
-def test_a_second_sweep_beside_the_first_says_so(copy: Path) -> None:
-    with FileLock(copy / ".scratch/sweep/lock"):
+def test_a_second_sweep_beside_the_first_says_so(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy)
+    with opened() as stages, stages.reserve(Path("runs")):
         done = run_pipeline(copy, "sweep")
     assert done.returncode == 1
-    assert "expected to be the only sweep in this repository, got another one at work" in done.stderr
-    assert "Wait for it" in done.stderr
+    assert "expected nobody else at work on these runs" in done.stderr
+    assert f"(PID {os.getpid()})" in done.stderr
+    assert "Wait for that process" in done.stderr
 
 
 def test_metrics_of_a_run_hold_what_the_display_reads(swept: Swept) -> None:
     metrics = json.loads((swept.place / "runs/lr-0.01/seed-0/metrics.json").read_text())
     display = Display(1, EPOCHS)
-    display.finished(0, metrics)
+    display.finish("run", metrics)
     assert display.best == (metrics["best"]["val_accuracy"], 0.01, 0)

@@ -139,7 +139,9 @@ def answers(port: int) -> bool:
     return False
 
 
-def test_workers_tell_a_server_themselves(untrained: Path, trained: Path, server: tuple[str, Path]) -> None:
+def test_workers_deliver_to_a_server_themselves(
+    untrained: Path, trained: Path, server: tuple[str, Path]
+) -> None:
     address, database = server
     done = run_pipeline(untrained, "sweep", MLFLOW_TRACKING_URI=address)
     assert done.returncode == 0, done.stderr

@@ -118,8 +118,8 @@ def busy(place: Path) -> bool:
 
 def test_hashes_are_of_what_lies_there(trained: Path, tmp_path: Path) -> None:
     """`assert_same` would see a changed byte."""
-    one = trained / "runs/lr-0.01/seed-0"
-    changed = Path(shutil.copytree(one, tmp_path / "changed"))
-    assert hashes.md5(changed) == hashes.md5(one)
-    (changed / "history.csv").write_bytes((one / "history.csv").read_bytes() + b"\n")
-    assert hashes.md5(changed) != hashes.md5(one)
+    run = trained / "runs/lr-0.01/seed-0"
+    changed = Path(shutil.copytree(run, tmp_path / "changed"))
+    assert hashes.md5(changed) == hashes.md5(run)
+    (changed / "history.csv").write_bytes((run / "history.csv").read_bytes() + b"\n")
+    assert hashes.md5(changed) != hashes.md5(run)

@@ -76,14 +76,14 @@ import json, sys
 from pathlib import Path
 from pipeline import params
 from pipeline.core import run_keys
-from pipeline.sweep import worker
+from pipeline.sweep import SweepRun, worker
 from pipeline.core.errors import ToolError
 from pipeline.train.images import PARTS, read_images
 
 def attempt(rate, **others):
     study = worker.Study(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
     key = run_keys.digest({**inputs, "learning_rate": rate, "seed": 0})
-    return worker.train(study, content, worker.Run(0, rate, 0, key), posted.append)
+    return worker.train(study, content, SweepRun(rate, 0, key), posted.append)
 
 settings = params.load()
 inputs, posted = run_keys.inputs(settings.values()), []

@@ -1,0 +1,67 @@
+"""Command `sweep`: what it keeps when it breaks off, and the options that it refuses."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.sweep import command, driver
+from pipeline.sweep.dvc_stages import Plan, Stages
+from pipeline.verify import environments
+from tests.conftest import ROOT, run_pipeline
+from tests.sweep.conftest import FILES
+
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+
+def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "code.py").write_text("second\n")
+    elsewhere = {"processor": "of the cluster"}
+
+    def break_off(
+        _study: object,
+        _inputs: object,
+        stages: Stages,
+        plan: Plan,
+        _options: object,
+        _interruption: object,
+        makers: dict[str, Mapping[str, str]],
+    ) -> None:
+        stage = plan.stale[0]
+        driver.write(stage.folder, "prepared", FILES | {"model.keras": b"new"})
+        stages.commit(stage)
+        makers[stage.folder.as_posix()] = elsewhere
+        raise ConnectionError("Ray left")
+
+    monkeypatch.setattr(command.params, "load", lambda: SimpleNamespace(values=dict))
+    monkeypatch.setattr(command.run_keys, "inputs", lambda _: {})
+    monkeypatch.setattr(command.cluster, "require", lambda: None)
+    monkeypatch.setattr(command.driver, "train", break_off)
+
+    with pytest.raises(ConnectionError):
+        command.sweep()
+
+    known = environments.read(study / environments.FILE)
+    assert list(known["outputs"]) == ["runs/lr-0.1/seed-0"]  # of all others nobody knows
+    assert list(known["environments"].values()) == [elsewhere]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--cpus-per-run", "0"], "expected a number above 0, got 0"),
+        (["--cpus-per-run", "x"], "expected a number above 0, got x"),
+        (["--gpus-per-run", "x"], "expected a share from 0 to 1, or a whole number, got x"),
+        (["--gpus-per-run", "inf"], "expected a share from 0 to 1, or a whole number, got inf"),
+        (["--max-concurrent", "1.5"], "expected a whole number of at least 1, got 1.5"),
+        (["--gpus-per-run", "1.5"], "expected a share from 0 to 1, or a whole number, got 1.5"),
+        (["--max-concurrent", "0"], "expected a whole number of at least 1, got 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(arguments: list[str], said: str) -> None:
+    done = run_pipeline(ROOT, "sweep", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
