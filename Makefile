@@ -91,7 +91,7 @@ docs: .venv/.dev ## figures and tables in README and docs, written again from th
 .venv/.dev: SMALLER += .venv/.ray
 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml --group installer --extra train
+	--no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml pipeline/train/requirements.txt --group installer
 
 lock: .venv/.runtime ## resolve requirements/ again; newer versions: make lock UPGRADE='--upgrade-package NAME'
 	$(COMPILE) -o requirements/runtime.txt

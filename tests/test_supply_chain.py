@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.core.run_keys import pinned_packages
 from tests.conftest import ROOT
 
 LOCKS = ("runtime", "ray", "dev")
@@ -49,9 +50,9 @@ def test_each_lock_contains_the_smaller_ones_at_the_same_versions() -> None:
     assert versions("runtime") <= versions("ray") <= versions("dev")
 
 
-def test_what_pyproject_pins_is_what_the_locks_hold() -> None:
+def test_what_is_asked_for_and_pinned_is_what_the_locks_hold() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    pins = {tuple(pin.split("==")) for pin in project["project"]["optional-dependencies"]["train"]}
+    pins = {tuple(pin.split("==")) for pin in pinned_packages()}
     asked = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
 
     assert pins <= versions("runtime")

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import json
 import operator
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,19 +33,20 @@ def inputs(params: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     """Collect what all runs of a study share: hashes of code and data, parameter values, package versions."""
     definition = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text(encoding="utf-8"))
     train = definition["stages"]["train"]
-    names = sorted(name for name in train["params"] if isinstance(name, str))
     return {
         "files": {path: files.sha256(root / path) for path in sorted(train["deps"])},
-        "params": {name: functools.reduce(operator.getitem, name.split("."), params) for name in names},
-        "packages": pinned_packages(root),
+        "params": {
+            name: functools.reduce(operator.getitem, name.split("."), params)
+            for name in sorted(train["params"])
+        },
+        "packages": pinned_packages(),
     }
 
 
-def pinned_packages(root: Path = Path()) -> list[str]:
-    """Read the packages that pyproject.toml pins for training, as `name==version`."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins: list[str] = project["optional-dependencies"]["train"]
-    return pins
+def pinned_packages() -> list[str]:
+    """Read the packages that are pinned since they can change a run's bytes, as `name==version`."""
+    lines = (Path(__file__).parents[1] / "train/requirements.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if "==" in line]
 
 
 def digest(value: Any) -> str:

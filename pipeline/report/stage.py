@@ -1,7 +1,6 @@
 """Stage `report`: compare the configured runs, choose a rate, say why, and draw it all."""
 
 import itertools
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline import params
-from pipeline.core import arrays, files, tables
+from pipeline.core import arrays, files, run_keys, tables
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import RunError
 from pipeline.core.runs import Run
@@ -208,8 +207,7 @@ def _winners(found: list[Run], study: Params, held_out: int) -> tuple[speed.Winn
 def _origin(scaled: Path, study: Params) -> Origin:
     values = study.values()
     del values["data"]["mirrors"]  # where bytes come from does not change them
-    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pins = [pin.partition("==") for pin in project["optional-dependencies"]["train"]]
+    pins = [pin.partition("==") for pin in run_keys.pinned_packages()]
     names = [f"{part}_{kind}.npy" for part in _ARRAYS for kind in ("images", "labels")]
     return Origin(
         list(_flat(values)),
