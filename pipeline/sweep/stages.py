@@ -59,7 +59,7 @@ class Books:
     """The books of the repository at `root`. Waits while another DVC process holds the repository's lock."""
 
     def __init__(self, root: Path = Path()) -> None:
-        repair.mend(root)
+        repair.dvc_files(root)
         with _explained():
             self._repo = Repo(str(root.resolve()), _wait_for_lock=True)
             with self._repo.lock:  # not `lock_repo`: it forgets all that DVC has read, each time
