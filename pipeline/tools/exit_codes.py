@@ -28,8 +28,8 @@ class ExitCodes:
 
     def read(self) -> dict[str, int]:
         """Map a stage's name, as dvc.lock has it, to its exit code."""
-        lines = [line.split(" ", 1) for line in self._path.read_text(encoding="utf-8").splitlines()]
-        return {stage: int(code) for code, stage in lines}
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        return {stage: int(code) for code, stage in (line.split(" ", 1) for line in lines)}
 
     def done(self) -> set[str]:
         """Name the stages that ran to their end."""
@@ -45,9 +45,10 @@ class ExitCodes:
 @contextlib.contextmanager
 def collected(root: Path = Path()) -> Iterator[ExitCodes]:
     """Collect the exit codes of a DVC at `root` that gets `variables`; afterwards the file is gone."""
-    notes = root / ".dvc/tmp"
-    notes.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="exit-codes-", dir=notes, ignore_cleanup_errors=True) as folder:
+    (root / ".dvc/tmp").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="exit-codes-", dir=root / ".dvc/tmp", ignore_cleanup_errors=True
+    ) as folder:
         yield ExitCodes(Path(folder) / "exit-codes")
 
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -22,14 +23,16 @@ def environment(**changes: str | None) -> dict[str, str]:
     return {name: value for name, value in variables.items() if value is not None}
 
 
-def dvc(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> int:
-    """Run DVC where its output is seen; return its exit code."""
-    return _run_module("dvc", *arguments, folder=folder, variables=variables)
+def run_module(
+    module: str, *arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None
+) -> int:
+    """Run a Python module where its output is seen; return its exit code."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=folder, env=variables or environment(), check=False).returncode
 
 
-def pipeline(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> int:
-    """Run `python -m pipeline` where its output is seen; return its exit code."""
-    return _run_module("pipeline", *arguments, folder=folder, variables=variables)
+dvc = functools.partial(run_module, "dvc")
+pipeline = functools.partial(run_module, "pipeline")
 
 
 def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> str:
@@ -71,16 +74,7 @@ def _git_variables() -> frozenset[str]:
     Git sets them for its hooks and aliases, where any command may be called, and would write into that
     repository. Options given with `git -c`, such as a container's safe.directory, are not among them.
     """
-    command = ["git", "rev-parse", "--local-env-vars"]
-    try:
-        names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    except FileNotFoundError:  # `git` has the words for it
+    if not shutil.which("git"):
         return frozenset()
+    names = subprocess.check_output(["git", "rev-parse", "--local-env-vars"], text=True).split()
     return frozenset(names) - {"GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"}
-
-
-def _run_module(
-    module: str, *arguments: str, folder: Path | None, variables: Mapping[str, str] | None
-) -> int:
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=folder, env=variables or environment(), check=False).returncode

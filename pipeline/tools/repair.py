@@ -14,33 +14,30 @@ from pipeline.core import files
 from pipeline.core.errors import ToolError
 from pipeline.tools import programs
 
-_DAMAGED = Path(".scratch/damaged-dvc.lock")
-
 
 def dvc_files(root: Path) -> None:
     """Repair the files of the DVC repository at `root` that DVC cannot read, and say what was done."""
-    notes = root / ".dvc/tmp"
-    _repair(notes / "rwlock", json.loads, notes / "rwlock.lock", _remove)
-    _repair(root / "dvc.lock", _check_lock, notes / "lock", _restore)
-
-
-def _repair(path: Path, check: Callable[[str], object], guard: Path, act: Callable[[Path], None]) -> None:
-    if _is_whole(path, check):
-        return
     from dvc.lock import Lock, LockError
 
-    with contextlib.suppress(LockError), Lock(str(guard)):  # DVC itself says who holds it
-        if not _is_whole(path, check):
-            act(path)
+    notes = root / ".dvc/tmp"
+    for path, guard, check, repair in (
+        (notes / "rwlock", "rwlock.lock", json.loads, _remove),
+        (root / "dvc.lock", "lock", _check_lock, _restore),
+    ):
+        if _is_damaged(path, check):
+            with contextlib.suppress(LockError), Lock(str(notes / guard)):  # DVC itself says who holds it
+                if _is_damaged(path, check):
+                    repair(path)
 
 
-def _is_whole(path: Path, check: Callable[[str], object]) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            check(path.read_text(encoding="utf-8"))
-        except ValueError:
-            return False
-    return True
+def _is_damaged(path: Path, check: Callable[[str], object]) -> bool:
+    try:
+        check(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return True
+    except FileNotFoundError:
+        pass
+    return False
 
 
 def _check_lock(text: str) -> None:
@@ -49,12 +46,11 @@ def _check_lock(text: str) -> None:
     from dvc.utils.serialize import YAMLError, parse_yaml
     from voluptuous import Invalid
 
-    if any(line.startswith("<<<<<<<") for line in text.splitlines()):
-        return
-    try:
-        COMPILED_LOCKFILE_SCHEMA(parse_yaml(text, "dvc.lock"))
-    except (YAMLError, Invalid) as error:
-        raise ValueError from error
+    if "<<<<<<<" not in text:
+        try:
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(text, "dvc.lock"))
+        except (YAMLError, Invalid) as error:
+            raise ValueError from error
 
 
 def _remove(path: Path) -> None:
@@ -64,7 +60,7 @@ def _remove(path: Path) -> None:
 
 def _restore(lock: Path) -> None:
     """Put dvc.lock back as it was committed; DVC's run cache holds what was made since."""
-    kept = lock.parent / _DAMAGED
+    kept = lock.parent / ".scratch/damaged-dvc.lock"
     files.write_bytes(kept, lock.read_bytes())
     try:
         files.write_text(lock, programs.git("show", "HEAD:./dvc.lock", folder=lock.parent))

@@ -49,15 +49,6 @@ class Clone:
             "[cache]\n    dir = cache\n[core]\n    autostage = false\n", encoding="utf-8"
         )
 
-    def status(self) -> tuple[list[str], dict[str, Any]]:
-        """Ask DVC for the stages of dvc.yaml and params.yaml, and for `dvc status`.
-
-        Raises:
-            ToolError: DVC cannot work with the files.
-        """
-        with repository(self.folder) as repo:
-            return [stage.addressing for stage in repo.index.stages], repo.status()
-
     def add(self, outputs: Mapping[str, str], find: Find) -> list[str]:
         """Copy recorded outputs into the clone, if all are to be had; return those that nobody has."""
         recorded = {path: find(path, md5) for path, md5 in outputs.items()}

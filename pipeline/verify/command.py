@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.core import machine
@@ -51,7 +51,8 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
         study = Clone(root, commit, folder / "study")
         everything = lockfile.read(study.folder / lockfile.FILE)
-        stages, status = study.status()
+        with clone.repository(study.folder) as repo:
+            stages, status = [stage.addressing for stage in repo.index.stages], repo.status()
         # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
         lock = {name: everything[name] for name in stages if name in everything}
         problems = changes.committed(stages, status, lock)
@@ -62,10 +63,10 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         with clone.repository(root) as repo:
             cache = Path(repo.cache.local.path)
         find = functools.partial(hashes.find, folders=(root, study.folder), cache=cache)
-        left = lockfile.outputs({name: everything[name] for name in everything if name not in stages})
-        here = machine.describe()
+        asked = lockfile.outputs(lock)
+        left = {path: md5 for path, md5 in lockfile.outputs(everything).items() if path not in asked}
         record = environments.read(study.folder / environments.FILE)
-        differences = Differences(root, lock, left, find, record, here, tolerance)
+        differences = Differences(root, lock, left, find, record, machine.describe(), tolerance)
         problems, suspects = changes.changed_outputs(root, lock)
         trained = [name for name in stages if name.startswith("train@")]
         drawn = trained if all else choose(f"{commit} {draw}".strip(), trained, runs)
@@ -78,27 +79,25 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         differences.add(study)
         if not all and REPORT in lock:
             _remake_report(Clone(root, commit, folder / REPORT), lock, find, differences)
-        elsewhere = _describe_environments(differences, here)
+        elsewhere = _print_summary(differences)
         if problems := problems + differences.problems:
             cleanup.pop_all()  # the clone stays for a closer look
-        advice = f"The clone is kept: {study.folder}"
-        if elsewhere and tolerance is None:
-            advice += (
-                "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
-            )
-        return _end(problems, advice)
+        advice = "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
+        return _end(
+            problems,
+            f"The clone is kept: {study.folder}{advice if elsewhere and tolerance is None else ''}",
+        )
 
 
-def choose(seed: str, names: Iterable[str], count: int) -> list[str]:
+def choose(seed: str, names: Sequence[str], count: int) -> list[str]:
     """Draw `count` of the names by the seed alone, and return them in their order.
 
     Args:
         seed: the commit's hash, so that everybody draws the same; and what a verifier adds, since who makes a
             commit can make it again until the draw suits.
     """
-    known = list(names)
-    drawn = sorted(known, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())[:count]
-    return [name for name in known if name in drawn]
+    drawn = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())[:count]
+    return [name for name in names if name in drawn]
 
 
 def _remake_report(copy: Clone, lock: Lock, find: Find, differences: Differences) -> None:
@@ -116,11 +115,16 @@ def _remake_report(copy: Clone, lock: Lock, find: Find, differences: Differences
     differences.add(copy)
 
 
-def _describe_environments(differences: Differences, here: dict[str, str]) -> bool:
+def _print_summary(differences: Differences) -> bool:
     """Print what was compared, and on what; return whether some of it was made on another processor."""
-    print(f"verify: {differences.summary()}")
-    print("verify: ran on " + ", ".join(f"{key} {value}" for key, value in here.items()))
-    recorded = differences.environments()
+    stages = len(differences.stages)
+    said = f"{differences.equal} outputs of {stages} stages are those of dvc.lock, byte for byte"
+    if differences.near:
+        said += f"; {differences.near} more have accuracies within {differences.within:g}"
+    if differences.skipped:
+        said += f"; {differences.skipped} more were not compared"
+    here, recorded = differences.here, differences.environments()
+    print(f"verify: {said}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
     if not recorded:
         print(f"verify: {environments.FILE} does not say on what these outputs were made")
     for line in environments.changed_facts(recorded, here):

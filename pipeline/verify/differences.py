@@ -1,6 +1,7 @@
 """What a rerun made against what dvc.lock says: the same bytes, or how they differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,32 @@ TABLE, VERDICT = "report/comparison.csv", "report/verdict.json"
 """The results that git holds, whose accuracies a tolerance compares."""
 
 
+@dataclass
 class Differences:
-    """The differences that reruns show, a sentence each; and what was compared, and how.
+    """The differences that reruns show, a sentence each, and how much was compared.
 
-    Args:
+    Attributes:
         root: the repository.
         lock: what the commit's dvc.lock says of the stages that params.yaml asks for.
         left: the outputs, by path, that it remembers of stages that are asked for no longer.
         record: the commit's environment.json.
-        here: on what the rerun runs.
+        here: on what the reruns run.
         within: how far accuracies may be apart where bits may differ; None: nowhere.
+        equal, near, skipped: how many outputs have the same bytes, such accuracies, or were not compared.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        lock: Lock,
-        left: Mapping[str, str],
-        find: Find,
-        record: Mapping[str, Any],
-        here: Mapping[str, str],
-        within: float | None,
-    ) -> None:
-        self._root, self._lock, self._left, self._find = root, lock, left, find
-        self._record, self._here, self._within = record, here, within
-        self._equal, self._near, self._skipped = 0, 0, 0
-        self._stages: set[str] = set()
-        self.problems: list[str] = []
+    root: Path
+    lock: Lock
+    left: Mapping[str, str]
+    find: Find
+    record: Mapping[str, Any]
+    here: Mapping[str, str]
+    within: float | None
+    problems: list[str] = field(default_factory=list)
+    stages: set[str] = field(default_factory=set)
+    equal: int = 0
+    near: int = 0
+    skipped: int = 0
 
     def add(self, clone: Clone) -> None:
         """Compare what the clone made with what dvc.lock says of the same stages.
@@ -52,44 +52,38 @@ class Differences:
             DataError: a result that git holds is not what the stage writes.
         """
         new = lockfile.read(clone.folder / lockfile.FILE)
-        self._stages |= set(new)
-        recorded = lockfile.outputs(self._lock)
+        self.stages |= set(new)
+        recorded = lockfile.outputs(self.lock)
         changed = {path for path, md5 in lockfile.outputs(new).items() if md5 != recorded.get(path)}
         for stage, entry in new.items():
             same_inputs = not any(lockfile.inside(path, dep) for path in changed for dep in entry.deps)
             if same_inputs:
                 self._add_deps(stage, entry, clone)
             for path, md5 in entry.outs.items():
-                expected = self._lock[stage].outs.get(path, "none")
+                expected = self.lock[stage].outs.get(path, "none")
                 if md5 == expected:
-                    self._equal += 1
-                elif self._within is None or stage in DATA or (same_inputs and self._same_kind(path)):
+                    self.equal += 1
+                elif self.within is None or stage in DATA or (same_inputs and self._same_kind(path)):
+                    lines = self._describe(path, expected, md5, clone)
                     head = f"{path}: dvc.lock says {expected}, the rerun made {md5}."
-                    self.problems.append(_joined(head, self._describe(path, expected, md5, clone)))
+                    self.problems.append("\n    ".join((head, *lines)))
                 else:
-                    self._add_accuracies(path, clone.folder / path, self._within)
+                    self._add_accuracies(path, clone.folder / path, self.within)
 
     def environments(self) -> list[dict[str, str]]:
-        """List on what the commit says that the outputs compared were made."""
-        outputs = lockfile.outputs({stage: self._lock[stage] for stage in self._stages})
-        return [facts for path in outputs if (facts := environments.facts(self._record, path))]
-
-    def summary(self) -> str:
-        """Say what was compared, and how."""
-        said = f"{self._equal} outputs of {len(self._stages)} stages are those of dvc.lock, byte for byte"
-        if self._near:
-            said += f"; {self._near} more have accuracies within {self._within:g}"
-        return said + (f"; {self._skipped} more were not compared" if self._skipped else "")
+        """List on what the outputs compared were made, as far as the commit says."""
+        outputs = lockfile.outputs({stage: self.lock[stage] for stage in self.stages})
+        return [facts for path in outputs if (facts := environments.facts(self.record, path))]
 
     def _add_deps(self, stage: str, entry: Stage, clone: Clone) -> None:
         """Compare what a stage used, where the outputs in it are right: the folder of runs as a whole."""
         for path, got in entry.deps.items():
-            expected = self._lock[stage].deps.get(path, "none")
+            expected = self.lock[stage].deps.get(path, "none")
             if got == expected:
                 continue
             # Runs of a rate that was taken out of params.yaml may stay where they are, and DVC counts them.
-            left = {out: md5 for out, md5 in self._left.items() if lockfile.inside(out, path)}
-            if missing := clone.add(left, self._find):
+            left = {out: md5 for out, md5 in self.left.items() if lockfile.inside(out, path)}
+            if missing := clone.add(left, self.find):
                 print_unchecked(f"{path} as {stage} used it, since it may hold", missing, "brings it")
             elif not left or hashes.md5(clone.folder / path, clone.folder) != expected:
                 self.problems.append(
@@ -98,14 +92,14 @@ class Differences:
                 )
 
     def _same_kind(self, path: str) -> bool:
-        facts = environments.facts(self._record, path)
-        return bool(facts) and all(facts.get(key) == self._here.get(key) for key in ARITHMETIC)
+        facts = environments.facts(self.record, path)
+        return bool(facts) and all(facts.get(key) == self.here.get(key) for key in ARITHMETIC)
 
     def _describe(self, path: str, expected: str, got: str, clone: Clone) -> list[str]:
-        if (before := self._find(path, expected)) is not None:
+        if (before := self.find(path, expected)) is not None:
             return file_differences.describe(before, hashes.files_of(clone.folder / path))
-        here = self._root / path
-        if here.exists() and hashes.md5(here, self._root) == got:
+        here = self.root / path
+        if here.exists() and hashes.md5(here, self.root) == got:
             return ["What lies here is what the rerun made: it is dvc.lock that is wrong."]
         return ["Neither this folder nor DVC's cache has what dvc.lock names; `dvc pull` may bring it."]
 
@@ -113,27 +107,25 @@ class Differences:
         lines = []
         if (new / runs.METRICS).is_file():
             after = tolerance.of_metrics(files.read_json(new / runs.METRICS))
-            table = tolerance.of_table(self._root / TABLE)
+            table = tolerance.of_table(self.root / TABLE)
             before = {label: table[label] for label in after if label in table}
         elif path == TABLE:
-            before, after = tolerance.of_table(self._root / TABLE), tolerance.of_table(new)
+            before, after = tolerance.of_table(self.root / TABLE), tolerance.of_table(new)
         elif path == VERDICT:
-            before, best = tolerance.of_verdict(self._root / VERDICT)
+            before, best = tolerance.of_verdict(self.root / VERDICT)
             after, _ = tolerance.of_verdict(new)
             if (chosen := files.read_json(new)["learning_rate"]) not in best:
                 lines.append(f"learning_rate: {chosen} in the rerun, which was worse before")
         else:
-            self._skipped += 1
+            self.skipped += 1
             print(f"verify: {path}: other bits, not compared: a tolerance is one of accuracies")
             return
         gap, beyond = tolerance.gaps(before, after, within)
-        if lines := lines + beyond:
-            self.problems.append(_joined(f"{path}: another result.", lines))
-            return
-        self._near += 1
-        known = environments.facts(self._record, path)
-        unknown = "" if known else f"; {environments.FILE} does not say on what it was made"
-        print(f"verify: {path}: other bits, accuracies within {gap:.2g}{unknown}")
+        if lines or beyond:
+            self.problems.append("\n    ".join((f"{path}: another result.", *lines, *beyond)))
+        else:
+            self.near += 1
+            print(f"verify: {path}: other bits, accuracies within {gap:.2g}")
 
 
 def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
@@ -142,7 +134,3 @@ def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
         f"verify: not checked: {what} {lockfile.listed(missing)}, which neither this folder nor DVC's cache "
         f"has as dvc.lock names it. `dvc pull` {remedy}."
     )
-
-
-def _joined(head: str, lines: Iterable[str]) -> str:
-    return "\n".join([head, *(f"    {line}" for line in lines)])

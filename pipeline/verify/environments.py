@@ -48,18 +48,12 @@ def kept(makers: Makers | None = None) -> Iterator[ExitCodes]:
 
 
 def update(root: Path = Path(), makers: Makers | None = None, *, ran: Collection[str] | None = None) -> bool:
-    """Note for every output of dvc.lock that is new or changed on what it was made.
-
-    Outputs that the file knows with the same hash keep what it says about them: whoever pulls them from a
-    remote did not make them.
+    """Note for every output of dvc.lock that is new or changed on what it was made; return whether any was.
 
     Args:
         makers: of the outputs that were not made here.
         ran: the stages that made all others, here and now. What other stages made may have come from a
             remote or the run cache, so nobody knows where it was made. None: all stages ran.
-
-    Returns:
-        Whether the file changed.
 
     Raises:
         DataError: there is no dvc.lock, or either file cannot be read.
@@ -98,9 +92,9 @@ def read(path: Path) -> dict[str, Any]:
 def advance(
     before: Mapping[str, Any], lock: Lock, here: Mapping[str, str], makers: Makers | None = None
 ) -> dict[str, Any]:
-    """Make the record of `lock`'s outputs: known ones stay as they were, the others are their makers'.
+    """Make the record of `lock`'s outputs, without those of which nobody knows where they were made.
 
-    An output of which nobody knows where it was made is left out.
+    What it knows with the same hash stays: whoever pulls an output from a remote did not make it.
     """
     environments, outputs = dict(before["environments"]), {}
     for path, md5 in sorted(lockfile.outputs(lock).items()):
@@ -126,9 +120,10 @@ def facts(record: Mapping[str, Any], path: str) -> dict[str, str]:
 
 def changed_facts(before: Iterable[Mapping[str, str]], here: Mapping[str, str]) -> list[str]:
     """Write a line for each fact that was another when outputs were made."""
-    lines: dict[str, None] = {}
-    for then in before:
-        for key in sorted({*then, *here}):
-            if then.get(key) != here.get(key):
-                lines[f"{key}: {then.get(key, 'none')} then, {here.get(key, 'none')} now"] = None
-    return list(lines)
+    lines = (
+        f"{key}: {then.get(key, 'none')} then, {here.get(key, 'none')} now"
+        for then in before
+        for key in sorted({*then, *here})
+        if then.get(key) != here.get(key)
+    )
+    return list(dict.fromkeys(lines))

@@ -28,26 +28,26 @@ def of_table(path: Path) -> Accuracies:
         DataError: it is not what stage `report` writes.
     """
     columns = {"learning_rate": float, "seed": int} | dict.fromkeys(("diverged_epoch", *MEASURES), float)
+    accuracies = {}
     try:
-        table = pd.read_csv(path, usecols=list(columns), dtype=columns)
-        accuracies, diverged = table[list(MEASURES)], table["diverged_epoch"].notna()
-        right = ((accuracies >= 0) & (accuracies <= 1)).all(axis="columns") | diverged
-        if table.empty or not right.all():
-            raise ValueError("not a row per run with accuracies from 0 to 1")
+        for row in pd.read_csv(path, usecols=list(columns), dtype=columns).to_dict("records"):
+            diverged = pd.notna(row["diverged_epoch"])
+            for name in MEASURES:
+                if not (diverged or 0 <= row[name] <= 1):
+                    raise ValueError(f"{name} {row[name]}")
+                accuracies[_label(row, name)] = math.nan if diverged else row[name]
+        if not accuracies:
+            raise ValueError("no run")
     except ValueError as error:
         raise _unreadable(path, error) from error
-    return {
-        _label(row["learning_rate"], int(row["seed"]), name): math.nan if lost else row[name]
-        for (_, row), lost in zip(table.iterrows(), diverged, strict=True)
-        for name in MEASURES
-    }
+    return accuracies
 
 
 def of_metrics(metrics: Mapping[str, Any]) -> Accuracies:
     """Take the same from the metrics.json of one run."""
-    lost = metrics["diverged_epoch"] is not None
+    diverged = metrics["diverged_epoch"] is not None
     return {
-        _label(metrics["learning_rate"], metrics["seed"], name): math.nan if lost else metrics[section][key]
+        _label(metrics, name): math.nan if diverged else metrics[section][key]
         for name, (section, key) in MEASURES.items()
     }
 
@@ -94,8 +94,8 @@ def gaps(before: Accuracies, after: Accuracies, tolerance: float) -> tuple[float
     return largest, lines
 
 
-def _label(rate: float, seed: int, name: str) -> str:
-    return f"lr-{rate}/seed-{seed} {name}"
+def _label(run: Mapping[Any, Any], name: str) -> str:
+    return f"lr-{run['learning_rate']}/seed-{run['seed']} {name}"
 
 
 def _shown(value: float) -> str:

@@ -148,7 +148,7 @@ def test_a_disk_that_fills_up_under_dvc_is_mended_by_room(
     assert outputs(place) == says(place) == says(finished)
     for path in (place / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
-            assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
+            assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
 
 
 @needs_mount

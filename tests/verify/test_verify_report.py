@@ -87,8 +87,8 @@ def test_without_the_runs_it_says_what_was_not_checked_and_all_checks_it(
     said = capfd.readouterr().out
     assert (
         "verify: not checked: the report, since it needs runs/lr-0.01/seed-0, runs/lr-0.01/seed-1 and 2 "
-        "more, which neither this folder nor DVC's cache has as dvc.lock names it. `dvc pull` brings it, `--all`"
-        in said
+        "more, which neither this folder nor DVC's cache has as dvc.lock names it. `dvc pull` brings it, "
+        "`--all` makes it.\n" in said
     )
 
     assert verify(0, all=True) == 1
