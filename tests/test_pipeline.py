@@ -20,9 +20,9 @@ from tests.conftest import AUTHOR, ROOT, run_dvc
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-    place = tmp_path / "copy"
-    shutil.copytree(finished, place, symlinks=True)
-    return place
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
 
 
 def would_run(folder: Path) -> list[str]:
@@ -283,7 +283,7 @@ def test_this_machine_made_what_ran_here_and_not_what_the_run_cache_brought(
 
 
 @pytest.mark.parametrize("failing", ["dvc", "pipeline", None])
-def test_a_demo_of_which_a_part_failed_is_none(
+def test_a_demo_of_which_a_part_failed_does_not_say_where_to_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str | None
 ) -> None:
     monkeypatch.setattr(programs, "copy_checkout", Path.mkdir)

@@ -34,10 +34,10 @@ def kill_all(process: "subprocess.Popen[str]") -> str:
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
         family = [*parent.children(recursive=True), parent]
-        words = [word for one in family for word in _words(one)]
-        for one in family:
+        words = [word for member in family for word in _words(member)]
+        for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+                member.send_signal(signal.SIGKILL)
     process.wait()
     return next((name for name in STAGES if name in words), "dvc")
 
@@ -129,7 +129,7 @@ def _runs_in_mlflow(folder: Path) -> dict[str, list[str]]:
         text=True,
         check=True,
     )
-    found: dict[str, list[str]] = {}
+    statuses: dict[str, list[str]] = {}
     for name, status in json.loads(done.stdout.splitlines()[-1]):
-        found.setdefault(name, []).append(status)
-    return found
+        statuses.setdefault(name, []).append(status)
+    return statuses

@@ -139,7 +139,7 @@ def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
     ]
 
 
-def test_a_stage_that_is_new_is_told_once_and_the_others_are_looked_at_all_the_same() -> None:
+def test_a_stage_that_is_new_is_named_once_and_the_others_are_looked_at_all_the_same() -> None:
     status = {
         "train@new": ["changed command"],
         "scale": [{"changed deps": {"params.yaml": {"data.dataset": "modified"}}}],
@@ -409,7 +409,7 @@ def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
 @pytest.mark.parametrize(
     "content", ["[]", "{}", '{"environments": {}, "outputs": {"a": {"environment": "x"}}}', "{"]
 )
-def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / environments.FILE).write_text(content)
 
     with pytest.raises(DataError, match=r"environment\.json: expected "):

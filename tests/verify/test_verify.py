@@ -38,7 +38,7 @@ def test_a_genuine_commit_is_equal_with_its_environment(
     assert left_over(study) == []
 
 
-def test_a_committed_hash_edited_by_hand_is_told_from_a_wrong_output(
+def test_a_committed_hash_edited_by_hand_is_distinguished_from_a_wrong_output(
     study: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -196,7 +196,7 @@ COMMITTED = [
     COMMITTED,
     ids=["code", "param", "rate", "command", "result", "missing", "no JSON", "no text", "lock"],
 )
-def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
+def test_a_commit_whose_lock_does_not_follow_is_refused_before_any_training(
     study: Path,
     capfd: pytest.CaptureFixture[str],
     change: Callable[[], None],
@@ -230,7 +230,7 @@ UNCOMMITTED = [
 
 @pytest.mark.parametrize(("change", "said"), UNCOMMITTED, ids=["code", "lock", "form", "result"])
 @pytest.mark.usefixtures("study")
-def test_what_is_not_committed_is_told_where_it_matters(
+def test_what_is_not_committed_is_reported_where_it_matters(
     capfd: pytest.CaptureFixture[str],
     change: Callable[[], None],
     said: str,
@@ -257,7 +257,7 @@ def test_without_a_lock_in_the_commit_it_says_what_to_do(study: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"stages: [1]\n", b"\xff"])
-def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
+def test_a_damaged_lock_is_refused(study: Path, content: bytes) -> None:
     Path("dvc.lock").write_bytes(content)
     commit(study, "damaged")
 
@@ -266,7 +266,7 @@ def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("stage", ["download", "scale"])
-def test_a_stage_that_does_not_run_is_told(study: Path, stage: str) -> None:
+def test_a_stage_that_does_not_run_is_reported(study: Path, stage: str) -> None:
     replace(
         Path("stage.py"),
         'if stage == "download":',

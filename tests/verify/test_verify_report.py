@@ -33,7 +33,7 @@ def test_an_edited_hash_of_the_folder_of_runs_is_found(
 
 
 @WHERE
-def test_a_report_that_was_not_made_again_after_its_runs_is_told(
+def test_a_report_that_was_not_made_again_after_its_runs_is_found(
     study: Path, capfd: pytest.CaptureFixture[str], here: bool
 ) -> None:
     before = recorded("runs")
@@ -125,7 +125,7 @@ def test_entries_of_stages_that_are_gone_claim_nothing(
     assert verify(0, all=True) == 0, capfd.readouterr().err
 
 
-def test_a_file_that_no_stage_made_among_the_runs_is_told(
+def test_a_file_that_no_stage_made_among_the_runs_is_found(
     study: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (study / ".git" / "info" / "exclude").write_text("notes.txt\n")

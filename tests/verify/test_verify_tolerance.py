@@ -124,7 +124,7 @@ def test_a_report_from_the_same_kind_must_be_equal_even_where_no_accuracy_stands
     ],
 )
 @pytest.mark.usefixtures("study")
-def test_a_result_that_cannot_be_read_is_told(path: str, old: str, new: str, said: str) -> None:
+def test_a_result_that_cannot_be_read_is_refused(path: str, old: str, new: str, said: str) -> None:
     made_elsewhere()
     forge(path, old, new)
 
