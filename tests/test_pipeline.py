@@ -20,9 +20,9 @@ from tests.conftest import AUTHOR, ROOT, run_dvc
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-    place = tmp_path / "copy"
-    shutil.copytree(finished, place, symlinks=True)
-    return place
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
 
 
 def would_run(folder: Path) -> list[str]:
@@ -105,15 +105,15 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     ],
     ids=["the note", "half a lock"],
 )
-def test_what_a_killed_dvc_left_half_written_is_mended(
+def test_what_a_killed_dvc_left_half_written_is_repaired(
     copy: Path, capfd: pytest.CaptureFixture[str], path: str, content: str, dvc_says: str
 ) -> None:
     expected = (copy / "dvc.lock").read_bytes()
     (copy / path).write_text(content)
     helpless = run_dvc(copy, "repro")
-    assert helpless.returncode != 0  # if not, DVC mends it itself now
+    assert helpless.returncode != 0  # if not, DVC repairs it itself now
     assert dvc_says in helpless.stderr
-    repair.mend(copy)
+    repair.dvc_files(copy)
     assert "which a killed DVC left half-written" in capfd.readouterr().err
     assert programs.dvc("repro", folder=copy) == 0
     assert (copy / "dvc.lock").read_bytes() == expected
@@ -126,7 +126,7 @@ def test_an_empty_lock_becomes_the_committed_one_or_none(copy: Path, committed: 
         for command in (["rm", "-q", "--cached", "dvc.lock"], [*AUTHOR, "commit", "-qm", "no results"]):
             subprocess.run(["git", *command], cwd=copy, check=True)
     (copy / "dvc.lock").write_text("")
-    repair.mend(copy)
+    repair.dvc_files(copy)
     assert ((copy / "dvc.lock").read_bytes() if (copy / "dvc.lock").exists() else None) == expected
 
 
@@ -136,7 +136,7 @@ def test_what_is_whole_and_the_two_sides_of_a_merge_are_left_alone(
     (copy / ".dvc/tmp/rwlock").write_text('{"write": {}, "read": {}}')
     for content in ((copy / "dvc.lock").read_text(), "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n"):
         (copy / "dvc.lock").write_text(content)
-        repair.mend(copy)
+        repair.dvc_files(copy)
         assert (copy / "dvc.lock").read_text() == content
     assert (copy / ".dvc/tmp/rwlock").exists()
     assert capfd.readouterr().err == ""
@@ -184,7 +184,7 @@ def test_nothing_that_names_one_repository_reaches_another(monkeypatch: pytest.M
     assert not names & set(programs.environment())
 
 
-def test_a_copy_needs_no_key_and_a_refusal_names_the_subcommand(
+def test_a_copy_needs_no_key_and_a_refusal_names_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = repository(tmp_path / "original")
@@ -194,7 +194,7 @@ def test_a_copy_needs_no_key_and_a_refusal_names_the_subcommand(
 
     programs.copy_checkout(tmp_path / "copy")
 
-    with pytest.raises(ToolError, match=r"^git commit: "):
+    with pytest.raises(ToolError, match=r"^git -C ../copy -c user\.name=x commit --allow-empty -m signed: "):
         programs.git("-C", "../copy", "-c", "user.name=x", "commit", "--allow-empty", "-m", "signed")
 
 
@@ -230,7 +230,7 @@ DOWNLOAD = "python -m pipeline download data/raw"
         ({"raw": "exit 75"}, "digits"),
     ],
 )
-def test_what_fails_for_another_reason_is_no_missing_data_set(
+def test_what_fails_for_another_reason_does_not_lead_to_the_demo(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -255,7 +255,7 @@ def test_a_data_set_that_no_source_delivers_leads_to_the_demo_unless_the_disk_is
     said = capsys.readouterr()
     assert "the demo ran" in said.out
     assert "The study was NOT run: no source delivered MNIST." in said.err
-    assert not list(Path(".dvc/tmp").glob("endings-*"))
+    assert not list(Path(".dvc/tmp").glob("exit-codes-*"))
 
     full = SimpleNamespace(free=1_000_000)
     monkeypatch.setattr("pipeline.tools.exit_codes.shutil.disk_usage", lambda _: full)
@@ -283,7 +283,7 @@ def test_this_machine_made_what_ran_here_and_not_what_the_run_cache_brought(
 
 
 @pytest.mark.parametrize("failing", ["dvc", "pipeline", None])
-def test_a_demo_of_which_a_part_failed_is_none(
+def test_a_demo_of_which_a_part_failed_does_not_say_where_to_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str | None
 ) -> None:
     monkeypatch.setattr(programs, "copy_checkout", Path.mkdir)

@@ -1,4 +1,4 @@
-"""`make demo`: the whole pipeline on scikit-learn's sample, in a scratch copy, without a network."""
+"""`make demo`: the whole pipeline on scikit-learn's digits, in a scratch copy, without a network."""
 
 import shutil
 import sys
@@ -21,7 +21,7 @@ _CHANGES = {
 
 
 def demo(folder: Path = _FOLDER) -> None:
-    """Copy the checkout to `folder`, run everything there, say where to look; the study stays as it is.
+    """Copy the checkout to `folder`, run everything there, and say where to look.
 
     Raises:
         ToolError: a stage or `publish` failed; its own message stands above.

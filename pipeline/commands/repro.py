@@ -12,7 +12,7 @@ from pipeline.verify import environments
 
 
 def repro() -> int:
-    """Run `dvc repro` and `publish`.
+    """Run `dvc repro` and `publish`, and note in environment.json what was made here, if only a part of it.
 
     Returns:
         0; or 75 if no source delivered the data set: then the demo ran in place of the study.
@@ -21,9 +21,13 @@ def repro() -> int:
         ToolError: another stage failed; its own message stands above.
     """
     params.load()  # a mistake there is said at once
-    repair.mend(Path())
-    if not _made():
-        print("\nThe data set could not be had (see above), so the demo runs instead.\n", file=sys.stderr)
+    repair.dvc_files(Path())
+    with environments.kept() as codes:
+        failed = programs.dvc("repro", variables=programs.environment(**codes.variables)) != 0
+        if failed and not codes.lacked_data():
+            raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")
+    if failed:
+        print("\nNo source delivered the data set (see above), so the demo runs instead.\n", file=sys.stderr)
         demo()
         print(
             "\nThe study was NOT run: no source delivered MNIST. This was the demo on the digits sample.\n"
@@ -34,20 +38,3 @@ def repro() -> int:
     published = publish()
     print("\nThe report:  report/index.html\nThe runs:    make ui\nThe numbers: dvc metrics show")
     return published
-
-
-def _made() -> bool:
-    """Run `dvc repro`, and note where that was in environment.json, also if only a part was done.
-
-    Returns:
-        Whether everything is there; if not, the data set could not be had.
-
-    Raises:
-        ToolError: it stopped for another reason.
-    """
-    with environments.kept() as ended:
-        if programs.dvc("repro", variables=programs.environment(**ended.variables)) == 0:
-            return True
-        if ended.lacked_data():
-            return False
-        raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")

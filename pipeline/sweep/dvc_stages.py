@@ -92,7 +92,7 @@ class Stages:
 
     @_dvc_errors()
     def __init__(self) -> None:
-        repair.mend(Path())
+        repair.dvc_files(Path())
         self._repo = Repo(str(Path.cwd()), _wait_for_lock=True)
         with self._repo.lock:  # not `lock_repo`: it forgets all that DVC has read, each time
             index = self._repo.index

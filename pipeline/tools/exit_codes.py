@@ -1,7 +1,8 @@
-"""How each stage ended that DVC ran: DVC tells its caller neither which ones it ran nor why one failed.
+"""The exit code of each stage that DVC ran.
 
-A stage's command notes its exit code in the file that this variable names. What DVC found up to date, or
-brought back from its run cache or a remote, notes nothing.
+DVC says neither which stages it ran nor why one failed, so a stage's command notes its exit code in the file
+that this variable names. What DVC found up to date, or brought back from its run cache or a remote, notes
+nothing.
 """
 
 import contextlib
@@ -14,45 +15,45 @@ from pathlib import Path
 from pipeline.core.datasets import MNIST
 from pipeline.core.errors import DownloadError
 
-VARIABLE = "STUDY_ENDINGS"
+VARIABLE = "STUDY_EXIT_CODES"
 
 
-class Endings:
+class ExitCodes:
     """What stages noted in the file at `path`."""
 
     def __init__(self, path: Path) -> None:
         self.variables = {VARIABLE: str(path.resolve())}
         self._path = path
+        path.touch()
 
-    def codes(self) -> dict[str, int]:
-        """By a stage's name, as dvc.lock has it, its exit code."""
-        if not self._path.exists():
-            return {}
-        lines = [line.split(" ", 1) for line in self._path.read_text(encoding="utf-8").splitlines()]
-        return {stage: int(code) for code, stage in lines}
+    def read(self) -> dict[str, int]:
+        """Map a stage's name, as dvc.lock has it, to its exit code."""
+        lines = self._path.read_text(encoding="utf-8").splitlines()
+        return {stage: int(code) for code, stage in (line.split(" ", 1) for line in lines)}
 
     def done(self) -> set[str]:
-        """The stages that ran to their end."""
-        return {stage for stage, code in self.codes().items() if code == 0}
+        """Name the stages that ran to their end."""
+        return {stage for stage, code in self.read().items() if code == 0}
 
     def lacked_data(self) -> bool:
-        """Whether the data set could not be had, and not for want of room, which looks the same."""
+        """Whether the data set was not to be had, and not for want of room, which looks the same."""
         needed = sum(file.size for file in MNIST.published.values())
-        refused = DownloadError.exit_code in self.codes().values()
+        refused = DownloadError.exit_code in self.read().values()
         return refused and shutil.disk_usage(self._path.parent).free >= needed
 
 
 @contextlib.contextmanager
-def collected(root: Path = Path()) -> Iterator[Endings]:
-    """For a DVC at `root` that gets `variables`; afterwards the file is gone."""
-    place = root / ".dvc" / "tmp"
-    place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="endings-", dir=place, ignore_cleanup_errors=True) as folder:
-        yield Endings(Path(folder) / "endings")
+def collected(root: Path = Path()) -> Iterator[ExitCodes]:
+    """Collect the exit codes of a DVC at `root` that gets `variables`; afterwards the file is gone."""
+    (root / ".dvc/tmp").mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="exit-codes-", dir=root / ".dvc/tmp", ignore_cleanup_errors=True
+    ) as folder:
+        yield ExitCodes(Path(folder) / "exit-codes")
 
 
 def note(code: int) -> None:
-    """Say how this stage ends; without DVC, or where nobody asks, to nobody."""
+    """Note how this stage ends, if a DVC that runs it asked for that."""
     path, stage = os.environ.get(VARIABLE), os.environ.get("DVC_STAGE")
     if path and stage:
         # Who asked may be gone, or the disk full: neither is a reason for the stage to fail.

@@ -1,16 +1,22 @@
 """Command `verify`: trains again from nothing, elsewhere, and compares with the committed dvc.lock."""
 
+import contextlib
+import functools
+import hashlib
+import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.core.errors import ParamsError
 from pipeline.tools import machine, programs
-from pipeline.verify import environments, folders, locks, originals, remake, staleness, working
-from pipeline.verify.clone import Copy, cache, remove, temporary
-from pipeline.verify.comparison import Comparison, exact
-from pipeline.verify.locks import Lock, Stage
-from pipeline.verify.originals import Files
+from pipeline.verify import changes, clone, environments, hashes, lockfile
+from pipeline.verify.clone import Clone, Find
+from pipeline.verify.differences import Differences, print_unchecked
+from pipeline.verify.lockfile import Lock
+
+REPORT = "report"
 
 
 def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw: str = "") -> int:  # noqa: A002
@@ -28,9 +34,9 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
 
     Raises:
         ParamsError: `runs` or `tolerance` cannot be worked with.
-        ToolError: this is no git repository with a committed dvc.lock, or a stage does not run.
-        DownloadError: the data set could not be had.
-        DataError: a committed file is not what the pipeline writes.
+        ToolError: this is not a git repository, or a stage does not run.
+        DownloadError: the data set is not to be had.
+        DataError: a committed file is missing, or is not what the pipeline writes.
     """
     if runs < 0 or (tolerance is not None and not 0 <= tolerance <= 1):
         raise ParamsError(
@@ -38,136 +44,91 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         )
     root = Path()
     commit = programs.git("rev-parse", "HEAD", folder=root).strip()
-    place = temporary()
-    kept = False
-    try:
-        print(f"verify: commit {commit[:12]} in a clean copy, {place}", flush=True)
-        clone = Copy(root, commit, place / "study")
-        check = _Check(root, commit, clone, tolerance, draw)
-        problems = check.files()
+    folder = Path(tempfile.mkdtemp(prefix="verify-"))
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
+        study = Clone(root, commit, folder / "study")
+        everything = lockfile.read(study.folder / lockfile.FILE)
+        with clone.repository(study.folder) as repo:
+            stages, status = [stage.addressing for stage in repo.index.stages], repo.status()
+        # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
+        lock = {name: everything[name] for name in stages if name in everything}
+        problems = changes.committed(stages, status, lock)
+        problems += lockfile.contradictions(lock)
+        problems += changes.uncommitted(root, lock)
         if problems:
-            return _end(problems, "Not trained again before these are mended: `dvc repro`, then commit.")
-        problems = check.reruns(runs, everything=all)
-        if not all:
-            problems += check.report(place / "report")
-        problems += check.folders()
-        check.summarize()
-        kept = bool(problems)
-        return _end(problems, check.advice())
-    finally:
-        if not kept:
-            remove(place)
-
-
-class _Check:
-    def __init__(self, root: Path, commit: str, clone: Copy, within: float | None, salt: str) -> None:
-        self._salt = salt
-        self._root, self._commit, self._clone, self._within = root, commit, clone, within
-        self._lock = clone.lock()
-        self._stages, self._status = clone.status()
-        self._record = environments.read(clone.folder / environments.FILE)
-        self._here = machine.describe()
-        self._cache = cache(root)
-        self._new: dict[str, Stage] = {}
-        self._elsewhere = False
-        self._comparison = Comparison(root, clone.folder, self._lock, self._record, self._here, within)
-        self._folders = folders.used(self._lock, self._stages, clone.folder)
-
-    def files(self) -> list[str]:
-        """What is wrong with the commit as it stands, without running anything."""
-        problems = staleness.find(self._stages, self._status, self._lock)
-        problems += locks.contradictions(self._lock)
-        problems += self.folders(quiet=True)  # what is not here, a rerun may make
-        problems += working.uncommitted(self._root, self._lock)
-        return problems
-
-    def folders(self, *, quiet: bool = False) -> list[str]:
-        """Where a stage used a folder that is not what the other stages made in it."""
-        problems = []
-        for folder in self._folders:
-            wrong, unknown = folders.check(folder, self._listing)
-            problems += wrong
-            if not quiet:
-                _print_unchecked(unknown)
-        return problems
-
-    def reruns(self, count: int, *, everything: bool) -> list[str]:
-        """Train again, and compare; runs whose outputs here contradict dvc.lock come first."""
-        problems, suspects = working.contradicting(self._root, self._lock, self._stages)
-        known = [name for name in self._stages if name.startswith("train@")]
-        drawn = known if everything else locks.choose(f"{self._commit} {self._salt}".strip(), known, count)
-        chosen = [name for name in known if name in {*drawn, *suspects}]
-        others = sorted(set(self._stages) - set(known)) if everything else ["scale"]
+            return _end(problems, "Nothing was trained: run `dvc repro` and commit what it makes first.")
+        with clone.repository(root) as repo:
+            cache = Path(repo.cache.local.path)
+        find = functools.partial(hashes.find, folders=(root, study.folder), cache=cache)
+        asked = lockfile.outputs(lock)
+        left = {path: md5 for path, md5 in lockfile.outputs(everything).items() if path not in asked}
+        record = environments.read(study.folder / environments.FILE)
+        differences = Differences(root, lock, left, find, record, machine.describe(), tolerance)
+        problems, suspects = changes.changed_outputs(root, lock)
+        trained = [name for name in stages if name.startswith("train@")]
+        drawn = trained if all else choose(f"{commit} {draw}".strip(), trained, runs)
+        chosen = [name for name in trained if name in {*drawn, *suspects}]
         print(
-            f"verify: trains {len(chosen)} of {len(known)} runs again: {', '.join(chosen) or 'none'}",
+            f"verify: trains {len(chosen)} of {len(trained)} runs again: {', '.join(chosen) or 'none'}",
             flush=True,
         )
-        self._clone.rerun([*others, *chosen])
-        return problems + self._compare(self._clone, self._clone.lock())
-
-    def report(self, folder: Path) -> list[str]:
-        """Make the report again, from the recorded runs in another copy, and compare."""
-        if remake.STAGE not in self._stages:
-            return []
-        found, missing = remake.inputs(self._lock, self._stages, self._find)
-        if missing:
-            _print_unchecked(
-                [
-                    "the report, which was not made again: neither this folder nor DVC's cache has "
-                    f"{locks.listed(missing)} as dvc.lock names it. `dvc pull` brings it, `--all` makes it."
-                ]
-            )
-            return []
-        print("verify: makes the report again from the runs that dvc.lock names", flush=True)
-        clone = Copy(self._root, self._commit, folder)
-        remake.make(clone, found)
-        return self._compare(clone, clone.lock())
-
-    def summarize(self) -> None:
-        """What was compared, and on what."""
-        print(f"verify: {self._comparison.summary(len(self._new))}")
-        print("verify: ran on " + ", ".join(f"{key} {value}" for key, value in self._here.items()))
-        recorded = environments.recorded(self._record, locks.outputs(self._lock, self._new))
-        if not recorded:
-            print(f"verify: {environments.FILE} does not say on what these outputs were made")
-        for line in environments.compare(recorded, self._here):
-            print(f"verify: another environment: {line}")
-        self._elsewhere = any(facts.get("processor") != self._here["processor"] for facts in recorded)
-
-    def advice(self) -> str:
-        """What to do about differences that a rerun found."""
-        said = f"The copy is kept: {self._clone.folder}"
-        if self._elsewhere and self._within is None:
-            said += (
-                "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
-            )
-        return said
-
-    def _compare(self, clone: Copy, new: Lock) -> list[str]:
-        self._new |= new
-        return [
-            line
-            for stage, entry in new.items()
-            for line in self._comparison.differences(
-                stage, entry, clone.folder, self._find, exact=exact(self._lock, new, stage)
-            )
-        ]
-
-    def _places(self, path: str) -> list[Path]:
-        return [self._root / path, self._clone.folder / path]
-
-    def _find(self, path: str, md5: str) -> Files | None:
-        found = (originals.find(place, md5, self._cache) for place in self._places(path))
-        return next((files for files in found if files is not None), None)
-
-    def _listing(self, path: str, md5: str) -> Mapping[str, str] | None:
-        found = (originals.listing(place, md5, self._cache) for place in self._places(path))
-        return next((names for names in found if names is not None), None)
+        study.rerun(*(sorted(set(stages) - set(trained)) if all else ["scale"]), *chosen)
+        differences.add(study)
+        if not all and REPORT in lock:
+            _remake_report(Clone(root, commit, folder / REPORT), lock, find, differences)
+        elsewhere = _print_summary(differences)
+        if problems := problems + differences.problems:
+            cleanup.pop_all()  # the clone stays for a closer look
+        advice = "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
+        return _end(
+            problems,
+            f"The clone is kept: {study.folder}{advice if elsewhere and tolerance is None else ''}",
+        )
 
 
-def _print_unchecked(sentences: list[str]) -> None:
-    for sentence in sentences:
-        print(f"verify: not checked: {sentence}")
+def choose(seed: str, names: Sequence[str], count: int) -> list[str]:
+    """Draw `count` of the names by the seed alone, and return them in their order.
+
+    Args:
+        seed: the commit's hash, so that everybody draws the same; and what a verifier adds, since who makes a
+            commit can make it again until the draw suits.
+    """
+    drawn = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())[:count]
+    return [name for name in names if name in drawn]
+
+
+def _remake_report(copy: Clone, lock: Lock, find: Find, differences: Differences) -> None:
+    """Make the report in another clone, from the runs that dvc.lock names: no training, seconds."""
+    used = {
+        path: md5
+        for path, md5 in lockfile.outputs(lock).items()
+        if any(lockfile.inside(path, dep) for dep in lock[REPORT].deps)
+    }
+    if missing := copy.add(used, find):
+        print_unchecked("the report, since it needs", missing, "brings it, `--all` makes it")
+        return
+    print("verify: makes the report again from the runs that dvc.lock names", flush=True)
+    copy.rerun("--single-item", REPORT)
+    differences.add(copy)
+
+
+def _print_summary(differences: Differences) -> bool:
+    """Print what was compared, and on what; return whether some of it was made on another processor."""
+    stages = len(differences.stages)
+    said = f"{differences.equal} outputs of {stages} stages are those of dvc.lock, byte for byte"
+    if differences.near:
+        said += f"; {differences.near} more have accuracies within {differences.within:g}"
+    if differences.skipped:
+        said += f"; {differences.skipped} more were not compared"
+    here, recorded = differences.here, differences.environments()
+    print(f"verify: {said}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
+    if not recorded:
+        print(f"verify: {environments.FILE} does not say on what these outputs were made")
+    for line in environments.changed_facts(recorded, here):
+        print(f"verify: another environment: {line}")
+    return any(facts.get("processor") != here["processor"] for facts in recorded)
 
 
 def _end(problems: list[str], note: str) -> int:

@@ -1,10 +1,12 @@
-"""Two trainings of one run on different kinds of processor: not the same bits, but the same result. Pure."""
+"""Accuracies of two trainings on different kinds of processor: not the same bits, but the same result."""
 
-import csv
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from pipeline.core.errors import DataError
 
@@ -14,140 +16,94 @@ MEASURES = {
     "test_accuracy": ("test", "accuracy"),
 }
 """The columns of comparison.csv that are compared, and where metrics.json has them."""
-IN_VERDICT = (("test_accuracy",), ("validation_accuracy", "mean"))
-"""Where verdict.json has the accuracies of a rate."""
 
-Row = Mapping[str, Any]
-Rows = dict[tuple[float, int], dict[str, str]]
+Accuracies = dict[str, float]
+"""Shares by a label that says whose they are; NaN where a run diverged."""
 
 
-def rows(content: bytes, name: str) -> Rows:
-    """The rows of comparison.csv by rate and seed.
-
-    Args:
-        name: what to call it in an error.
+def of_table(path: Path) -> Accuracies:
+    """Read the accuracies of every run in a comparison.csv.
 
     Raises:
         DataError: it is not what stage `report` writes.
     """
-    needed = ("learning_rate", "seed", "diverged_epoch", *MEASURES)
+    columns = {"learning_rate": float, "seed": int} | dict.fromkeys(("diverged_epoch", *MEASURES), float)
+    accuracies = {}
     try:
-        table = list(csv.DictReader(content.decode().splitlines()))
-        for row in table:
-            if missing := [column for column in needed if row.get(column) is None]:
-                raise ValueError(f"a row without {', '.join(missing)}")
-            for column in needed[2:]:
-                if row[column] and not math.isfinite(float(row[column])):
-                    raise ValueError(f"{column} {row[column]}")
-        if not table:
-            raise ValueError("no row")
-        return {(float(row["learning_rate"]), int(row["seed"])): row for row in table}
-    except (ValueError, csv.Error) as error:
-        raise _not_written(
-            name, "a row per run with its rate, seed and accuracies, as stage report", error
-        ) from error
+        for row in pd.read_csv(path, usecols=list(columns), dtype=columns).to_dict("records"):
+            diverged = pd.notna(row["diverged_epoch"])
+            for name in MEASURES:
+                if not (diverged or 0 <= row[name] <= 1):
+                    raise ValueError(f"{name} {row[name]}")
+                accuracies[_label(row, name)] = math.nan if diverged else row[name]
+        if not accuracies:
+            raise ValueError("no run")
+    except ValueError as error:
+        raise _unreadable(path, error) from error
+    return accuracies
 
 
-def verdict(content: bytes, name: str) -> dict[str, Any]:
-    """The content of verdict.json.
+def of_metrics(metrics: Mapping[str, Any]) -> Accuracies:
+    """Take the same from the metrics.json of one run."""
+    diverged = metrics["diverged_epoch"] is not None
+    return {
+        _label(metrics, name): math.nan if diverged else metrics[section][key]
+        for name, (section, key) in MEASURES.items()
+    }
 
-    Args:
-        name: what to call it in an error.
+
+def of_verdict(path: Path) -> tuple[Accuracies, set[float | None]]:
+    """Read each rate's accuracies in a verdict.json, and the rates that it calls the best or as good.
 
     Raises:
         DataError: it is not what stage `report` writes.
     """
     try:
-        found = json.loads(content.decode())
-        if not isinstance(found, dict) or "learning_rate" not in found:
-            raise ValueError("no learning_rate")
-        if not isinstance(found.get("indistinguishable") or [], list):
-            raise ValueError(f"indistinguishable {found['indistinguishable']!r}")
-        return found
-    except (ValueError, RecursionError) as error:
-        raise _not_written(name, "a verdict with its learning_rate, as stage report", error) from error
+        verdict = json.loads(path.read_bytes())
+        accuracies = {
+            f"{rate} {name}": math.nan if value is None else float(value)
+            for rate, facts in verdict.get("rates", {}).items()
+            for name, value in (
+                ("test_accuracy", facts["test_accuracy"]),
+                ("validation_accuracy.mean", facts["validation_accuracy"]["mean"]),
+            )
+        }
+        return accuracies, {verdict["learning_rate"], *(verdict.get("indistinguishable") or ())}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable(path, error) from error
 
 
-def compare(row: Row | None, metrics: Row, tolerance: float) -> tuple[float, list[str]]:
-    """Compare a run with its row of the committed comparison.csv.
+def gaps(before: Accuracies, after: Accuracies, tolerance: float) -> tuple[float, list[str]]:
+    """Compare accuracies; one that a single side has is beyond every tolerance.
 
     Args:
-        tolerance: largest difference of an accuracy that passes, as a share: 0.01 is one point.
+        tolerance: largest difference that passes, as a share: 0.01 is one point.
 
     Returns:
-        The largest difference found, and a line for each measure beyond the tolerance.
+        The largest difference, and a line for each that is beyond the tolerance.
     """
-    if row is None:
-        return math.inf, ["report/comparison.csv of the commit has no row for it"]
-    after = {column: (metrics.get(section) or {}).get(key) for column, (section, key) in MEASURES.items()}
-    return compare_rows(row, {**after, "diverged_epoch": metrics.get("diverged_epoch")}, tolerance)
-
-
-def compare_rows(before: Row, after: Row, tolerance: float) -> tuple[float, list[str]]:
-    """Like `compare`, for two rows of a comparison.csv."""
-    if math.isnan(_number(before.get("diverged_epoch"))) != math.isnan(_number(after.get("diverged_epoch"))):
-        return math.inf, ["it diverged in one of the two trainings and not in the other"]
-    return _gaps({c: before.get(c) for c in MEASURES}, {c: after.get(c) for c in MEASURES}, tolerance)
-
-
-def compare_tables(before: Rows, after: Rows, tolerance: float) -> tuple[float, list[str]]:
-    """Like `compare`, for two whole comparison.csv."""
-    if sorted(before) != sorted(after):
-        return math.inf, ["its rows are of other runs"]
     largest, lines = 0.0, []
-    for rate, seed in before:
-        gap, own = compare_rows(before[rate, seed], after[rate, seed], tolerance)
-        largest = max(largest, gap)
-        lines += [f"learning rate {rate}, seed {seed}: {line}" for line in own]
-    return largest, lines
-
-
-def compare_verdicts(before: Row, after: Row, tolerance: float) -> tuple[float, list[str]]:
-    """Compare two verdicts: the accuracies of each rate, and the choice.
-
-    The rerun must choose the same rate, or one that could not be told from it.
-    """
-    largest, lines = _gaps(_accuracies(before), _accuracies(after), tolerance)
-    chosen, now = before.get("learning_rate"), after.get("learning_rate")
-    if now != chosen and now not in (before.get("indistinguishable") or ()):
-        lines.insert(0, f"learning_rate: {chosen} before, {now} in the rerun, which could be told from it")
-    return largest, lines
-
-
-def _gaps(before: Row, after: Row, tolerance: float) -> tuple[float, list[str]]:
-    largest, lines = 0.0, []
-    for name, value in before.items():
-        one, other = _number(value), _number(after.get(name))
-        if math.isnan(one):  # a diverged run has no accuracies
+    for label in before | after:
+        old, new = before.get(label, math.nan), after.get(label, math.nan)
+        if math.isnan(old) and math.isnan(new):
             continue
-        gap = math.inf if math.isnan(other) else abs(other - one)
+        gap = math.inf if math.isnan(old - new) else abs(old - new)
         largest = max(largest, gap)
         if gap > tolerance:
-            lines.append(f"{name}: {one:.4f} before, {other:.4f} in the rerun")
+            lines.append(f"{label}: {_shown(old)} before, {_shown(new)} in the rerun")
     return largest, lines
 
 
-def _accuracies(verdict: Row) -> dict[str, Any]:
-    rates = verdict.get("rates")
-    found = {}
-    for rate, value in rates.items() if isinstance(rates, dict) else ():
-        for path in IN_VERDICT:
-            at = value
-            for key in path:
-                at = at.get(key) if isinstance(at, dict) else None
-            found[".".join((rate, *path))] = at
-    return found
+def _label(run: Mapping[Any, Any], name: str) -> str:
+    return f"lr-{run['learning_rate']}/seed-{run['seed']} {name}"
 
 
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+def _shown(value: float) -> str:
+    return "none (it diverged, or is not there)" if math.isnan(value) else f"{value:.4f}"
 
 
-def _not_written(name: str, expected: str, error: Exception) -> DataError:
+def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
-        f"{name}: expected {expected} writes it, got something else ({error}). "
+        f"{path}: expected what stage report writes, got something else ({error}). "
         "Bring it back with git, or make it again with `dvc repro`."
     )

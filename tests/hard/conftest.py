@@ -116,18 +116,16 @@ def forget(place: Path) -> Path:
 
 def outputs(place: Path) -> dict[str, str]:
     """The MD5 of every output as it lies there, and not as DVC remembers it."""
-    from pipeline.verify import hashes, locks
+    from pipeline.verify import hashes
 
-    lock = locks.parse((place / "dvc.lock").read_text(encoding="utf-8"))
-    return {path: hashes.md5(place / path) for entry in lock.values() for path in entry.outs}
+    return {path: hashes.md5(place / path, place) for path in says(place)}
 
 
 def says(place: Path) -> dict[str, str]:
     """The MD5 of every output as dvc.lock has it."""
-    from pipeline.verify import locks
+    from pipeline.verify import lockfile
 
-    lock = locks.parse((place / "dvc.lock").read_text(encoding="utf-8"))
-    return {path: md5 for entry in lock.values() for path, md5 in entry.outs.items()}
+    return lockfile.outputs(lockfile.read(place / "dvc.lock"))
 
 
 def assert_same(place: Path, reference: Path) -> None:

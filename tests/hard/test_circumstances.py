@@ -74,19 +74,19 @@ def test_a_clock_that_was_set_back_changes_nothing(finished: Path, fresh: Path) 
 def test_a_path_with_spaces_and_other_letters_works_from_end_to_end(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "Größe und «Lernrate» — 学習率 $HOME 'x' (1)"
-    shutil.copytree(finished, place, symlinks=True)
-    forget(place)
-    monkeypatch.setenv("TMPDIR", str(place.parent))
+    folder = tmp_path / "Größe und «Lernrate» — 学習率 $HOME 'x' (1)"
+    shutil.copytree(finished, folder, symlinks=True)
+    forget(folder)
+    monkeypatch.setenv("TMPDIR", str(folder.parent))
 
-    done = run_dvc(place, "repro")
+    done = run_dvc(folder, "repro")
     assert done.returncode == 0, done.stderr
-    assert outputs(place) == says(place) == says(finished)
-    published = run_pipeline(place, "publish")
+    assert outputs(folder) == says(folder) == says(finished)
+    published = run_pipeline(folder, "publish")
     assert published.returncode == 0, published.stderr
-    assert run_pipeline(place, "publish").stdout.count("publish: 0 changed") == 1
-    subprocess.run(["git", "add", "-A"], cwd=place, check=True)
-    subprocess.run(["git", *AUTHOR, "commit", "-qm", "here", "--allow-empty"], cwd=place, check=True)
-    verified = run_pipeline(place, "verify", "--runs", "1")
+    assert run_pipeline(folder, "publish").stdout.count("publish: 0 changed") == 1
+    subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+    subprocess.run(["git", *AUTHOR, "commit", "-qm", "here", "--allow-empty"], cwd=folder, check=True)
+    verified = run_pipeline(folder, "verify", "--runs", "1")
     assert verified.returncode == 0, verified.stderr
     assert "verify: everything compared is equal" in verified.stdout

@@ -68,7 +68,7 @@ STAGES = [
 
 @needs_mount
 @pytest.mark.parametrize(("stage", "arguments", "made", "size"), STAGES, ids=[stage[0] for stage in STAGES])
-def test_a_full_disk_is_said_and_mended(
+def test_a_full_disk_is_reported_and_room_helps(
     study: Path,
     tmp_path: Path,
     disk: Callable[..., Path],
@@ -77,32 +77,32 @@ def test_a_full_disk_is_said_and_mended(
     made: dict[str, str],
     size: str,
 ) -> None:
-    place = disk(tmp_path / "disk", size=size)
-    command = [stage, *(word.format(disk=place) for word in arguments)]
+    folder = disk(tmp_path / "disk", size=size)
+    command = [stage, *(word.format(disk=folder) for word in arguments)]
 
     full = run_pipeline(study, *command)
 
     assert full.returncode == 74, full.stderr
     assert "No space left on device. Make room, then run the same command again" in one_line(full.stderr)
     for name, path in made.items():  # what is there at all is whole
-        for file in (place / name).rglob("*") if (place / name).is_dir() else [place / name]:
+        for file in (folder / name).rglob("*") if (folder / name).is_dir() else [folder / name]:
             if file.is_file():
-                assert file.read_bytes() == (study / path / file.relative_to(place / name)).read_bytes()
-    disk(place, size="100m")
+                assert file.read_bytes() == (study / path / file.relative_to(folder / name)).read_bytes()
+    disk(folder, size="100m")
     again = run_pipeline(study, *command)
     assert again.returncode == 0, again.stderr
-    assert {path: hashes.md5(place / name) for name, path in made.items()} == {
+    assert {path: hashes.md5(folder / name) for name, path in made.items()} == {
         path: says(study)[path] for path in made.values()
     }
-    assert not [path for path in place.rglob(".*") if path.name != ".gitignore"]  # no temporary files
+    assert not [path for path in folder.rglob(".*") if path.name != ".gitignore"]  # no temporary files
 
 
 @needs_mount
 def test_a_full_disk_under_mlflow_costs_the_training_nothing(
     study: Path, tmp_path: Path, disk: Callable[..., Path]
 ) -> None:
-    place = disk(tmp_path / "disk", size="64k")
-    uri = f"sqlite:///{place}/mlflow.db"
+    folder = disk(tmp_path / "disk", size="64k")
+    uri = f"sqlite:///{folder}/mlflow.db"
     train = ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", str(tmp_path / "runs"))
 
     trained = run_pipeline(study, *train, MLFLOW_TRACKING_URI=uri)
@@ -114,13 +114,13 @@ def test_a_full_disk_under_mlflow_costs_the_training_nothing(
     published = run_pipeline(study, "publish", MLFLOW_TRACKING_URI=uri)
     assert published.returncode != 0
     one_line(published.stderr)
-    disk(place, size="100m")
+    disk(folder, size="100m")
     published = run_pipeline(study, "publish", MLFLOW_TRACKING_URI=uri)
     assert published.returncode == 0, published.stderr
 
 
 @needs_mount
-def test_a_disk_that_fills_up_under_dvc_is_mended_by_room(
+def test_a_disk_that_fills_up_under_dvc_needs_nothing_but_room(
     finished: Path,
     fresh: Path,
     tmp_path: Path,
@@ -129,42 +129,42 @@ def test_a_disk_that_fills_up_under_dvc_is_mended_by_room(
 ) -> None:
     """Cache, dvc.lock, DVC's notes and MLflow's store all lie on the disk that is full."""
     content = sum(path.stat().st_size for path in fresh.rglob("*") if path.is_file())
-    place = disk(tmp_path / "disk", size="500m") / "study"
-    shutil.copytree(fresh, place, symlinks=True)
-    used = shutil.disk_usage(place).used
+    folder = disk(tmp_path / "disk", size="500m") / "study"
+    shutil.copytree(fresh, folder, symlinks=True)
+    used = shutil.disk_usage(folder).used
     assert used >= content
     # Python 3.11 leaves half a .pyc on a full disk, without a word, and cannot import it afterwards.
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     for room in (50_000, 400_000, 1_500_000, 3_000_000):
         disk(tmp_path / "disk", size=str(used + room))
-        full = run_pipeline(place, "repro", DVC_SITE_CACHE_DIR=str(place / ".dvc/tmp/site"))
+        full = run_pipeline(folder, "repro", DVC_SITE_CACHE_DIR=str(folder / ".dvc/tmp/site"))
         assert full.returncode != 0
         assert "No space left on device" in full.stderr + full.stdout or "disk is full" in full.stderr
 
     disk(tmp_path / "disk", size="500m")
-    done = run_pipeline(place, "repro", DVC_SITE_CACHE_DIR=str(place / ".dvc/tmp/site"))
+    done = run_pipeline(folder, "repro", DVC_SITE_CACHE_DIR=str(folder / ".dvc/tmp/site"))
 
     assert done.returncode == 0, done.stderr
-    assert outputs(place) == says(place) == says(finished)
-    for path in (place / ".dvc/cache/files/md5").rglob("*"):
+    assert outputs(folder) == says(folder) == says(finished)
+    for path in (folder / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
-            assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
+            assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
 
 
 @needs_mount
-def test_a_disk_that_cannot_be_written_is_said(
+def test_a_disk_that_cannot_be_written_is_reported(
     study: Path, tmp_path: Path, disk: Callable[..., Path]
 ) -> None:
-    place = disk(tmp_path / "disk", size="10m")
-    disk(place, ro="")
+    folder = disk(tmp_path / "disk", size="10m")
+    disk(folder, ro="")
 
-    done = run_pipeline(study, "scale", "data/raw", str(place / "scaled"))
+    done = run_pipeline(study, "scale", "data/raw", str(folder / "scaled"))
 
     assert done.returncode == 74
     line = one_line(done.stderr)
-    assert str(place) in line
+    assert str(folder) in line
     assert "Read-only file system. Mount it so that it can be written, or work in a copy elsewhere." in line
-    assert not list(place.iterdir())
+    assert not list(folder.iterdir())
 
 
 PERMISSIONS = [
@@ -187,7 +187,7 @@ PERMISSIONS = [
     [case[1:] for case in PERMISSIONS],
     ids=[case[0] for case in PERMISSIONS],
 )
-def test_a_missing_permission_is_said(
+def test_a_missing_permission_is_reported(
     study: Path, path: str, mode: int, command: tuple[str, ...], code: int
 ) -> None:
     (study / path).chmod(mode)
@@ -202,7 +202,7 @@ def test_a_missing_permission_is_said(
 
 
 def test_a_read_only_output_is_replaced(study: Path) -> None:
-    """DVC links outputs to its cache read-only where it is told to; writing beside and renaming copes."""
+    """DVC can link outputs to its cache read-only; writing beside and renaming copes with that."""
     files = sorted((study / "data/scaled").iterdir())
     for path in files:
         path.chmod(0o444)

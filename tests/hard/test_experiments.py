@@ -17,7 +17,8 @@ import json, sys
 from pathlib import Path
 from mlflow import MlflowClient
 client = MlflowClient(f"sqlite:///{sys.argv[1]}/mlflow.db")
-runs = client.search_runs([one.experiment_id for one in client.search_experiments()], "tags.kind = 'run'")
+ids = [experiment.experiment_id for experiment in client.search_experiments()]
+runs = client.search_runs(ids, "tags.kind = 'run'")
 print(json.dumps([
     {
         "name": run.info.run_name,
@@ -34,8 +35,8 @@ def shown(folder: Path) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-c", SHOW, folder], capture_output=True, text=True, check=True, cwd="/"
     )
-    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    runs: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return runs
 
 
 @pytest.mark.parametrize("way", [["--temp"], ["--queue"]], ids=["temp", "queue"])

@@ -34,10 +34,10 @@ def kill_all(process: "subprocess.Popen[str]") -> str:
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
         family = [*parent.children(recursive=True), parent]
-        words = [word for one in family for word in _words(one)]
-        for one in family:
+        words = [word for member in family for word in _words(member)]
+        for member in family:
             with contextlib.suppress(psutil.NoSuchProcess):
-                one.send_signal(signal.SIGKILL)
+                member.send_signal(signal.SIGKILL)
     process.wait()
     return next((name for name in STAGES if name in words), "dvc")
 
@@ -57,8 +57,8 @@ def strike(folder: Path, name: str, chance: random.Random, lasts: float) -> str 
         return kill_all(process) if process.poll() is None else None
 
 
-def mend(folder: Path) -> bool:
-    """`dvc repro`; killed while it wrote one of two files DVC is helpless, and `make repro` is not: True."""
+def recover(folder: Path) -> bool:
+    """Run `dvc repro`, or `make repro` where a kill left DVC helpless, with half of a file; say whether."""
     done = run_dvc(folder, "repro")
     helpless = done.returncode != 0
     if helpless:
@@ -90,10 +90,10 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
         if (what := strike(study, name, chance, lasts[name])) is not None:
             struck.append(what)
         if attempts % 10 == 0:
-            helpless += mend(study)
+            helpless += recover(study)
             assert outputs(study) == expected, f"after {len(struck)} kills: {struck}"
 
-    helpless += mend(study)
+    helpless += recover(study)
     assert helpless <= 3, "DVC writes those two files in moments"
     assert outputs(study) == expected == says(study)
     # Not only what DVC's cache remembers: trained once more, on whatever the killed processes left around.
@@ -102,7 +102,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
     assert outputs(study) == expected
     for path in (study / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
-            assert hashes.of_file(path) == (path.parent.name + path.name).removesuffix(".dir")
+            assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
     assert not list((study / ".scratch/checkpoints").glob("*.checkpoint"))
     assert "up to date" in run_dvc(study, "status").stdout
     assert set(struck) >= {*STAGES, "dvc"} - {"check"}, struck  # that one lasts a tenth of a second
@@ -129,7 +129,7 @@ def _runs_in_mlflow(folder: Path) -> dict[str, list[str]]:
         text=True,
         check=True,
     )
-    found: dict[str, list[str]] = {}
+    statuses: dict[str, list[str]] = {}
     for name, status in json.loads(done.stdout.splitlines()[-1]):
-        found.setdefault(name, []).append(status)
-    return found
+        statuses.setdefault(name, []).append(status)
+    return statuses

@@ -66,8 +66,8 @@ def in_a_folder(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(params=["in_a_folder", "over_ssh"])
 def remote(request: pytest.FixtureRequest) -> dict[str, str]:
-    found: dict[str, str] = request.getfixturevalue(request.param)
-    return found
+    options: dict[str, str] = request.getfixturevalue(request.param)
+    return options
 
 
 def dvc(folder: Path, *arguments: str) -> str:

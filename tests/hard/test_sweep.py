@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.sweep.display import Display
-from pipeline.verify import environments, locks
+from pipeline.verify import environments as machines
+from pipeline.verify import lockfile
 from tests.hard.conftest import EPOCHS, RUNS, Swept, assert_same, run_dvc, run_pipeline
 from tests.sweep.conftest import FILES, opened
 
@@ -48,8 +49,8 @@ def test_it_says_what_it_does_how_far_it_is_and_what_a_run_costs(swept: Swept) -
 
 
 def test_the_environment_of_the_new_runs_is_noted(swept: Swept) -> None:
-    noted = environments.read(swept.place / environments.FILE)["outputs"]
-    lock = locks.parse((swept.place / "dvc.lock").read_text(encoding="utf-8"))
+    noted = machines.read(swept.place / machines.FILE)["outputs"]
+    lock = lockfile.read(swept.place / "dvc.lock")
     for path in ("runs/lr-0.01/seed-0", "runs/lr-0.001/seed-1"):
         (md5,) = [stage.outs[path] for stage in lock.values() if path in stage.outs]
         assert noted[path]["md5"] == md5

@@ -1,80 +1,92 @@
 """The parts of `verify` that compute: hashes, dvc.lock, the draw, differences, the record of environments."""
 
 import json
+import math
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.verify import comparison, environments, folders, hashes, locks, originals, staleness, tolerance
-from pipeline.verify.locks import Stage
+from pipeline.verify import changes, environments, file_differences, hashes, lockfile, tolerance
+from pipeline.verify.command import choose
+from pipeline.verify.lockfile import Stage
+from tests.conftest import ROOT
 
 
-def test_what_a_killed_training_left_is_no_part_of_the_runs(tmp_path: Path) -> None:
-    """DVC hides it by .dvcignore, so that the hash of `runs` stays that of the runs."""
-    (tmp_path / "lr-0.1" / "seed-0").mkdir(parents=True)
-    (tmp_path / "lr-0.1" / "seed-0" / "history.csv").write_text("1")
-    before = hashes.md5(tmp_path)
-    (tmp_path / "lr-0.1" / ".seed-0-0a1b2c3d").mkdir()
-    (tmp_path / "lr-0.1" / ".seed-0-0a1b2c3d" / "history.csv").write_text("2")
-    assert hashes.md5(tmp_path) == before
+@pytest.mark.parametrize(
+    "hidden", [".seed-0-0a1b2c3d/history.csv", "seed-0/__pycache__/a.pyc", "seed-0/a.pyc"]
+)
+def test_what_dvc_ignores_is_no_part_of_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    """What a killed training left, and the bytecode that Python writes into folders of code."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / ".dvcignore", ".dvcignore")
+    run = Path("runs/lr-0.1")
+    (run / "seed-0").mkdir(parents=True)
+    (run / "seed-0/history.csv").write_text("1")
+    before = hashes.md5(run.parent)
+    (run / hidden).parent.mkdir(exist_ok=True)
+    (run / hidden).write_text("2")
+    assert hashes.md5(run.parent) == before
 
 
 def test_a_folders_hash_is_that_of_its_listing(tmp_path: Path) -> None:
-    """What DVC 3 writes for the two files; tests/verify/test_verify.py compares with DVC itself."""
+    """What DVC 3 writes for the two files; tests/verify/test_verify.py compares with a dvc.lock."""
     (tmp_path / "two").write_text("2")
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "one").write_text("1")
 
-    one, two = "c4ca4238a0b923820dcc509a6f75849b", "c81e728d9d4c2f636f067f89cc14862c"
-    assert hashes.md5(tmp_path / "two") == two
-    assert hashes.contents(tmp_path) == {"inner/one": one, "two": two}
-    assert hashes.md5(tmp_path) == hashes.of_folder({"two": two, "inner/one": one})
+    assert hashes.md5(tmp_path / "two") == "c81e728d9d4c2f636f067f89cc14862c"
     assert hashes.md5(tmp_path) == "71d42796a3d81ababe907b7466463e3e.dir"
 
 
+def test_a_change_is_seen_that_leaves_size_and_time_as_they_were(tmp_path: Path) -> None:
+    """DVC's own table of hashes, which goes by these, is not asked."""
+    file = tmp_path / "folder" / "file"
+    file.parent.mkdir()
+    file.write_text("1")
+    before, then = hashes.md5(file.parent), file.stat()
+    file.write_text("2")
+    os.utime(file, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert hashes.md5(file.parent) != before
+
+
 @pytest.mark.parametrize(
-    "text",
+    "content",
     [
-        "",
-        "stages: [1]",
-        "stages: {a: {outs: [{path: b}]}}",
-        "{",
-        "stages: {a: 1}",
-        "- 1",
-        "stages: {a: {outs: 1}}",
+        b"",
+        b"stages: [1]",
+        b"stages: {a: {outs: [{path: b}]}}",
+        b"{",
+        b"schema: '2.0'\nstages: {a: 1}",
+        b"- 1",
+        b"schema: '2.0'\nstages: {a: {cmd: b, outs: 1}}",
+        b"[" * 100_000,
+        b"\xff",
     ],
 )
-def test_what_is_no_lock_is_told(text: str) -> None:
+def test_what_dvc_did_not_write_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "dvc.lock").write_bytes(content)
     with pytest.raises(
-        DataError, match=r"^old\.lock: expected what DVC writes, got something else \(.+\)\. Bring it"
+        DataError, match=r"^dvc\.lock: expected what DVC writes, got something else \(.+\)\. Bring it"
     ):
-        locks.parse(text, "old.lock")
+        lockfile.read(tmp_path / "dvc.lock")
 
 
-def test_a_lock_that_is_none_is_called_dvc_lock_and_the_problem_is_named() -> None:
-    with pytest.raises(DataError, match=r"^dvc\.lock: .* got something else \('md5'\)"):
-        locks.parse("stages: {a: {outs: [{path: b}]}}")
-
-
-def test_a_lock_is_read_as_hashes_by_path() -> None:
-    text = (
-        "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    deps:\n    - path: in\n      md5: '1'\n"
-        "    outs:\n    - path: out\n      md5: 2.dir\n      size: 3\n  b:\n    cmd: y\n"
+def test_a_lock_is_read_as_hashes_by_path(tmp_path: Path) -> None:
+    (tmp_path / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  a:\n    cmd: x\n    deps:\n    - path: in\n      md5: {'1' * 32}\n"
+        f"    outs:\n    - path: out\n      md5: {'2' * 32}.dir\n      size: 3\n  b:\n    cmd: y\n"
+        "    outs:\n    - path: forgotten\n"
     )
-    assert locks.parse(text) == {"a": Stage({"in": "1"}, {"out": "2.dir"}), "b": Stage({}, {})}
-
-
-def test_stages_that_differ_between_two_locks() -> None:
-    one, other = Stage({}, {"a": "1"}), Stage({}, {"a": "2"})
-
-    assert locks.differences(
-        {"same": one, "new": one, "gone": one}, {"same": one, "new": other, "more": one}
-    ) == [
-        "new",
-        "gone",
-        "more",
-    ]
+    assert lockfile.read(tmp_path / "dvc.lock") == {
+        "a": Stage({"in": "1" * 32}, {"out": "2" * 32 + ".dir"}),
+        "b": Stage({}, {"forgotten": "none"}),
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,19 +99,19 @@ def test_stages_that_differ_between_two_locks() -> None:
     ],
 )
 def test_long_lists_are_cut(names: list[str], said: str) -> None:
-    assert locks.listed(names) == said
+    assert lockfile.listed(names) == said
 
 
 def test_the_draw_depends_on_the_commit_alone() -> None:
     names = [f"train@{rate}-{seed}" for rate in (0.1, 0.01) for seed in range(5)]
-    drawn = [tuple(locks.choose(f"{number:040x}", names, 2)) for number in range(400)]
+    drawn = [tuple(choose(f"{number:040x}", names, 2)) for number in range(400)]
 
-    assert drawn == [tuple(locks.choose(f"{number:040x}", reversed(names), 2)[::-1]) for number in range(400)]
+    assert drawn == [tuple(choose(f"{number:040x}", names[::-1], 2)[::-1]) for number in range(400)]
     assert all(list(pair) == [name for name in names if name in pair] for pair in drawn)
     counts = {name: sum(name in pair for pair in drawn) for name in names}
     assert min(counts.values()) > 50  # of 80 expected: every run comes up
-    assert locks.choose("a", names, 99) == names
-    assert locks.choose("a", names, 0) == []
+    assert choose("a", names, 99) == names
+    assert choose("a", names, 0) == []
 
 
 def test_contradictions_name_both_sides() -> None:
@@ -111,7 +123,7 @@ def test_contradictions_name_both_sides() -> None:
         "right": Stage({"data/scaled": "a.dir"}, {}),
     }
 
-    assert locks.contradictions(lock) == [
+    assert lockfile.contradictions(lock) == [
         "dvc.lock contradicts itself: one, two and 1 more used data/scaled with the MD5 b.dir, "
         "but scale made it with a.dir."
     ]
@@ -121,13 +133,13 @@ def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
     lock = {"scale": Stage({}, {"data/scaled": "a"})}
     status = {"scale": ["changed checksum", {"changed deps": {"gone.py": "deleted"}}]}
 
-    assert staleness.find(["scale"], status, lock) == [
+    assert changes.committed(["scale"], status, lock) == [
         "The checksum in dvc.yaml changed since scale ran: dvc.lock does not follow from it.",
         "gone.py changed (deleted) since scale ran: dvc.lock does not follow from it.",
     ]
 
 
-def test_a_stage_that_is_new_is_told_once_and_the_others_are_looked_at_all_the_same() -> None:
+def test_a_stage_that_is_new_is_named_once_and_the_others_are_looked_at_all_the_same() -> None:
     status = {
         "train@new": ["changed command"],
         "scale": [{"changed deps": {"params.yaml": {"data.dataset": "modified"}}}],
@@ -135,7 +147,7 @@ def test_a_stage_that_is_new_is_told_once_and_the_others_are_looked_at_all_the_s
     }
     lock = {"scale": Stage({}, {"data/scaled": "a"}), "report": Stage({}, {"report": "b"})}
 
-    assert staleness.find(["train@new", "scale", "report"], status, lock) == [
+    assert changes.committed(["train@new", "scale", "report"], status, lock) == [
         "dvc.lock does not know train@new, which params.yaml asks for.",
         "params.yaml, key data.dataset, changed (modified) since scale, report ran: "
         "dvc.lock does not follow from it.",
@@ -144,6 +156,7 @@ def test_a_stage_that_is_new_is_told_once_and_the_others_are_looked_at_all_the_s
 
 def test_of_outputs_only_those_that_git_holds_can_have_changed_in_a_clean_copy() -> None:
     lock = {"train": Stage({}, {"runs/lr-0.1": "a"}), "scale": Stage({}, {"data/scaled": "b"})}
+    lock["report"] = Stage({}, {})
     status = {
         "report": [
             {
@@ -153,7 +166,7 @@ def test_of_outputs_only_those_that_git_holds_can_have_changed_in_a_clean_copy()
         ]
     }
 
-    assert staleness.find([], status, lock) == [
+    assert changes.committed([], status, lock) == [
         "report/summary.md, which git holds, changed (modified) since report ran: "
         "dvc.lock does not follow from it."
     ]
@@ -174,8 +187,11 @@ HISTORY = "epoch,loss\n1,0.5\n2,0.25\n"
         ("epoch,loss,more\n1,0.5,1\n2,0.25,1\n", "the columns differ"),
     ],
 )
-def test_the_first_epoch_that_differs_and_by_how_much(after: str, said: str) -> None:
-    assert originals.first_difference(HISTORY, after) == said
+def test_the_first_epoch_that_differs_and_by_how_much(tmp_path: Path, after: str, said: str) -> None:
+    files = tmp_path / "before", tmp_path / "after"
+    for file, text in zip(files, (HISTORY, after), strict=True):
+        file.write_text(text)
+    assert file_differences.first_difference(*files) == said
 
 
 def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
@@ -189,8 +205,9 @@ def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
         numbers = dict.fromkeys("abcdef", 1 if side == "before" else 2)
         (tmp_path / side / "many.json").write_text(json.dumps({"in": numbers}))
 
-    assert originals.explain(originals.files(tmp_path / "before"), originals.files(tmp_path / "after")) == [
-        "broken.json: differs, and one of the two is no JSON",
+    assert file_differences.describe(*(hashes.files_of(tmp_path / side) for side in ("before", "after"))) == [
+        "broken.json: differs (2 bytes before, 1 in the rerun); one of the two cannot be read: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         "form.json: differs in its form",
         "gone: missing in the rerun",
         "many.json: "
@@ -201,75 +218,84 @@ def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
     ]
 
 
-def test_accuracies_are_compared_and_divergence_counts() -> None:
-    row = dict.fromkeys(tolerance.MEASURES, "0.9") | {"diverged_epoch": ""}
-    metrics = {section: {key: 0.905} for section, key in tolerance.MEASURES.values()}
-    metrics["best"]["val_accuracy"] = 0.9
-    metrics["final"]["val_accuracy"] = 0.905
-
-    assert tolerance.compare(row, metrics, 0.01) == (pytest.approx(0.005), [])
-    assert tolerance.compare(row, metrics, 0.001)[1] == [
-        "final_val_accuracy: 0.9000 before, 0.9050 in the rerun",
-        "test_accuracy: 0.9000 before, 0.9050 in the rerun",
-    ]
-    assert tolerance.compare(None, metrics, 1)[1] == ["report/comparison.csv of the commit has no row for it"]
-    assert tolerance.compare(row | {"diverged_epoch": "3"}, metrics, 1)[1] == [
-        "it diverged in one of the two trainings and not in the other"
-    ]
-    diverged = dict.fromkeys(tolerance.MEASURES, "") | {"diverged_epoch": "3"}
-    assert tolerance.compare(diverged, {"diverged_epoch": 2}, 0.01) == (0, [])
-    assert tolerance.compare(row, metrics | {"test": {"accuracy": None}}, 1)[1] == [
-        "test_accuracy: 0.9000 before, nan in the rerun"
-    ]
-
-
-def test_a_measure_that_only_the_rerun_has_hides_no_other_and_the_tolerance_itself_passes() -> None:
-    row = {"best_val_accuracy": "", "diverged_epoch": ""}
-    row |= {"final_val_accuracy": "0.5", "test_accuracy": "0.75"}
-    metrics = {"best": {"val_accuracy": 0.9}, "final": {"val_accuracy": 0.75}, "test": {"accuracy": 0.875}}
-
-    assert tolerance.compare(row, metrics, 0.25) == (0.25, [])
-    assert tolerance.compare(row, metrics, 0.2) == (
-        0.25,
-        ["final_val_accuracy: 0.5000 before, 0.7500 in the rerun"],
-    )
+def metrics(best: float, final: float, test: float | None, diverged: int | None = None) -> dict[str, object]:
+    return {
+        "learning_rate": 0.1,
+        "seed": 0,
+        "diverged_epoch": diverged,
+        "best": {"val_accuracy": best},
+        "final": {"val_accuracy": final},
+        "test": {"accuracy": test},
+    }
 
 
 HEADER = b"learning_rate,seed,diverged_epoch,best_val_accuracy,final_val_accuracy,test_accuracy\n"
+NONE = "none (it diverged, or is not there)"
+Table = Callable[[bytes], tolerance.Accuracies]
 
 
-def test_the_rows_of_a_comparison_are_found_by_rate_and_seed() -> None:
-    found = tolerance.rows(HEADER + b"0.001,0,,0.9,0.8,0.7\n1e-05,2,3,,,\n", "a.csv")
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """Read the rows of a comparison.csv."""
 
-    assert list(found) == [(0.001, 0), (0.00001, 2)]
-    assert found[0.001, 0]["test_accuracy"] == "0.7"
-    assert found[0.00001, 2]["test_accuracy"] == ""
+    def read(rows: bytes) -> tolerance.Accuracies:
+        (tmp_path / "a.csv").write_bytes(HEADER + rows)
+        return tolerance.of_table(tmp_path / "a.csv")
+
+    return read
+
+
+def test_a_run_is_compared_with_its_row(table: Table) -> None:
+    before = table(b"0.1,0,,0.5,0.5,0.75\n")
+
+    assert list(before) == [f"lr-0.1/seed-0 {name}" for name in tolerance.MEASURES]
+    after = tolerance.of_metrics(metrics(0.5, 0.75, 0.875))
+    assert tolerance.gaps(before, after, 0.25) == (0.25, [])  # the tolerance itself passes
+    assert tolerance.gaps(before, after, 0.2) == (
+        0.25,
+        ["lr-0.1/seed-0 final_val_accuracy: 0.5000 before, 0.7500 in the rerun"],
+    )
+
+
+@pytest.mark.parametrize("row", [b"0.1,0,3,,,\n", b"0.1,0,3,0.5,0.5,0.5\n"])
+def test_divergence_counts(table: Table, row: bytes) -> None:
+    """Whatever a run reached before it diverged."""
+    before, converged = table(row), tolerance.of_metrics(metrics(0.5, 0.5, 0.5))
+
+    assert tolerance.gaps(before, tolerance.of_metrics(metrics(0.9, 0.9, None, 2)), 0) == (0, [])
+    for sides in ((converged, before), (converged, {}), (before, converged)):
+        gap, lines = tolerance.gaps(*sides, 1)
+        assert gap == math.inf
+        assert len(lines) == 3
+    assert lines[2] == f"lr-0.1/seed-0 test_accuracy: {NONE} before, 0.5000 in the rerun"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no row"),
-        (HEADER, "no row"),
-        (b"learning_rate,seed\n0.1,0\n", "a row without diverged_epoch, best_val_accuracy, final_val_ac"),
-        (HEADER + b"0.1,0\n", "a row without diverged_epoch"),
+        (b"", "No columns to parse"),
+        (HEADER, "no run"),
+        (b"learning_rate,seed\n0.1,0\n", "Usecols do not match columns"),
+        (HEADER + b"0.1,0\n", "best_val_accuracy nan"),
         (HEADER + b"0.1,zero,,0.9,0.9,0.9\n", "invalid literal for int"),
         (HEADER + b"high,0,,0.9,0.9,0.9\n", "could not convert string to float: 'high'"),
         (HEADER + b"0.1,0,,0.9,0.9,good\n", "could not convert string to float: 'good'"),
         (HEADER + b"0.1,0,,nan,0.9,0.9\n", "best_val_accuracy nan"),
-        (HEADER + b"0.1,0,inf,0.9,0.9,0.9\n", "diverged_epoch inf"),
+        (HEADER + b"0.1,0,,0.9,inf,0.9\n", "final_val_accuracy inf"),
         (HEADER + b"0.1,0,,0.9,0.9,\xff\n", "'utf-8' codec can't decode byte 0xff"),
-        (HEADER + b"0.1,0,," + b"9" * 200_000 + b",1,1\n", "field larger than field limit"),
+        (HEADER + b"0.1,0,," + b"9" * 200_000 + b",1,1\n", "best_val_accuracy inf"),
     ],
 )
-def test_what_is_no_comparison_is_told(content: bytes, said: str) -> None:
+def test_a_table_that_the_report_did_not_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        tolerance.rows(content, "a.csv")
+        tolerance.of_table(Path("a.csv"))
     text = str(caught.value)
-    assert text.startswith(
-        "a.csv: expected a row per run with its rate, seed and accuracies, as stage report"
-    )
-    assert f"got something else ({said}" in text
+    assert text.startswith("a.csv: expected what stage report writes, got something else (")
+    assert said in text
     assert text.endswith("Bring it back with git, or make it again with `dvc repro`.")
 
 
@@ -278,121 +304,75 @@ def test_what_is_no_comparison_is_told(content: bytes, said: str) -> None:
     [
         (b"", "Expecting value"),
         (b"{", "Expecting property name"),
-        (b"[1]", "no learning_rate"),
-        (b"{}", "no learning_rate"),
-        (b'{"learning_rate": 0.1, "indistinguishable": 7}', "indistinguishable 7"),
+        (b"[1]", "'list' object has no attribute"),
+        (b"{}", "learning_rate"),
+        (b'{"learning_rate": 0.1, "indistinguishable": 7}', "int"),
+        (b'{"learning_rate": 0.1, "rates": 3}', "int"),
         (b'{"learning_rate": "\xff"}', "'utf-8' codec can't decode byte 0xff"),
         (b"[" * 100_000, "maximum recursion depth exceeded"),
     ],
 )
-def test_what_is_no_verdict_is_told(content: bytes, said: str) -> None:
-    with pytest.raises(DataError) as caught:
-        tolerance.verdict(content, "a.json")
-    assert str(caught.value).startswith("a.json: expected a verdict with its learning_rate, as stage report")
-    assert f"got something else ({said}" in str(caught.value)
-
-
-def test_tables_are_compared_row_by_row() -> None:
-    before = tolerance.rows(HEADER + b"0.1,0,,0.5,0.5,0.5\n0.1,1,,0.5,0.5,0.5\n", "a")
-    after = tolerance.rows(HEADER + b"0.1,0,,0.5,0.5,0.5\n0.1,1,,0.5,0.75,0.625\n", "b")
-    fewer = {key: row for key, row in after.items() if key == (0.1, 0)}
-
-    assert tolerance.compare_tables(before, after, 0.25) == (0.25, [])
-    assert tolerance.compare_tables(before, after, 0.125) == (
-        0.25,
-        ["learning rate 0.1, seed 1: final_val_accuracy: 0.5000 before, 0.7500 in the rerun"],
-    )
-    assert tolerance.compare_tables(before, fewer, 1)[1] == ["its rows are of other runs"]
-
-
-def test_the_same_choice_or_one_that_could_not_be_told_from_it() -> None:
-    before = {"learning_rate": 0.001, "indistinguishable": [0.001, 0.0001]}
-
-    assert tolerance.compare_verdicts(before, {"learning_rate": 0.0001}, 0) == (0, [])
-    assert tolerance.compare_verdicts(before, {"learning_rate": 0.01}, 1)[1] == [
-        "learning_rate: 0.001 before, 0.01 in the rerun, which could be told from it"
-    ]
-
-
-def test_the_accuracies_of_a_verdict_are_compared() -> None:
-    def verdict(test: float | None, mean: float) -> dict[str, object]:
-        rate = {"test_accuracy": test, "validation_accuracy": {"mean": mean, "low": 0.1}}
-        return {"learning_rate": 0.1, "rates": {"lr-0.1": rate}}
-
-    assert tolerance.compare_verdicts(verdict(0.5, 0.5), verdict(0.5, 0.75), 0.25) == (0.25, [])
-    assert tolerance.compare_verdicts(verdict(0.75, 0.5), verdict(0.5, 0.5), 0.125)[1] == [
-        "lr-0.1.test_accuracy: 0.7500 before, 0.5000 in the rerun"
-    ]
-    assert tolerance.compare_verdicts(verdict(0.5, 0.75), verdict(0.5, 0.5), 0.125)[1] == [
-        "lr-0.1.validation_accuracy.mean: 0.7500 before, 0.5000 in the rerun"
-    ]
-    assert tolerance.compare_verdicts(verdict(None, 0.5), verdict(0.5, 0.5), 0) == (0, [])
-    assert tolerance.compare_verdicts({"learning_rate": 0.1, "rates": 3}, verdict(0.5, 0.5), 0) == (0, [])
-
-
-# --- folders that several stages fill
-
-ONE, TWO, OLD = {"h": "1"}, {"h": "2", "in/m": "3"}, {"h": "4"}
-PARTS = {"runs/a": hashes.of_folder(ONE), "runs/b": hashes.of_folder(TWO)}
-LEFT = {"runs/old": hashes.of_folder(OLD)}
-HELD = {"runs/.gitignore": "5"}
-KNOWN = {hashes.of_folder(files): files for files in (ONE, TWO, OLD)}
-WHOLE = {"a/h": "1", "b/h": "2", "b/in/m": "3", ".gitignore": "5"}
-
-
-@pytest.mark.parametrize(
-    ("holds", "left", "forgotten", "told"),
-    [
-        (WHOLE, {}, {}, ""),
-        (WHOLE, LEFT, {}, ""),
-        (WHOLE | {"old/h": "4"}, LEFT, {}, ""),
-        (WHOLE | {"old/h": "4"}, {}, {}, "contradicts itself: report used runs"),
-        (WHOLE | {"b/h": "9"}, {}, {}, "contradicts itself: report used runs"),
-        (WHOLE | {"b/h": "9"}, LEFT, {}, "contradicts itself: report used runs"),
-        (WHOLE | {"more": "9"}, {}, {}, "contradicts itself: report used runs"),
-        (WHOLE, {}, PARTS, "says what is in runs/a, runs/b. `dvc pull`"),
-        (WHOLE, LEFT, LEFT, ""),
-        (WHOLE | {"old/h": "4"}, LEFT, LEFT, "says what is in runs/old. `dvc pull`"),
-    ],
-)
-def test_a_folder_is_what_its_parts_are(
-    holds: dict[str, str], left: dict[str, str], forgotten: dict[str, str], told: str
+def test_a_verdict_that_the_report_did_not_write_is_refused(
+    tmp_path: Path, content: bytes, said: str
 ) -> None:
-    folder = folders.Folder("report", "runs", hashes.of_folder(holds), PARTS, left, HELD)
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.json: expected what stage report writes, got .* \(") as caught:
+        tolerance.of_verdict(tmp_path / "a.json")
+    assert said in str(caught.value)
 
-    problems, unknown = folders.check(
-        folder, lambda _, md5: None if md5 in forgotten.values() else KNOWN.get(md5)
+
+def test_tables_are_compared_row_by_row(table: Table) -> None:
+    before = table(b"0.1,0,,0.5,0.5,0.5\n0.1,1,,0.5,0.5,0.5\n")
+    after = table(b"0.1,0,,0.5,0.5,0.5\n0.1,1,,0.5,0.75,0.625\n")
+    fewer = table(b"0.1,0,,0.5,0.5,0.5\n")
+
+    assert tolerance.gaps(before, after, 0.25) == (0.25, [])
+    assert tolerance.gaps(before, after, 0.125) == (
+        0.25,
+        ["lr-0.1/seed-1 final_val_accuracy: 0.5000 before, 0.7500 in the rerun"],
     )
-
-    assert told in "".join(problems + unknown)
-    assert len(problems) == ("contradicts" in told)
-    assert len(unknown) == ("says" in told)
-
-
-def test_a_part_that_is_a_file_counts_as_itself() -> None:
-    folder = folders.Folder("b", "x", hashes.of_folder({"f": "1"}), {"x/f": "1"}, {}, {})
-    assert folders.check(folder, lambda *_: None) == ([], [])
+    for sides in ((before, fewer), (fewer, before)):
+        assert tolerance.gaps(*sides, 1)[0] == math.inf
+    assert list(table(b"1e-05,2,,1,1,1\n")) == [f"lr-1e-05/seed-2 {name}" for name in tolerance.MEASURES]
 
 
-@pytest.mark.parametrize("name", ["../out", "/out", "in/../../out"])
-def test_a_listing_that_names_what_lies_outside_is_none(tmp_path: Path, name: str) -> None:
-    content = json.dumps([{"md5": "1", "relpath": name}]).encode()
-    (tmp_path / "listing").write_bytes(content)
-    md5 = hashes.of_file(tmp_path / "listing")
-    kept = tmp_path / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(content)
+def test_the_accuracies_of_a_verdict_are_compared(tmp_path: Path) -> None:
+    def verdict(test: float | None, mean: float) -> tolerance.Accuracies:
+        rate = {"test_accuracy": test, "validation_accuracy": {"mean": mean, "low": 0.1}}
+        text = json.dumps({"learning_rate": 0.1, "indistinguishable": [0.01], "rates": {"lr-0.1": rate}})
+        (tmp_path / "verdict.json").write_text(text)
+        accuracies, best = tolerance.of_verdict(tmp_path / "verdict.json")
+        assert best == {0.1, 0.01}
+        return accuracies
 
-    assert originals.listing(tmp_path / "gone", f"{md5}.dir", tmp_path) is None
+    assert tolerance.gaps(verdict(0.5, 0.5), verdict(0.5, 0.75), 0.25) == (0.25, [])
+    assert tolerance.gaps(verdict(0.75, 0.5), verdict(0.5, 0.5), 0.125)[1] == [
+        "lr-0.1 test_accuracy: 0.7500 before, 0.5000 in the rerun"
+    ]
+    assert tolerance.gaps(verdict(0.5, 0.75), verdict(0.5, 0.5), 0.125)[1] == [
+        "lr-0.1 validation_accuracy.mean: 0.7500 before, 0.5000 in the rerun"
+    ]
+    assert tolerance.gaps(verdict(None, 0.5), verdict(0.5, 0.5), 1)[1] == [
+        f"lr-0.1 test_accuracy: {NONE} before, 0.5000 in the rerun"
+    ]
 
 
-def test_a_stage_ran_on_what_the_lock_names_or_not() -> None:
-    before = {"train": Stage({}, {"runs/a": "1"}), "report": Stage({"runs": "2", "code.py": "3"}, {})}
+# --- what DVC's cache has
 
-    assert comparison.exact(before, before, "report")
-    assert comparison.exact(before, {"report": before["report"]}, "report")  # laid there as recorded
-    assert not comparison.exact(before, before | {"train": Stage({}, {"runs/a": "9"})}, "report")
-    assert comparison.exact(before, before | {"train": Stage({}, {"runs/a": "9"})}, "train")
+
+@pytest.mark.parametrize("name", ["in", "../out", "/out", "in/../../out"])
+def test_a_listing_that_names_what_lies_outside_is_not_followed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "part").write_text("1")
+    part = hashes.md5(tmp_path / "part")
+    (tmp_path / "listing").write_text(json.dumps([{"md5": part, "relpath": name}]))
+    md5 = hashes.md5(tmp_path / "listing")
+    for source, kept in (("part", f"{part[:2]}/{part[2:]}"), ("listing", f"{md5[:2]}/{md5[2:]}.dir")):
+        (tmp_path / kept).parent.mkdir()
+        shutil.copyfile(tmp_path / source, tmp_path / kept)
+
+    recorded = hashes.find("gone", f"{md5}.dir", [tmp_path / "nowhere"], tmp_path)
+
+    assert (recorded is not None) == (name == "in")
 
 
 # --- environment.json
@@ -406,9 +386,8 @@ def test_an_output_is_its_makers_and_nobody_s_where_that_is_unknown() -> None:
     first = environments.advance(nothing, lock, here, makers)
     known = environments.advance(environments.advance(nothing, lock, there), lock, here, makers)
 
-    found = [environments.recorded(first, {path: md5}) for path, md5 in lock["a"].outs.items()]
-    assert found == [[here], [there], []]
-    assert environments.recorded(known, lock["a"].outs) == [there]
+    assert [environments.facts(first, path) for path in lock["a"].outs] == [here, there, {}]
+    assert [environments.facts(known, path) for path in lock["a"].outs] == [there, there, there]
 
 
 def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
@@ -418,12 +397,10 @@ def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
     second = environments.advance(first, {"a": Stage({}, {"a": "1", "b": "3", "c": "4"})}, there)
     third = environments.advance(second, {"a": Stage({}, {"b": "3"})}, here)
 
-    assert environments.recorded(second, {"a": "1"}) == [here]
-    assert environments.recorded(second, {"b": "3", "c": "4"}) == [there]
-    assert environments.recorded(second, {"a": "another hash", "gone": "1"}) == []
+    assert [environments.facts(second, path) for path in ("a", "b", "c", "gone")] == [here, there, there, {}]
     assert list(third["environments"].values()) == [there]
     assert list(third["outputs"]) == ["b"]
-    assert environments.compare([here, there], {"processor": "one", "cores": "2"}) == [
+    assert environments.changed_facts([here, there], {"processor": "one", "cores": "2"}) == [
         "cores: none then, 2 now",
         "processor: other then, one now",
     ]
@@ -432,7 +409,7 @@ def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
 @pytest.mark.parametrize(
     "content", ["[]", "{}", '{"environments": {}, "outputs": {"a": {"environment": "x"}}}', "{"]
 )
-def test_a_damaged_record_is_told(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / environments.FILE).write_text(content)
 
     with pytest.raises(DataError, match=r"environment\.json: expected "):

@@ -8,12 +8,10 @@ import pytest
 
 from pipeline.core import machine
 from pipeline.core.errors import DataError, DownloadError, ParamsError, ToolError
-from pipeline.verify import environments, hashes, locks, originals
+from pipeline.verify import environments, hashes, lockfile
 from pipeline.verify.command import verify
 from tests.conftest import ROOT, run_dvc, run_pipeline
-from tests.verify_fixtures import commit, made, made_elsewhere, recorded, replace, study
-
-__all__ = ["made", "study"]  # fixtures
+from tests.verify.conftest import commit, made_elsewhere, recorded, replace
 
 RUN = Path("runs/lr-0.01/seed-0")
 
@@ -40,7 +38,7 @@ def test_a_genuine_commit_is_equal_with_its_environment(
     assert left_over(study) == []
 
 
-def test_a_committed_hash_edited_by_hand_is_told_from_a_wrong_output(
+def test_a_committed_hash_edited_by_hand_is_distinguished_from_a_wrong_output(
     study: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -76,7 +74,7 @@ def test_an_output_changed_and_committed_is_found_down_to_the_epoch(
     )
     assert "report/comparison.csv" not in said.err  # made from metrics.json, which is untouched
     (kept,) = left_over(study)
-    assert f"The copy is kept: {study.parent}/temporary/{kept}/study" in said.err
+    assert f"The clone is kept: {study.parent}/temporary/{kept}/study" in said.err
 
 
 @pytest.mark.usefixtures("study")
@@ -119,9 +117,8 @@ def test_another_processor_is_named_and_a_tolerance_compares_results(
 ) -> None:
     made_elsewhere()
     replace(Path("train.py"), "0.9 + rate", "0.904 + rate")
-    lock, code = Path("dvc.lock").read_text(), hashes.of_file(Path("train.py"))
-    before = next(e.deps["train.py"] for e in locks.parse(lock).values() if "train.py" in e.deps)
-    Path("dvc.lock").write_text(lock.replace(before, code))
+    lock = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(lock.replace(recorded("train.py"), hashes.md5(Path("train.py"))))
     commit(study, "as if the same code had made other bits elsewhere")
 
     assert verify(1) == 1
@@ -135,7 +132,7 @@ def test_another_processor_is_named_and_a_tolerance_compares_results(
     assert "runs/lr-0.01/seed-0: other bits, accuracies within 0.004" in said
     assert "report/verdict.json" not in said  # the same choice in the same bytes
     assert verify(0, all=True, tolerance=0.001) == 1
-    assert "best_val_accuracy: 0.9100 before, 0.9140 in the rerun" in capfd.readouterr().err
+    assert "lr-0.01/seed-0 best_val_accuracy: 0.9100 before, 0.9140 in the rerun" in capfd.readouterr().err
 
 
 def _append(path: str, text: str) -> Callable[[], None]:
@@ -199,7 +196,7 @@ COMMITTED = [
     COMMITTED,
     ids=["code", "param", "rate", "command", "result", "missing", "no JSON", "no text", "lock"],
 )
-def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
+def test_a_commit_whose_lock_does_not_follow_is_refused_before_any_training(
     study: Path,
     capfd: pytest.CaptureFixture[str],
     change: Callable[[], None],
@@ -212,7 +209,7 @@ def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
 
     output = capfd.readouterr()
     assert said in output.err
-    assert "Not trained again before these are mended: `dvc repro`, then commit." in output.err
+    assert "Nothing was trained: run `dvc repro` and commit what it makes first." in output.err
     assert "trains" not in output.out
     assert left_over(study) == []
 
@@ -220,20 +217,20 @@ def test_a_commit_whose_lock_does_not_follow_is_told_before_any_training(
 UNCOMMITTED = [
     (
         _append("train.py", "# a line\n"),
-        "train.py here is not what train@0.01-0, train@0.01-1 and 2 more ran with: `dvc repro`, or `git ",
+        "train.py here is not the committed one: commit what `dvc repro` makes of it, or `git checkout train",
     ),
-    (_edit_lock, "dvc.lock here is not the committed one (different: scale)."),
-    (_append("dvc.lock", "\n"), "dvc.lock here is not the committed one (different: its form alone)."),
+    (_edit_lock, "dvc.lock here is not the committed one: "),
+    (_append("dvc.lock", "\n"), "dvc.lock here is not the committed one: "),
     (
         _append("report/verdict.json", " "),
-        "report/verdict.json here is not the committed one, which report made: `git checkout report/v",
+        "report/verdict.json here is not the committed one: ",
     ),
 ]
 
 
 @pytest.mark.parametrize(("change", "said"), UNCOMMITTED, ids=["code", "lock", "form", "result"])
 @pytest.mark.usefixtures("study")
-def test_what_is_not_committed_is_told_where_it_matters(
+def test_what_is_not_committed_is_reported_where_it_matters(
     capfd: pytest.CaptureFixture[str],
     change: Callable[[], None],
     said: str,
@@ -253,14 +250,14 @@ def test_without_a_lock_in_the_commit_it_says_what_to_do(study: Path) -> None:
     commit(study, "none")
 
     with pytest.raises(
-        ToolError, match=r"dvc\.lock: expected it in the commit, found none\. Run `dvc repro`"
+        DataError, match=r"dvc\.lock: expected DVC's record of the study, found none\. Run `dvc repro`"
     ):
         verify(1)
     assert left_over(study) == []
 
 
 @pytest.mark.parametrize("content", [b"stages: [1]\n", b"\xff"])
-def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
+def test_a_damaged_lock_is_refused(study: Path, content: bytes) -> None:
     Path("dvc.lock").write_bytes(content)
     commit(study, "damaged")
 
@@ -269,7 +266,7 @@ def test_a_damaged_lock_is_told(study: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("stage", ["download", "scale"])
-def test_a_stage_that_does_not_run_is_told(study: Path, stage: str) -> None:
+def test_a_stage_that_does_not_run_is_reported(study: Path, stage: str) -> None:
     replace(
         Path("stage.py"),
         'if stage == "download":',
@@ -277,17 +274,17 @@ def test_a_stage_that_does_not_run_is_told(study: Path, stage: str) -> None:
     )
     commit(study, "fails")
 
-    with pytest.raises(ToolError, match="do not run to their end in a clean copy: the reason stands above"):
+    with pytest.raises(ToolError, match="do not run to their end in a clone: see above"):
         verify(1)
 
 
 def test_a_data_set_that_could_not_be_had_may_be_there_later(study: Path) -> None:
-    write = "import os; write(os.environ['STUDY_ENDINGS'], '75 download\\n'); sys.exit(75)"
+    write = "import os; write(os.environ['STUDY_EXIT_CODES'], '75 download\\n'); sys.exit(75)"
     replace(Path("stage.py"), 'if stage == "download":', f'if stage == "download":\n    {write}')
     commit(study, "no network")
 
     with pytest.raises(
-        DownloadError, match=r"could not be had in a clean copy: .* MNIST_MIRROR=.*, run `verify` again"
+        DownloadError, match=r"The clone could not get the data set: .* MNIST_MIRROR=.*, run `verify` again"
     ) as caught:
         verify(1)
     assert caught.value.exit_code == 75
@@ -305,49 +302,46 @@ def test_outside_of_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = run_pipeline(tmp_path, "verify", PYTHONPATH=str(ROOT))
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: git rev-parse: fatal: not a git repository")
+    assert done.stderr.startswith("error: git rev-parse HEAD: fatal: not a git repository")
 
 
 def test_hashes_are_those_of_dvc(made: Path) -> None:
-    lock = locks.parse((made / "dvc.lock").read_text())
-    found = {path: hashes.md5(made / path) for stage in lock.values() for path in stage.outs}
-
-    assert found == {path: md5 for stage in lock.values() for path, md5 in stage.outs.items()}
-    assert hashes.md5(made / "train.py") == lock["train@0.01-0"].deps["train.py"]
+    lock = lockfile.read(made / "dvc.lock")
+    recorded = lockfile.outputs(lock) | lock["train@0.01-0"].deps | lock["report"].deps
+    assert {path: hashes.md5(made / path, made) for path in recorded} == recorded
 
 
-def test_originals_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: Path) -> None:
-    md5 = hashes.md5(made / RUN)
-    cache = made / ".dvc" / "cache"
-    from_folder = originals.find(made / RUN, md5, tmp_path)
-    from_cache = originals.find(tmp_path / "gone", md5, cache)
+def test_outputs_come_from_the_folder_or_from_the_cache(made: Path, tmp_path: Path) -> None:
+    cache = made / ".dvc/cache/files/md5"
+    md5, page = hashes.md5(made / RUN), "report/index.html"
+    from_folder = hashes.find(str(RUN), md5, [tmp_path, made], tmp_path)
+    from_cache = hashes.find(str(RUN), md5, [tmp_path], cache)
 
     assert from_folder == {name: made / RUN / name for name in ("history.csv", "metrics.json")}
     assert from_cache is not None
     assert {name: path.read_bytes() for name, path in from_cache.items()} == {
         name: path.read_bytes() for name, path in from_folder.items()
     }
-    page = made / "report" / "index.html"
-    assert originals.find(tmp_path / "index.html", hashes.md5(page), cache) is not None
-    assert originals.find(tmp_path / "gone", "f" * 32, cache) is None
-    assert originals.find(tmp_path / "gone", f"{'f' * 32}.dir", cache) is None
+    from_cache = hashes.find(page, hashes.md5(made / page), [tmp_path], cache)
+    assert from_cache is not None
+    assert from_cache["index.html"].read_bytes() == (made / page).read_bytes()
+    assert hashes.find(page, "f" * 32, [made], cache) is None
+    assert hashes.find(str(RUN), f"{'f' * 32}.dir", [made], cache) is None
 
 
-def test_what_was_changed_in_the_cache_is_no_original(made: Path, tmp_path: Path) -> None:
-    md5 = hashes.md5(made / RUN)
+@pytest.mark.parametrize("part", ["listing", "file"])
+def test_what_was_changed_in_the_cache_is_not_taken_for_the_output(
+    made: Path, tmp_path: Path, part: str
+) -> None:
     cache = tmp_path / "cache"
-    shutil.copytree(made / ".dvc" / "cache", cache)
-    one = hashes.of_file(made / RUN / "metrics.json")
-    kept = cache / "files" / "md5" / one[:2] / one[2:]
+    shutil.copytree(made / ".dvc/cache/files/md5", cache)
+    md5 = hashes.md5(made / RUN)
+    changed = md5 if part == "listing" else hashes.md5(made / RUN / "metrics.json")
+    kept = cache / changed[:2] / changed[2:]
     kept.chmod(0o644)
-    kept.write_text("{}")
+    kept.write_text("[]")
 
-    assert originals.find(tmp_path / "gone", md5, cache) is None
-    assert originals.listing(tmp_path / "gone", md5, cache) == hashes.contents(made / RUN)
-    folder = cache / "files" / "md5" / md5[:2] / md5[2:]
-    folder.chmod(0o644)
-    folder.write_text("[]")
-    assert originals.listing(tmp_path / "gone", md5, cache) is None
+    assert hashes.find(str(RUN), md5, [tmp_path], cache) is None
 
 
 def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
@@ -358,5 +352,5 @@ def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
     assert before == (made / environments.FILE).read_bytes()
     assert not environments.update(tmp_path)
     (tmp_path / "dvc.lock").unlink()
-    with pytest.raises(DataError, match=r"expected the study's dvc\.lock, found none"):
+    with pytest.raises(DataError, match=r"dvc\.lock: expected DVC's record of the study, found none"):
         environments.update(tmp_path)

@@ -9,9 +9,8 @@ import pytest
 from pipeline.core.errors import DataError
 from pipeline.verify import environments
 from pipeline.verify.command import verify
-from tests.verify_fixtures import commit, forge, forget, made, made_elsewhere, recorded, replace, study
+from tests.verify.conftest import commit, forge, forget, made_elsewhere, recorded, replace
 
-__all__ = ["made", "study"]  # fixtures
 pytestmark = pytest.mark.hard
 RUN = "runs/lr-0.01/seed-0"
 NOWHERE = f"{'0' * 32}.dir"
@@ -31,7 +30,7 @@ KINDS = [
     ),
     (made_elsewhere, 0, f"verify: {RUN}: other bits, accuracies within 0\n"),
     (lambda: made_elsewhere(tensorflow="1.0"), 0, f"verify: {RUN}: other bits, accuracies within 0\n"),
-    (forget_the_record, 0, "accuracies within 0; environment.json does not say on what it was made\n"),
+    (forget_the_record, 0, f"verify: {RUN}: other bits, accuracies within 0\n"),
 ]
 
 
@@ -61,7 +60,7 @@ REPORT = [
         "report/comparison.csv",
         ",0.91,0.91,0.91\n",
         ",0.95,0.91,0.91\n",
-        "best_val_accuracy: 0.9500 before, 0.9100",
+        "lr-0.01/seed-0 best_val_accuracy: 0.9500 before, 0.9100",
     ),
     (
         "report/comparison.csv",
@@ -69,12 +68,17 @@ REPORT = [
         ",0.911,0.91,0.91\n",
         "other bits, accuracies within 0.001",
     ),
-    ("report/comparison.csv", "0.01,1,", "0.01,2,", "its rows are of other runs"),
+    (
+        "report/comparison.csv",
+        "0.01,1,",
+        "0.01,2,",
+        "lr-0.01/seed-2 best_val_accuracy: 0.9110 before, none (it diverged, or is not there) in the rerun",
+    ),
     (
         "report/verdict.json",
         ": 0.01",
         ": 0.001",
-        "0.001 before, 0.01 in the rerun, which could be told from it",
+        "learning_rate: 0.01 in the rerun, which was worse before",
     ),
     ("report/index.html", "seed", "seeds", "other bits, not compared: a tolerance is one of accuracies"),
 ]
@@ -120,9 +124,11 @@ def test_a_report_from_the_same_kind_must_be_equal_even_where_no_accuracy_stands
     ],
 )
 @pytest.mark.usefixtures("study")
-def test_a_result_that_cannot_be_read_is_told(path: str, old: str, new: str, said: str) -> None:
+def test_a_result_that_cannot_be_read_is_refused(path: str, old: str, new: str, said: str) -> None:
     made_elsewhere()
     forge(path, old, new)
 
-    with pytest.raises(DataError, match=rf"^{path}: expected .* writes it, got something else \({said}"):
+    with pytest.raises(
+        DataError, match=rf"^{path}: expected what stage report writes, got something else \(.*{said}"
+    ):
         verify(0, tolerance=0.01)

@@ -139,9 +139,9 @@ def replace(path: Path, old: str, new: str) -> None:
 
 def recorded(path: str) -> str:
     """The MD5 that dvc.lock has for an output, or for what a stage used."""
-    from pipeline.verify import locks
+    from pipeline.verify import lockfile
 
-    lock = locks.parse(Path("dvc.lock").read_text())
+    lock = lockfile.read(Path("dvc.lock"))
     return next(both[path] for entry in lock.values() if path in (both := {**entry.deps, **entry.outs}))
 
 

@@ -1,0 +1,136 @@
+"""What a rerun made against what dvc.lock says: the same bytes, or how they differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.core import files, runs
+from pipeline.verify import environments, file_differences, hashes, lockfile, tolerance
+from pipeline.verify.clone import Clone, Find
+from pipeline.verify.lockfile import Lock, Stage
+
+DATA = ("check", "download", "scale")
+"""Stages of which no processor may change a bit."""
+ARITHMETIC = ("processor", "gpu", "tensorflow", "keras", "numpy", "h5py", "scikit-learn", "scipy")
+"""The facts of environment.json that decide on bits: where these are the same, bytes must be equal."""
+TABLE, VERDICT = "report/comparison.csv", "report/verdict.json"
+"""The results that git holds, whose accuracies a tolerance compares."""
+
+
+@dataclass
+class Differences:
+    """The differences that reruns show, a sentence each, and how much was compared.
+
+    Attributes:
+        root: the repository.
+        lock: what the commit's dvc.lock says of the stages that params.yaml asks for.
+        left: the outputs, by path, that it remembers of stages that are asked for no longer.
+        record: the commit's environment.json.
+        here: on what the reruns run.
+        within: how far accuracies may be apart where bits may differ; None: nowhere.
+        equal, near, skipped: how many outputs have the same bytes, such accuracies, or were not compared.
+    """
+
+    root: Path
+    lock: Lock
+    left: Mapping[str, str]
+    find: Find
+    record: Mapping[str, Any]
+    here: Mapping[str, str]
+    within: float | None
+    problems: list[str] = field(default_factory=list)
+    stages: set[str] = field(default_factory=set)
+    equal: int = 0
+    near: int = 0
+    skipped: int = 0
+
+    def add(self, clone: Clone) -> None:
+        """Compare what the clone made with what dvc.lock says of the same stages.
+
+        Raises:
+            DataError: a result that git holds is not what the stage writes.
+        """
+        new = lockfile.read(clone.folder / lockfile.FILE)
+        self.stages |= set(new)
+        recorded = lockfile.outputs(self.lock)
+        changed = {path for path, md5 in lockfile.outputs(new).items() if md5 != recorded.get(path)}
+        for stage, entry in new.items():
+            same_inputs = not any(lockfile.inside(path, dep) for path in changed for dep in entry.deps)
+            if same_inputs:
+                self._add_deps(stage, entry, clone)
+            for path, md5 in entry.outs.items():
+                expected = self.lock[stage].outs.get(path, "none")
+                if md5 == expected:
+                    self.equal += 1
+                elif self.within is None or stage in DATA or (same_inputs and self._same_kind(path)):
+                    lines = self._describe(path, expected, md5, clone)
+                    head = f"{path}: dvc.lock says {expected}, the rerun made {md5}."
+                    self.problems.append("\n    ".join((head, *lines)))
+                else:
+                    self._add_accuracies(path, clone.folder / path, self.within)
+
+    def environments(self) -> list[dict[str, str]]:
+        """List on what the outputs compared were made, as far as the commit says."""
+        outputs = lockfile.outputs({stage: self.lock[stage] for stage in self.stages})
+        return [facts for path in outputs if (facts := environments.facts(self.record, path))]
+
+    def _add_deps(self, stage: str, entry: Stage, clone: Clone) -> None:
+        """Compare what a stage used, where the outputs in it are right: the folder of runs as a whole."""
+        for path, got in entry.deps.items():
+            expected = self.lock[stage].deps.get(path, "none")
+            if got == expected:
+                continue
+            # Runs of a rate that was taken out of params.yaml may stay where they are, and DVC counts them.
+            left = {out: md5 for out, md5 in self.left.items() if lockfile.inside(out, path)}
+            if missing := clone.add(left, self.find):
+                print_unchecked(f"{path} as {stage} used it, since it may hold", missing, "brings it")
+            elif not left or hashes.md5(clone.folder / path, clone.folder) != expected:
+                self.problems.append(
+                    f"dvc.lock contradicts itself: {stage} used {path} with the MD5 {expected}, but what the "
+                    f"other stages made in it has {got}. Remove what else lies in {path}, if anything does."
+                )
+
+    def _same_kind(self, path: str) -> bool:
+        facts = environments.facts(self.record, path)
+        return bool(facts) and all(facts.get(key) == self.here.get(key) for key in ARITHMETIC)
+
+    def _describe(self, path: str, expected: str, got: str, clone: Clone) -> list[str]:
+        if (before := self.find(path, expected)) is not None:
+            return file_differences.describe(before, hashes.files_of(clone.folder / path))
+        here = self.root / path
+        if here.exists() and hashes.md5(here, self.root) == got:
+            return ["What lies here is what the rerun made: it is dvc.lock that is wrong."]
+        return ["Neither this folder nor DVC's cache has what dvc.lock names; `dvc pull` may bring it."]
+
+    def _add_accuracies(self, path: str, new: Path, within: float) -> None:
+        lines = []
+        if (new / runs.METRICS).is_file():
+            after = tolerance.of_metrics(files.read_json(new / runs.METRICS))
+            table = tolerance.of_table(self.root / TABLE)
+            before = {label: table[label] for label in after if label in table}
+        elif path == TABLE:
+            before, after = tolerance.of_table(self.root / TABLE), tolerance.of_table(new)
+        elif path == VERDICT:
+            before, best = tolerance.of_verdict(self.root / VERDICT)
+            after, _ = tolerance.of_verdict(new)
+            if (chosen := files.read_json(new)["learning_rate"]) not in best:
+                lines.append(f"learning_rate: {chosen} in the rerun, which was worse before")
+        else:
+            self.skipped += 1
+            print(f"verify: {path}: other bits, not compared: a tolerance is one of accuracies")
+            return
+        gap, beyond = tolerance.gaps(before, after, within)
+        if lines or beyond:
+            self.problems.append("\n    ".join((f"{path}: another result.", *lines, *beyond)))
+        else:
+            self.near += 1
+            print(f"verify: {path}: other bits, accuracies within {gap:.2g}")
+
+
+def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
+    """Say what could not be checked, for want of outputs that neither this folder nor DVC's cache has."""
+    print(
+        f"verify: not checked: {what} {lockfile.listed(missing)}, which neither this folder nor DVC's cache "
+        f"has as dvc.lock names it. `dvc pull` {remedy}."
+    )

@@ -1,0 +1,84 @@
+"""dvc.lock as data: what it says of each stage, and whether it agrees with itself."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.core.errors import DataError
+
+FILE = "dvc.lock"
+
+
+class Stage(NamedTuple):
+    """The MD5 of each path that a stage used and made; a folder's ends with `.dir`."""
+
+    deps: dict[str, str]
+    outs: dict[str, str]
+
+
+Lock = Mapping[str, Stage]
+"""The stages of a dvc.lock, by name."""
+
+
+def read(path: Path) -> dict[str, Stage]:
+    """Read a dvc.lock.
+
+    Raises:
+        DataError: it is not there, or is not what DVC writes.
+    """
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from dvc.utils.serialize import ParseError, load_yaml
+    from voluptuous import Invalid
+
+    if not path.is_file():
+        raise DataError(f"{path.name}: expected DVC's record of the study, found none. Run `dvc repro`.")
+    try:
+        content = COMPILED_LOCKFILE_SCHEMA(load_yaml(str(path)))
+    except (ParseError, Invalid, RecursionError) as error:
+        raise DataError(
+            f"{path.name}: expected what DVC writes, got something else ({error}). "
+            "Bring it back with git, or make it again with `dvc repro`."
+        ) from error
+    return {
+        name: Stage(_hashes(entry.get("deps", ())), _hashes(entry.get("outs", ())))
+        for name, entry in content.get("stages", {}).items()
+    }
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or lies in it."""
+    return path == folder or path.startswith(f"{folder}/")
+
+
+def outputs(lock: Lock) -> dict[str, str]:
+    """Map the path of every output to its MD5."""
+    return {path: md5 for entry in lock.values() for path, md5 in entry.outs.items()}
+
+
+def contradictions(lock: Lock) -> list[str]:
+    """Say where a stage used something else than another stage made.
+
+    Of a folder that several stages fill, such as `runs`, this knows nothing: see `differences`.
+    """
+    made = {path: (stage, md5) for stage, entry in lock.items() for path, md5 in entry.outs.items()}
+    users: dict[tuple[str, str], list[str]] = {}
+    for stage, entry in lock.items():
+        for path, md5 in entry.deps.items():
+            if path in made and made[path][1] != md5:
+                users.setdefault((path, md5), []).append(stage)
+    return [
+        f"dvc.lock contradicts itself: {listed(stages)} used {path} with the MD5 {md5}, "
+        f"but {made[path][0]} made it with {made[path][1]}."
+        for (path, md5), stages in users.items()
+    ]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name the first two: `a, b and 3 more` is enough to know where to look."""
+    shown = 2
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _hashes(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {str(entry["path"]): str(entry.get("md5", "none")) for entry in entries}
