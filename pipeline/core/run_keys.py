@@ -32,13 +32,19 @@ def inputs(params: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     """What all runs of a study share: hashes of code and data, parameter values, package versions."""
     definition = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text(encoding="utf-8"))
     train = definition["stages"]["train"]
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [name for name in train["params"] if isinstance(name, str)]
     return {
         "files": {path: files.sha256(root / path) for path in sorted(train["deps"])},
         "params": {name: _lookup(params, name) for name in sorted(named)},
-        "packages": project["optional-dependencies"]["train"],
+        "packages": pinned_packages(root),
     }
+
+
+def pinned_packages(root: Path = Path()) -> list[str]:
+    """Read the packages that pyproject.toml pins for training, as `name==version`."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pins: list[str] = project["optional-dependencies"]["train"]
+    return pins
 
 
 def digest(value: Any) -> str:

@@ -41,6 +41,11 @@ class Run(NamedTuple):
     predictions: NDArray[np.uint8]
 
 
+def held_out_part(validation_size: int) -> str:
+    """Name the images that training does not see and runs are judged by: without any held out, the test's."""
+    return "validation" if validation_size else "test"
+
+
 def folder(runs: Path, learning_rate: float, seed: int) -> Path:
     """Where DVC's matrix puts the run: the rate as Python and DVC both write it (0.0001, 1e-05)."""
     return runs / f"lr-{learning_rate}" / f"seed-{seed}"
