@@ -7,12 +7,11 @@ from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.status import WORSE
 from pipeline.report.analysis.verdict import RateVerdict
-from pipeline.report.text import advice
-from pipeline.report.text.reasons import Statement
+from pipeline.report.text.statement import Statement
 
 
 def render(analysis: Analysis, statement: Statement) -> dict[str, Any]:
-    """Make the content of verdict.json: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
+    """Make verdict.json's content: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
 
     Rounded to 6 decimals, far below any difference that matters, so that a diff shows changes and not noise.
     """
@@ -29,10 +28,7 @@ def render(analysis: Analysis, statement: Statement) -> dict[str, Any]:
         "detail": [statement.detail],
         "warnings": statement.warnings,
         "reasons": statement.reasons,
-        "advice": [
-            *advice.findings(analysis.advice, verdict),
-            *advice.lines(analysis.advice).splitlines(),
-        ],
+        "advice": [*statement.advice, *statement.lines.splitlines()],
         "rates": {
             f"lr-{rate.learning_rate}": _rate(rate, analysis.tested.get(rate.learning_rate))
             for rate in verdict.rates

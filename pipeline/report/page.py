@@ -14,8 +14,8 @@ from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.comparison import CRITERIA
 from pipeline.report.charts import gallery, svg
 from pipeline.report.inputs import Origin
-from pipeline.report.text import advice, range_test, templates, wording
-from pipeline.report.text.reasons import Statement
+from pipeline.report.text import templates, wording
+from pipeline.report.text.statement import Statement
 
 
 class Drawing(NamedTuple):
@@ -50,13 +50,8 @@ def render(
     html = template.render(
         analysis=analysis,
         verdict=verdict,
-        chosen=None if verdict.learning_rate is None else verdict.rate(verdict.learning_rate),
+        chosen=verdict.chosen,
         statement=statement,
-        findings=advice.findings(analysis.advice, verdict),
-        lines=advice.lines(analysis.advice),
-        judgements=[
-            range_test.judgement(rule, *held, verdict) for rule, held in (analysis.range_test or {}).items()
-        ],
         rules=RULES,
         params=params,
         criterion=wording.criterion(verdict.criterion, held_out),

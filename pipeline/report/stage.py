@@ -11,7 +11,8 @@ from pipeline.report.analysis.analyse import Analysis, analyse
 from pipeline.report.charts import gallery, svg
 from pipeline.report.inputs import RangeTest
 from pipeline.report.page import Drawing
-from pipeline.report.text import reasons, summary, wording
+from pipeline.report.text import summary, wording
+from pipeline.report.text.statement import state
 
 
 def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = None) -> None:
@@ -33,7 +34,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     trained = inputs.read_runs(runs, study, len(labels))
     sweep = inputs.read_range_test(range_test) if range_test else None
     analysis = analyse(trained, study, labels, held_out, sweep.suggestions if sweep else None)
-    statement = reasons.state(analysis.verdict, analysis.tested)
+    statement = state(analysis)
     drawings = list(_draw(analysis, trained, sweep))
     origin = inputs.read_origin(scaled, study)
     html = page.render(analysis, statement, study.report, drawings, origin)

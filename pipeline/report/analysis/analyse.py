@@ -64,12 +64,11 @@ def analyse(
         rate: np.stack([run.predictions == test_labels for run in runs if run.learning_rate == rate])
         for rate in rates
     }
+    columns = [target_column(target) for target in params.report.accuracy_targets]
     reach = {
-        rate: tuple(
-            speed.reach(own[target_column(target)].to_numpy(np.float64))
-            for target in params.report.accuracy_targets
-        )
-        for rate, own in table.groupby("learning_rate")
+        rate: tuple(speed.reach(own[column].to_numpy(np.float64)) for column in columns)
+        for rate in rates
+        for own in [table[table["learning_rate"] == rate]]
     }
     agreements = {
         rule: (

@@ -21,20 +21,20 @@ def tabulate(runs: Sequence[Run], params: ReportParams) -> pd.DataFrame:
     A diverged run has NaN for its accuracies: whatever it reached before, it ended with no usable network.
     """
     table = pd.DataFrame([_row(run, params) for run in sorted(runs, key=lambda run: (run[0], run[1]))])
-    return table.astype(dict.fromkeys(("diverged_epoch", "best_epoch"), "Int64"))  # whole, or missing
+    whole = dict.fromkeys(("diverged_epoch", "best_epoch"), "Int64")  # whole, or missing
+    return table.astype(whole | dict.fromkeys(("test_accuracy", "test_loss"), "float64"))
 
 
 def curves(runs: Sequence[Run]) -> pd.DataFrame:
     """Make a long table: learning_rate, seed, epoch, metric, value; metrics in the order of CURVES."""
-    tables = []
-    for run in sorted(runs, key=lambda run: (run[0], run[1])):
-        long = run.history.melt(
-            id_vars="epoch", value_vars=list(CURVES), var_name="metric", value_name="value"
+    tables = [
+        run.history.melt("epoch", list(CURVES), "metric").assign(
+            learning_rate=run.learning_rate, seed=run.seed
         )
-        long.insert(0, "learning_rate", run.learning_rate)
-        long.insert(1, "seed", run.seed)
-        tables.append(long)
-    return pd.concat(tables, ignore_index=True)
+        for run in sorted(runs, key=lambda run: (run[0], run[1]))
+    ]
+    columns = ["learning_rate", "seed", "epoch", "metric", "value"]
+    return pd.concat(tables, ignore_index=True)[columns]
 
 
 def matrix(table: pd.DataFrame, column: str) -> tuple[tuple[float, ...], Floats]:
@@ -44,7 +44,7 @@ def matrix(table: pd.DataFrame, column: str) -> tuple[tuple[float, ...], Floats]
 
 
 def without_diverged(values: Floats, share: float) -> Floats:
-    """Blank the rates, shape (rates, seeds), of whose runs more than this share diverged, that is, are NaN."""
+    """Blank the rates, shape (rates, seeds), more than this share of whose runs diverged (NaN)."""
     diverged = np.isnan(values).mean(axis=1, keepdims=True) > share
     return np.where(diverged, np.nan, values)
 
@@ -81,14 +81,10 @@ def _row(run: Run, params: ReportParams) -> dict[str, object]:
         "best_val_loss": math.nan if diverged else float(np.nanmin(history["val_loss"])),
         "final_accuracy": float(last["accuracy"]),
         "final_loss": float(last["loss"]),
-        "test_accuracy": _number(tested.get("accuracy")),
-        "test_loss": _number(tested.get("loss")),
+        "test_accuracy": tested.get("accuracy"),
+        "test_loss": tested.get("loss"),
         "roughness": state.roughness,
         "rising_share": state.rising_share,
         **{target_column(target): epochs_to(accuracy, target) for target in params.accuracy_targets},
         "health": "; ".join(state.labels),
     }
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

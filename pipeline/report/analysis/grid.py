@@ -8,7 +8,7 @@ from pipeline.report.analysis.verdict import Verdict
 
 _ENOUGH_SEEDS = 5
 _TOO_FEW_SEEDS = 2
-"""With so few, rates far apart are not distinguishable either: that one lies at the edge would mean nothing."""
+"""With so few, even rates far apart are not distinguishable: one at the edge would mean nothing."""
 _WIDEST_STEP, _NARROWEST_STEP = 10.0, 2.0
 
 

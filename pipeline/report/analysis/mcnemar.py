@@ -37,9 +37,9 @@ def check_on_test(verdict: Verdict, right: Mapping[float, Bools]) -> dict[float,
         right: for each feasible rate, shape (seeds, test images), whether the last epoch's network
             classifies the image right; seeds in the same order.
     """
-    if verdict.learning_rate is None:
+    chosen, tests = verdict.chosen, {}
+    if chosen is None:
         return {}
-    chosen, tests = verdict.rate(verdict.learning_rate), {}
     for rate in verdict.rates:
         both = np.isfinite(chosen.values) & np.isfinite(rate.values)
         if rate.status not in (CHOSEN, DIVERGED) and both.any():
@@ -71,7 +71,7 @@ def exact_test(first: Bools, second: Bools) -> Discordance:
 
 
 def holm(p_values: Floats) -> Floats:
-    """Correct by Holm's step-down method, which scipy lacks: valid at once for all, never weaker than Bonferroni's."""
+    """Correct by Holm's step-down method, which scipy lacks: valid at once for all, as Bonferroni's is."""
     order = np.argsort(p_values, kind="stable")
     stepped = p_values[order] * np.arange(len(order), 0, -1)
     corrected = np.empty_like(p_values)

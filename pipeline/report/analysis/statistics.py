@@ -22,7 +22,7 @@ _DRAWS = 10_000
 
 
 class Intervals(NamedTuple):
-    """Means and their bounds, each of shape (rates,); bounds are NaN where fewer than two seeds have a value."""
+    """Means and their bounds, each of shape (rates,); bounds are NaN with fewer than two values."""
 
     mean: Floats
     low: Floats

@@ -13,5 +13,5 @@ _FAR = 0.01
 
 
 def is_far(gap: float) -> bool:
-    """Decide whether a mean accuracy this much below the best one's is no near miss, whatever few seeds say."""
+    """Decide whether a mean accuracy lies too far below the best one's to be near, whatever a test says."""
     return round(gap, 9) > _FAR

@@ -121,14 +121,19 @@ class Verdict(NamedTuple):
         """Look a rate up."""
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
 
+    @property
+    def chosen(self) -> RateVerdict | None:
+        """Look the chosen rate up."""
+        return None if self.learning_rate is None else self.rate(self.learning_rate)
+
     def gap(self, rate: RateVerdict) -> float:
         """Measure how far a rate lies below the chosen one: on the seeds that both have, so it may lie above.
 
         NaN where they have no seed in common.
         """
-        if self.learning_rate is None:
+        if self.chosen is None:
             return math.nan
-        return float(statistics.mean(np.subtract(self.rate(self.learning_rate).values, rate.values)))
+        return float(statistics.mean(np.subtract(self.chosen.values, rate.values)))
 
     def shown(self, rate: RateVerdict) -> str:
         """Give the status as readers see it.
@@ -139,14 +144,16 @@ class Verdict(NamedTuple):
         far = rate.status == NOT_DISTINGUISHABLE and is_far(self.gap(rate))
         return SCATTERED if far else rate.status
 
+    def shown_as(self, status: str) -> tuple[RateVerdict, ...]:
+        """List the rates with this status, as readers see it."""
+        return tuple(rate for rate in self.rates if self.shown(rate) == status)
+
     @property
     def near(self) -> tuple[float, ...] | None:
         """List `indistinguishable` without the rates that are too scattered to tell."""
         if self.indistinguishable is None:
             return None
-        return tuple(
-            rate for rate in self.indistinguishable if self.shown(self.rate(rate)) == NOT_DISTINGUISHABLE
-        )
+        return tuple(rate.learning_rate for rate in self.shown_as(NOT_DISTINGUISHABLE))
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
@@ -162,7 +169,7 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
     other_values = comparison.matrix(table, other_column)[1]
     tests = comparison.matrix(table, "test_accuracy")[1]
     left = comparison.without_diverged(values, params.diverged_share)
-    feasible = np.isfinite(left).any(axis=1)
+    feasible = np.isfinite(statistics.mean(left))
     several = values.shape[1] > 1
     chosen, mask, challenge = statistics.choose(left, resolution, confidence)
     other_chosen = statistics.choose(

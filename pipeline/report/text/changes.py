@@ -84,7 +84,7 @@ def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 
 def _status(rate: Mapping[str, Any]) -> str | None:
-    status = rate.get("status", rate.get("standing"))
+    status: str | None = rate.get("status", rate.get("standing"))
     return _FORMER.get(str(status), status)
 
 

@@ -5,8 +5,8 @@ import re
 from markupsafe import Markup
 
 from pipeline.report.analysis.analyse import Analysis
-from pipeline.report.text import advice, templates, wording
-from pipeline.report.text.reasons import Statement
+from pipeline.report.text import templates, wording
+from pipeline.report.text.statement import Statement
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
@@ -23,8 +23,7 @@ def render(analysis: Analysis, statement: Statement) -> str:
         verdict=verdict,
         statement=statement,
         criterion=wording.criterion(verdict.criterion, verdict.setting.chosen_on),
-        findings=advice.findings(analysis.advice, verdict),
-        lines=Markup(advice.lines(analysis.advice)),  # noqa: S704  (inside a code block nothing is escaped)
+        lines=Markup(statement.lines),  # noqa: S704  (inside a code block nothing is escaped)
     )
 
 

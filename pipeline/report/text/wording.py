@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pipeline.report.analysis.verdict import RateVerdict  # the charts, which use this, need no scipy
+from pipeline.report.analysis.status import DIVERGED
+
+if TYPE_CHECKING:  # the charts, which use this, need no scipy
+    from pipeline.report.analysis.speed import Reach
+    from pipeline.report.analysis.verdict import RateVerdict, Verdict
 
 _CRITERIA = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
 
@@ -15,6 +18,11 @@ _CRITERIA = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"
 def rate(value: float) -> str:
     """Write a learning rate as decimals, the way params.yaml wants it: 0.00003, 1.0."""
     return np.format_float_positional(value, trim="0")
+
+
+def rough(value: float) -> str:
+    """Write a rate with two significant digits: the range test is no more precise."""
+    return rate(float(f"{value:.1e}"))
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -66,6 +74,11 @@ def rates(values: Sequence[float]) -> str:
     return listed([rate(value) for value in values])
 
 
+def names(verdicts: "Sequence[RateVerdict]") -> str:
+    """Join the learning rates of several verdicts as in a sentence."""
+    return rates([verdict.learning_rate for verdict in verdicts])
+
+
 def counted(count: int, noun: str) -> str:
     """Write a number of things: 1 seed, 3 seeds."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -74,3 +87,29 @@ def counted(count: int, noun: str) -> str:
 def criterion(name: str, held_out: str) -> str:
     """Name what rates are compared by: `best validation accuracy`, say."""
     return _CRITERIA[name].format(held_out)
+
+
+def size(verdict: "Verdict") -> str:
+    """Describe the study in a line."""
+    counts = ((len(verdict.rates), "rate"), (len(verdict.seeds), "seed"), (verdict.setting.epochs, "epoch"))
+    return " × ".join(counted(*count) for count in counts)
+
+
+def ranked(verdict: "Verdict") -> "list[RateVerdict]":
+    """Sort the rates: highest mean first, diverged ones last."""
+    return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -rate.mean, rate.learning_rate))
+
+
+def labels(rate: "RateVerdict") -> str:
+    """List health labels with the number of runs that have them: `stuck 3/3, oscillating 2/3`."""
+    return ", ".join(f"{label} {count}/{len(rate.values)}" for label, count in rate.labels.items())
+
+
+def reach(epochs: "Reach", configured: int) -> str:
+    """Write epochs to an accuracy: `4 (3–5)`, `12 or more (2 of 3 runs)`, or that it was not reached."""
+    if not epochs.reached:
+        return f"not in {configured}"
+    if epochs.reached < epochs.runs:
+        return f"{epochs.low:g} or more ({epochs.reached} of {epochs.runs} runs)"
+    spread = "" if epochs.low == epochs.high else f" ({epochs.low:g}–{epochs.high:g})"
+    return f"{epochs.median:g}{spread}"
