@@ -13,7 +13,7 @@ from pipeline.report.charts import gallery, style, svg
 from pipeline.report.charts.curves import overlay_chart
 from pipeline.report.charts.range_test import range_chart
 from pipeline.report.charts.recipe import recipe_chart
-from tests.report_fixtures import history, realistic
+from tests.report.conftest import history, realistic
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -64,12 +64,8 @@ def analyse(
         rate: np.stack([run.predictions == test_labels for run in runs if run.learning_rate == rate])
         for rate in rates
     }
-    columns = [target_column(target) for target in params.report.accuracy_targets]
-    reach = {
-        rate: tuple(speed.reach(own[column].to_numpy(np.float64)) for column in columns)
-        for rate in rates
-        for own in [table[table["learning_rate"] == rate]]
-    }
+    epochs = [comparison.matrix(table, target_column(target))[1] for target in params.report.accuracy_targets]
+    reach = {rate: tuple(speed.reach(own[index]) for own in epochs) for index, rate in enumerate(rates)}
     agreements = {
         rule: (
             suggestion,

@@ -97,7 +97,7 @@ def size(verdict: "Verdict") -> str:
 
 def ranked(verdict: "Verdict") -> "list[RateVerdict]":
     """Sort the rates: highest mean first, diverged ones last."""
-    return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -rate.mean, rate.learning_rate))
+    return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -np.nan_to_num(rate.mean)))
 
 
 def labels(rate: "RateVerdict") -> str:

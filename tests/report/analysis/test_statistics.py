@@ -6,10 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline import params
 from pipeline.report.analysis import statistics
-from pipeline.report.text import explanations
-from tests.conftest import ROOT
 
 STEP = 1 / 5000
 STUDIES = 1000
@@ -52,8 +49,6 @@ def test_the_interval_of_the_highest_of_equal_means_covers_less_often(
     chosen = np.arange(STUDIES), found.mean.argmax(axis=1)
     covered = (found.low[chosen] <= 0.984) & (found.high[chosen] >= 0.984)
     assert covered.mean() == pytest.approx(share, abs=0.03)
-    words = dict(explanations.meanings(params.load(ROOT / "params.yaml").report, "accuracy", "validation"))
-    assert "choosing the highest of several means flatters the chosen one" in words["95 % interval"]
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
@@ -76,7 +71,7 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_the_set_not_told_from_the_best_holds_the_best(case: str, seeds: int) -> None:
+def test_the_set_not_distinguishable_from_the_best_holds_the_best(case: str, seeds: int) -> None:
     truth, spread = CASES[case]
     best = np.equal(truth, max(truth))  # of several that tie, each is one
     p_values = statistics.challenge(simulate(truth, seeds, spread), STEP, 0.95).p_value
@@ -84,12 +79,12 @@ def test_the_set_not_told_from_the_best_holds_the_best(case: str, seeds: int) ->
 
 
 @pytest.mark.parametrize("rates", [4, 9])
-def test_rates_worse_by_a_point_are_told_from_the_best_with_five_seeds(rates: int) -> None:
+def test_rates_worse_by_a_point_are_found_worse_with_five_seeds(rates: int) -> None:
     truth = [0.984, 0.9835, *[0.974] * (rates - 2)]
     studies = simulate(truth, 5)
     kept = statistics.challenge(studies, STEP, 0.95).p_value > 0.05
     np.testing.assert_array_equal(
-        kept[:50], [statistics.candidates(values, STEP, 0.95)[1] for values in studies[:50]]
+        kept[:50], [statistics.choose(values, STEP, 0.95).mask for values in studies[:50]]
     )
     assert (~kept[:, 2:]).mean() >= 0.9
     assert kept[:, 0].mean() >= 0.95
@@ -147,7 +142,7 @@ def test_a_challenge_of_three_is_two_one_sided_paired_tests_corrected_for_two() 
     values = np.array([[0.981, 0.983, 0.98, 0.985], [0.98, 0.979, 0.981, 0.978], [0.97, 0.972, 0.971, 0.969]])
     found = statistics.challenge(values, 0.0, 0.95)
     last = [stats.ttest_rel(other, values[2], alternative="greater") for other in values[:2]]
-    rival = int(np.argmin([one.pvalue for one in last]))
+    rival = int(np.argmin([test.pvalue for test in last]))
 
     assert found.rival[2] == rival
     assert found.p_value[2] == pytest.approx(2 * last[rival].pvalue)
@@ -173,9 +168,9 @@ def test_one_seed_tells_nothing() -> None:
     assert np.isnan(statistics.mean_intervals(values, STEP, 0.95).low).all()
     assert np.isnan(statistics.compare_pairs(values, STEP, 0.95).p_value).all()
     assert np.isnan(statistics.probability_best(values)).all()
-    best, mask = statistics.candidates(values, STEP, 0.95)
-    assert best == 0
-    assert mask.all()
+    choice = statistics.choose(values, STEP, 0.95)
+    assert choice.best == 0
+    assert choice.mask.all()
 
 
 def test_a_missing_run_costs_its_seed_in_that_rates_comparisons_alone() -> None:
@@ -185,6 +180,28 @@ def test_a_missing_run_costs_its_seed_in_that_rates_comparisons_alone() -> None:
     assert found.difference[0] == pytest.approx(first.difference[0])
     assert found.p_value[0] == pytest.approx(3 * first.p_value[0])
     assert np.isfinite(found.p_value).all()
+
+
+def test_rates_without_any_value_do_not_count() -> None:
+    values = np.array([[0.981, 0.983, 0.98], [0.98, 0.979, 0.981], [0.97, 0.972, 0.971]])
+    blank = np.full((1, 3), np.nan)
+    alone, among = (
+        statistics.challenge(table, STEP, 0.95) for table in (values, np.concatenate([blank, values, blank]))
+    )
+    for name in ("p_value", "gap", "at_least"):
+        np.testing.assert_array_equal(getattr(among, name), [np.nan, *getattr(alone, name), np.nan])
+    np.testing.assert_array_equal(among.rival[1:-1], alone.rival + 1)
+
+
+def test_without_any_value_nothing_is_chosen() -> None:
+    best, mask, _ = statistics.choose(np.full((2, 3), np.nan), STEP, 0.95)
+    assert best is None
+    assert not mask.any()
+
+
+def test_means_leave_out_what_is_missing() -> None:
+    values = np.array([[1.0, 2.0, 6.0], [1.0, np.nan, 2.0], [np.nan] * 3])
+    np.testing.assert_array_equal(statistics.mean(values), [3.0, 1.5, np.nan])
 
 
 @given(
@@ -197,7 +214,7 @@ def test_a_missing_run_costs_its_seed_in_that_rates_comparisons_alone() -> None:
 @settings(max_examples=60, deadline=None)
 def test_the_choice_has_the_highest_mean_and_none_beats_it(counts: list[list[int]]) -> None:
     values = np.array(counts) / 5000
-    best, mask = statistics.candidates(values, STEP, 0.95)
+    best, mask, _ = statistics.choose(values, STEP, 0.95)
     assert mask[best]
     assert values.mean(axis=1)[best] == pytest.approx(values.mean(axis=1).max())
     challenge = statistics.challenge(values, STEP, 0.95)
@@ -219,7 +236,7 @@ def test_where_each_beats_another_on_other_seeds_the_choice_is_the_least_beaten(
     )
     p_values = statistics.challenge(values, STEP, 0.95).p_value
     assert (p_values <= 0.05).all()
-    best, mask = statistics.candidates(values, STEP, 0.95)
+    best, mask, _ = statistics.choose(values, STEP, 0.95)
     assert best == p_values.argmax() == 1
     assert mask.tolist() == [False, True, False]
 

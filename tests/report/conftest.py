@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 
 from pipeline.core import arrays, files
 from pipeline.core import runs as run_folders
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 TEST_IMAGES, VALIDATION_IMAGES = 400, 500
 
 Curve = Callable[[float, int, int], pd.DataFrame]
