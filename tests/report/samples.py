@@ -12,7 +12,7 @@ from pipeline.report.analysis import grid, verdict
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, UNKNOWN, WORSE
-from pipeline.report.analysis.verdict import RateVerdict, Setting, Verdict
+from pipeline.report.analysis.verdict import Setting, Verdict
 from pipeline.report.text.statement import Statement, state
 from tests.conftest import ROOT
 from tests.report.conftest import history
@@ -111,12 +111,17 @@ def verdict_on(
             status = DIVERGED
         elif rate in (chosen, *near):
             status = CHOSEN if rate == chosen else NOT_DISTINGUISHABLE
-        values = ({WORSE: 0.9, DIVERGED: NAN}.get(status, 0.98),) * len(seeds)
-        numbers = (*[values[0]] * 5, 0.5, chosen if status == WORSE else None, 0.08, 0.07, 0.5)
-        verdicts.append(RateVerdict(rate, status, values, *numbers, 0, {"converged": len(seeds)}, 0.1, 0.2))
-    indistinguishable = near if several and chosen is not None else None
-    rest = (tuple(verdicts), (), chosen, improving)
-    return Verdict(SETTING, "best_epoch", 0.95, seeds, chosen, indistinguishable, *rest)
+        value = {WORSE: 0.9, DIVERGED: NAN}.get(status, 0.98)
+        alike = decide({rate: [value] * len(seeds)}).rates[0]
+        rival = chosen if status == WORSE else None
+        verdicts.append(alike._replace(status=status, p_best=0.5, rival=rival, rival_gap=0.08))
+    return decide({0.1: [0.9] * len(seeds)})._replace(
+        seeds=seeds,
+        learning_rate=chosen,
+        indistinguishable=near if several and chosen is not None else None,
+        rates=tuple(verdicts),
+        improving=improving,
+    )
 
 
 def say(decision: Verdict, tested: dict[float, Discordance] | None = None) -> Statement:

@@ -90,12 +90,12 @@ def test_comparison_has_a_row_a_run_and_curves_a_row_a_point(finished: Path) -> 
 
 
 def test_verdict_json_is_small_plain_and_says_what_it_rests_on(finished: Path) -> None:
-    found = json.loads((finished / "report/verdict.json").read_text())
-    assert found["learning_rate"] in (0.01, 0.001)
-    assert (found["dataset"], found["chosen_on"], found["seeds"]) == ("mnist", "validation", 3)
-    assert found["rates"]["lr-0.3"]["status"] == "diverged"
-    assert found["reasons"]
-    assert isinstance(found["headline"], str)
+    content = json.loads((finished / "report/verdict.json").read_text())
+    assert content["learning_rate"] in (0.01, 0.001)
+    assert (content["dataset"], content["chosen_on"], content["seeds"]) == ("mnist", "validation", 3)
+    assert content["rates"]["lr-0.3"]["status"] == "diverged"
+    assert content["reasons"]
+    assert isinstance(content["headline"], str)
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_script(finished: Path) -> None:
@@ -217,8 +217,8 @@ def test_a_study_of_the_recipe_says_that_it_chose_on_test_data(
     run()
     for file in ("index.html", "summary.md", "verdict.json"):
         assert "This choice was made on test data" in Path("report", file).read_text()
-    found = json.loads(Path("report/verdict.json").read_text())
-    assert (found["chosen_on"], found["indistinguishable"]) == ("test", None)
+    content = json.loads(Path("report/verdict.json").read_text())
+    assert (content["chosen_on"], content["indistinguishable"]) == ("test", None)
 
 
 def test_a_study_of_one_run_and_one_epoch_has_a_report(
@@ -265,8 +265,8 @@ def test_the_range_test_is_held_against_the_study() -> None:
     page = Path("report/index.html").read_text()
     assert "Steepest suggests 0.0011, nearest to 0.001: the study " in page
     assert "the study disagrees, that rate is worse" in page
-    found = json.loads(Path("report/verdict.json").read_text())["range_test"]
-    assert found["minimum_10"] == {"suggests": 0.08, "agrees": False}
+    content = json.loads(Path("report/verdict.json").read_text())["range_test"]
+    assert content["minimum_10"] == {"suggests": 0.08, "agrees": False}
 
 
 def test_a_rate_too_scattered_to_tell_does_not_agree_with_the_range_test(
@@ -280,7 +280,7 @@ def test_a_rate_too_scattered_to_tell_does_not_agree_with_the_range_test(
     write_range_test(tmp_path / "range_test", {"steepest": 0.1})
     monkeypatch.chdir(tmp_path)
     report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
-    found = json.loads(Path("report/verdict.json").read_text())
-    assert (found["learning_rate"], found["indistinguishable"]) == (0.001, [0.1])
-    assert found["range_test"]["steepest"]["agrees"] is False
+    content = json.loads(Path("report/verdict.json").read_text())
+    assert (content["learning_rate"], content["indistinguishable"]) == (0.001, [0.1])
+    assert content["range_test"]["steepest"]["agrees"] is False
     assert "choice, though too scattered to tell." in Path("report/index.html").read_text()

@@ -87,33 +87,33 @@ def test_a_diverged_run_has_no_accuracies_whatever_it_reached_before(run: Run, e
 def test_the_comparison_lists_runs_by_rate_and_seed_and_all_labels_of_each() -> None:
     rough = {"loss": [0.3, 0.36] * 10, "val_loss": [0.4, 0.44] * 10}
     runs = [trained(0.1, 1, dict(rough)), trained(0.1, 0, dict(FINE)), trained(0.01, 5, dict(FINE))]
-    found = comparison.tabulate(runs, PARAMS)
+    table = comparison.tabulate(runs, PARAMS)
 
-    assert found[["learning_rate", "seed"]].to_numpy().tolist() == [[0.01, 5], [0.1, 0], [0.1, 1]]
-    assert found["health"].tolist()[2] == "stuck; oscillating"
-    assert found[["best_epoch", "diverged_epoch"]].dtypes.tolist() == [pd.Int64Dtype(), pd.Int64Dtype()]
+    assert table[["learning_rate", "seed"]].to_numpy().tolist() == [[0.01, 5], [0.1, 0], [0.1, 1]]
+    assert table["health"].tolist()[2] == "stuck; oscillating"
+    assert table[["best_epoch", "diverged_epoch"]].dtypes.tolist() == [pd.Int64Dtype(), pd.Int64Dtype()]
 
 
 def test_a_value_that_a_run_lacks_is_missing_in_its_row() -> None:
     run = trained(0.1, 0, dict(FINE), test={"accuracy": None, "loss": 0.5})
-    found = comparison.tabulate([run], PARAMS)
+    table = comparison.tabulate([run], PARAMS)
 
-    assert math.isnan(found["test_accuracy"][0])
-    assert found["test_loss"][0] == 0.5
+    assert math.isnan(table["test_accuracy"][0])
+    assert table["test_loss"][0] == 0.5
 
 
 def test_curves_have_a_row_a_point_by_rate_seed_metric_and_epoch() -> None:
     runs = [trained(0.1, 1, dict(FINE)), trained(0.1, 0, dict(FINE)), trained(0.01, 5, dict(FINE))]
-    found = comparison.curves(runs)
+    points = comparison.curves(runs)
 
-    assert list(found.columns) == ["learning_rate", "seed", "epoch", "metric", "value"]
-    assert found.to_numpy().tolist() == [
+    assert list(points.columns) == ["learning_rate", "seed", "epoch", "metric", "value"]
+    assert points.to_numpy().tolist() == [
         [rate, seed, epoch, metric, FINE[metric][epoch - 1]]
         for rate, seed in ((0.01, 5), (0.1, 0), (0.1, 1))
         for metric in CURVES
         for epoch in (1, 2, 3)
     ]
-    assert found.index.tolist() == list(range(36))
+    assert points.index.tolist() == list(range(36))
 
 
 def test_epochs_to_an_accuracy() -> None:

@@ -45,8 +45,8 @@ def test_a_rate_at_the_edge_that_is_not_distinguishable_from_the_best_counts_as_
 def test_the_step_beyond_an_edge_is_the_grids_within_a_factor_of_2_and_10(
     rates: list[float], beyond: float
 ) -> None:
-    found = advise(rates, rates[0], coarse_ratio=1000.0).rates
-    assert found == (beyond, *rates)
+    advice = advise(rates, rates[0], coarse_ratio=1000.0).rates
+    assert advice == (beyond, *rates)
 
 
 def test_five_seeds_are_enough_and_so_are_fewer_that_leave_no_doubt() -> None:

@@ -22,10 +22,10 @@ def test_a_corrected_p_value_does_not_exceed_1() -> None:
 def test_mcnemar_agrees_with_the_exact_binomial_test() -> None:
     noise = np.random.default_rng(0)
     first, second = noise.random((1, 300)) < 0.9, noise.random((1, 300)) < 0.85
-    found = mcnemar.exact_test(first, second)
-    total = found.only_first + found.only_second
-    assert found.p_value == pytest.approx(stats.binomtest(found.only_first, total).pvalue)
-    assert found.only_first == (first & ~second).sum()
+    test = mcnemar.exact_test(first, second)
+    total = test.only_first + test.only_second
+    assert test.p_value == pytest.approx(stats.binomtest(test.only_first, total).pvalue)
+    assert test.only_first == (first & ~second).sum()
 
 
 def test_mcnemar_of_equal_predictions_finds_nothing() -> None:
@@ -85,14 +85,16 @@ def test_mcnemar_compares_the_chosen_rate_with_each_feasible_other() -> None:
 
 def test_mcnemar_leaves_out_the_seeds_of_diverged_runs_and_rates_without_another() -> None:
     studied = {0.1: [NAN, 0.97, 0.97, NAN], 0.01: [0.98, 0.98, 0.98, NAN], 0.001: [NAN, NAN, NAN, 0.95]}
-    found = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
+    decision = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
     noise = np.random.default_rng(0)
     right = {
         rate: (noise.random((4, 500)) < 0.95) & np.isfinite(values)[:, None]
         for rate, values in studied.items()
     }
-    assert (found.learning_rate, found.rate(0.001).status) == (0.01, NOT_DISTINGUISHABLE)
-    assert mcnemar.check_on_test(found, right) == {0.1: mcnemar.exact_test(right[0.01][1:3], right[0.1][1:3])}
+    assert (decision.learning_rate, decision.rate(0.001).status) == (0.01, NOT_DISTINGUISHABLE)
+    assert mcnemar.check_on_test(decision, right) == {
+        0.1: mcnemar.exact_test(right[0.01][1:3], right[0.1][1:3])
+    }
 
 
 def test_mcnemar_is_asked_nothing_where_nothing_is_chosen() -> None:

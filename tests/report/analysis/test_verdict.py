@@ -13,17 +13,19 @@ from tests.report.samples import ALLOWING, LUCKY, NAN, PARAMS, SETTING, STUDY, d
 
 
 def test_the_best_rate_is_chosen_and_every_other_has_its_status() -> None:
-    found = decide(STUDY)
-    assert found.learning_rate == 0.001
-    assert found.indistinguishable == (0.01,)
-    assert statuses(found) == {
+    decision = decide(STUDY)
+    assert decision.learning_rate == 0.001
+    assert decision.indistinguishable == (0.01,)
+    assert statuses(decision) == {
         0.0001: WORSE,
         0.001: CHOSEN,
         0.01: NOT_DISTINGUISHABLE,
         0.1: WORSE,
         0.3: DIVERGED,
     }
-    assert sum(rate.probability_best for rate in found.rates if rate.status != DIVERGED) == pytest.approx(1)
+    assert sum(rate.probability_best for rate in decision.rates if rate.status != DIVERGED) == pytest.approx(
+        1
+    )
 
 
 def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> None:
@@ -36,13 +38,15 @@ def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> No
         test_accuracy=[0.7, 0.8, 0.9, 0.97, 0.975, NAN],
         health=["stuck; oscillating", "oscillating", "too short to judge", *["converged"] * 3],
     )
-    found = verdict.decide(runs, PARAMS, SETTING)
-    rate = found.rate(0.1)
+    decision = verdict.decide(runs, PARAMS, SETTING)
+    rate = decision.rate(0.1)
 
     half = stats.t.ppf(0.975, 2) * math.sqrt((np.var([0.9, 0.91, 0.92], ddof=1) + (1 / 5000) ** 2 / 12) / 3)
     assert rate.values == (0.9, 0.91, 0.92)
     assert (rate.mean, rate.low, rate.high) == pytest.approx((0.91, 0.91 - half, 0.91 + half))
-    assert (rate.other_mean, rate.test_mean, found.rate(0.01).test_mean) == pytest.approx((0.85, 0.8, 0.9725))
+    assert (rate.other_mean, rate.test_mean, decision.rate(0.01).test_mean) == pytest.approx(
+        (0.85, 0.8, 0.9725)
+    )
     assert (rate.roughness, rate.rising_share, rate.diverged, rate.probability_best) == (0.2, 0.2, 0, 0)
     assert list(rate.labels.items()) == [("stuck", 1), ("oscillating", 2), ("too short to judge", 1)]
     gaps = np.array([0.08, 0.072, 0.064])
@@ -53,25 +57,25 @@ def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> No
 
 
 def test_the_verdict_says_what_it_rests_on() -> None:
-    found = decide(STUDY, {rate: values[::-1] for rate, values in STUDY.items()})
+    decision = decide(STUDY, {rate: values[::-1] for rate, values in STUDY.items()})
 
-    assert (found.setting, found.criterion, found.confidence) == (SETTING, "best_epoch", 0.95)
-    assert found.seeds == (0, 1, 2)
-    assert [rate.learning_rate for rate in found.rates] == [0.0001, 0.001, 0.01, 0.1, 0.3]
-    assert (found.by_other_criterion, found.improving) == (0.001, False)
+    assert (decision.setting, decision.criterion, decision.confidence) == (SETTING, "best_epoch", 0.95)
+    assert decision.seeds == (0, 1, 2)
+    assert [rate.learning_rate for rate in decision.rates] == [0.0001, 0.001, 0.01, 0.1, 0.3]
+    assert (decision.by_other_criterion, decision.improving) == (0.001, False)
     assert decide({0.1: [0.95], 0.01: [0.98]}).pairs == ()
     assert decide({0.1: [NAN, NAN]}).pairs == ()
 
 
 def test_feasible_rates_are_compared_in_pairs_from_the_best_down() -> None:
-    found = decide(STUDY).pairs
+    pairs = decide(STUDY).pairs
     order = [0.001, 0.01, 0.0001, 0.1]
     expected = statistics.compare_pairs(np.array([STUDY[rate] for rate in order]), 1 / 5000, 0.95)
 
-    assert found == tuple(
+    assert pairs == tuple(
         Pair(order[first], order[second], *numbers) for first, second, *numbers in zip(*expected, strict=True)
     )
-    assert all(pair.difference > 0 for pair in found)
+    assert all(pair.difference > 0 for pair in pairs)
 
 
 @pytest.mark.parametrize(("improving", "said"), [(2, False), (3, True)])
@@ -96,33 +100,33 @@ def test_a_worse_rate_carries_its_rival_and_how_much_at_least() -> None:
 
 
 def test_a_rate_with_diverged_runs_is_out_though_its_others_are_best() -> None:
-    found = decide({0.1: [0.99, 0.99, NAN], 0.01: [0.98, 0.981, 0.979]})
-    assert found.learning_rate == 0.01
-    assert found.rate(0.1).diverged == 1
+    decision = decide({0.1: [0.99, 0.99, NAN], 0.01: [0.98, 0.981, 0.979]})
+    assert decision.learning_rate == 0.01
+    assert decision.rate(0.1).diverged == 1
 
 
 def test_a_share_of_diverged_runs_can_be_allowed() -> None:
     allowing = PARAMS.model_copy(update={"diverged_share": 0.34})
-    found = decide({0.1: [0.99, 0.991, NAN], 0.01: [0.98, 0.981, 0.979]}, settings=allowing)
-    assert found.learning_rate == 0.1
+    decision = decide({0.1: [0.99, 0.991, NAN], 0.01: [0.98, 0.981, 0.979]}, settings=allowing)
+    assert decision.learning_rate == 0.1
 
 
 def test_a_rate_that_owes_its_mean_to_a_missing_hard_seed_is_not_chosen() -> None:
-    found = decide(LUCKY, settings=ALLOWING)
+    decision = decide(LUCKY, settings=ALLOWING)
 
-    assert found.rate(0.1).mean > found.rate(0.01).mean
-    assert found.learning_rate == found.by_other_criterion == 0.01
-    assert statuses(found) == {0.001: WORSE, 0.01: CHOSEN, 0.1: WORSE}
-    assert found.gap(found.rate(0.1)) == pytest.approx(0.001075)
+    assert decision.rate(0.1).mean > decision.rate(0.01).mean
+    assert decision.learning_rate == decision.by_other_criterion == 0.01
+    assert statuses(decision) == {0.001: WORSE, 0.01: CHOSEN, 0.1: WORSE}
+    assert decision.gap(decision.rate(0.1)) == pytest.approx(0.001075)
 
 
 def test_the_first_of_a_pair_is_higher_on_the_common_seeds_whatever_the_means() -> None:
-    found = {(pair.first, pair.second): pair for pair in decide(LUCKY, settings=ALLOWING).pairs}
+    pairs = {(pair.first, pair.second): pair for pair in decide(LUCKY, settings=ALLOWING).pairs}
 
-    assert set(found) == {(0.01, 0.1), (0.01, 0.001), (0.1, 0.001)}
+    assert set(pairs) == {(0.01, 0.1), (0.01, 0.001), (0.1, 0.001)}
     turned = statistics.compare_pairs(np.array([LUCKY[0.01], LUCKY[0.1], LUCKY[0.001]]), 1 / 5000, 0.95)
-    assert found[0.01, 0.1][2:] == pytest.approx([numbers[0] for numbers in turned[2:]])
-    assert all(0 < pair.difference < pair.high and pair.low < pair.difference for pair in found.values())
+    assert pairs[0.01, 0.1][2:] == pytest.approx([numbers[0] for numbers in turned[2:]])
+    assert all(0 < pair.difference < pair.high and pair.low < pair.difference for pair in pairs.values())
 
 
 def test_test_data_choose_nothing() -> None:
