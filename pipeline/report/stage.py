@@ -32,10 +32,10 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     labels = inputs.read_labels(scaled, "test")
     held_out = len(inputs.read_labels(scaled, "validation")) or len(labels)
     trained = inputs.read_runs(runs, study, len(labels))
-    sweep = inputs.read_range_test(range_test) if range_test else None
-    analysis = analyse(trained, study, labels, held_out, sweep.suggestions if sweep else None)
+    ranged = inputs.read_range_test(range_test) if range_test else None
+    analysis = analyse(trained, study, labels, held_out, ranged.suggestions if ranged else None)
     statement = state(analysis)
-    drawings = list(_draw(analysis, trained, sweep))
+    drawings = list(_draw(analysis, trained, ranged))
     origin = inputs.read_origin(scaled, study)
     html = page.render(analysis, statement, study.report, drawings, origin)
     markdown = summary.render(analysis, statement)
@@ -50,7 +50,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     files.write_text(report / "index.html", html)
 
 
-def _draw(analysis: Analysis, runs: Sequence[Run], sweep: RangeTest | None) -> Iterator[Drawing]:
+def _draw(analysis: Analysis, runs: Sequence[Run], ranged: RangeTest | None) -> Iterator[Drawing]:
     verdict = analysis.verdict
     criterion = wording.criterion(verdict.criterion, verdict.setting.chosen_on)
     histories = {
@@ -58,9 +58,9 @@ def _draw(analysis: Analysis, runs: Sequence[Run], sweep: RangeTest | None) -> I
         for rate in verdict.rates
     }
     charts = [gallery.charts(verdict, histories, criterion)]
-    if sweep:
-        medians = {rule: suggestion.median for rule, suggestion in sweep.suggestions.items()}
-        charts.append(gallery.range_charts(sweep.rates, sweep.losses, medians, verdict.learning_rate))
+    if ranged:
+        medians = {rule: suggestion.median for rule, suggestion in ranged.suggestions.items()}
+        charts.append(gallery.range_charts(ranged.rates, ranged.losses, medians, verdict.learning_rate))
     for drawn in charts:
         for chart in drawn:
             yield Drawing(chart.name, chart.group, chart.title, chart.description, svg.to_text(chart.figure))

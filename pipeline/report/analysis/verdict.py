@@ -157,7 +157,7 @@ class Verdict(NamedTuple):
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
-    """Choose.
+    """Choose a rate, and find where every other stands.
 
     Args:
         table: as `comparison.tabulate` makes it, every rate with every seed.

@@ -42,7 +42,6 @@ def state(analysis: Analysis) -> Statement:
             "analysis": analysis,
             "verdict": verdict,
             "chosen": verdict.chosen,
-            "criterion": wording.criterion(verdict.criterion, verdict.setting.chosen_on),
             "status": status,
             "TOO_SHORT": TOO_SHORT,
         }

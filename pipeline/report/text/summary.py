@@ -5,7 +5,7 @@ import re
 from markupsafe import Markup
 
 from pipeline.report.analysis.analyse import Analysis
-from pipeline.report.text import templates, wording
+from pipeline.report.text import templates
 from pipeline.report.text.statement import Statement
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
@@ -13,16 +13,14 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 def render(analysis: Analysis, statement: Statement) -> str:
     """Render `report/summary.md`: the verdict alone, the same at every revision of git."""
-    verdict = analysis.verdict
     # No HTML is made here, so autoescape would be the wrong escape; `finalize` escapes every value.
     environment = templates.environment(
         autoescape=False,
         finalize=lambda value: escape(value) if type(value) is str else value,
     )
     return environment.get_template("summary.md.j2").render(
-        verdict=verdict,
+        verdict=analysis.verdict,
         statement=statement,
-        criterion=wording.criterion(verdict.criterion, verdict.setting.chosen_on),
         lines=Markup(statement.lines),  # noqa: S704  (inside a code block nothing is escaped)
     )
 
