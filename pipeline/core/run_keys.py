@@ -1,7 +1,9 @@
 """The run key: one hash of all that determines a run. Checkpoints and tracking both go by it."""
 
+import functools
 import hashlib
 import json
+import operator
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +15,7 @@ from pipeline.core import files
 
 
 def run_key(params: Mapping[str, Any], learning_rate: float, seed: int, root: Path = Path()) -> str:
-    """Hash what dvc.yaml names as the train stage's inputs, and the run's place in its matrix.
+    """Hash what dvc.yaml names as the train stage's inputs, and the run's rate and seed.
 
     dvc.yaml is the one list of what can change a run's outputs; a test compares it with the real imports.
     Going by the same list, the key changes when DVC would train again, but for a changed command.
@@ -29,13 +31,13 @@ def run_key(params: Mapping[str, Any], learning_rate: float, seed: int, root: Pa
 
 
 def inputs(params: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
-    """What all runs of a study share: hashes of code and data, parameter values, package versions."""
+    """Collect what all runs of a study share: hashes of code and data, parameter values, package versions."""
     definition = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text(encoding="utf-8"))
     train = definition["stages"]["train"]
-    named = [name for name in train["params"] if isinstance(name, str)]
+    names = sorted(name for name in train["params"] if isinstance(name, str))
     return {
         "files": {path: files.sha256(root / path) for path in sorted(train["deps"])},
-        "params": {name: _lookup(params, name) for name in sorted(named)},
+        "params": {name: functools.reduce(operator.getitem, name.split("."), params) for name in names},
         "packages": pinned_packages(root),
     }
 
@@ -49,9 +51,3 @@ def pinned_packages(root: Path = Path()) -> list[str]:
 
 def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _lookup(values: Any, dotted: str) -> Any:
-    for name in dotted.split("."):
-        values = values[name]
-    return values
