@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.core import files
 from pipeline.core.errors import DataError, ToolError
-from pipeline.report.text import summary as wording
+from pipeline.report.text import changes
 from pipeline.tools import programs
 
 
@@ -22,13 +22,9 @@ def summary(report: Path, against: str | None) -> None:
     if against is None:
         print(text, end="")
         return
-    before = _verdict_at(against, report / "verdict.json")
     headline, _, rest = text.partition("\n")
-    if before is None:
-        changes = f"### Changed against {wording.escape(against)}\n\nThat revision has no verdict yet.\n"
-    else:
-        changes = wording.compare(before, after, against)
-    print(f"{headline}\n\n{changes}{rest}", end="")
+    before = _verdict_at(against, report / "verdict.json")
+    print(f"{headline}\n\n{changes.render(before, after, against)}{rest}", end="")
 
 
 def _read(path: Path) -> str:
@@ -41,7 +37,7 @@ def _read(path: Path) -> str:
 
 
 def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:
-    """The verdict.json of a revision; None if that revision has none.
+    """Read the verdict.json of a revision; None if that revision has none.
 
     Raises:
         ToolError: git does not know the revision, or what it holds there is no verdict.
@@ -56,11 +52,11 @@ def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:
     if not programs.git("ls-tree", "--name-only", commit, "--", path.as_posix()).strip():
         return None
     try:
-        found = json.loads(programs.git("show", f"{commit}:./{path.as_posix()}"))
+        verdict = json.loads(programs.git("show", f"{commit}:./{path.as_posix()}"))
     except ValueError as error:
         raise ToolError(
             f"{revision}:{path}: expected JSON, got: {error}. Choose another revision."
         ) from error
-    if not isinstance(found, dict):
-        raise ToolError(f"{revision}:{path}: expected a verdict, got {found!r}. Choose another revision.")
-    return found
+    if not isinstance(verdict, dict):
+        raise ToolError(f"{revision}:{path}: expected a verdict, got {verdict!r}. Choose another revision.")
+    return verdict

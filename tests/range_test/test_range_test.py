@@ -14,7 +14,7 @@ from pipeline.core.errors import ParamsError
 from pipeline.params import reading
 from pipeline.range_test import rules
 from pipeline.range_test.rules import Agreement
-from tests.report_fixtures import write_study
+from tests.report.conftest import write_study
 
 RATES = np.geomspace(1e-5, 1.0, 101)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.report.stage import report
-from tests import report_fixtures as fixtures
+from tests.report import conftest as fixtures
 from tests.services import stack
 
 pytestmark = pytest.mark.services

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.tracking import chart
-from tests.report_fixtures import history
+from tests.report.conftest import history
 
 NAN, INF = float("nan"), float("inf")
 

@@ -1,1 +1,1 @@
-"""Tables in, numbers out: intervals, tests, health, the choice. Not a sentence."""
+"""Tables in, numbers out: what the study's runs say, without a sentence."""

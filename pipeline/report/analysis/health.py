@@ -1,7 +1,7 @@
 """What a run's history says about the run: labels, and the numbers behind "less smooth" and "steps".
 
-Pure; every threshold comes from section `report.health` of params.yaml, and docs/report.md defines every
-label in words. A run may carry several labels: stuck and oscillating, say.
+Every threshold comes from section `report.health` of params.yaml, and docs/report.md defines every label in
+words. A run may carry several labels: stuck and oscillating, say.
 """
 
 import math
@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import stats
+from scipy import ndimage, stats
 
 from pipeline.params import HealthParams
-
-Floats = NDArray[np.float64]
+from pipeline.report.analysis.statistics import Floats
 
 DIVERGED = "diverged"
 STUCK = "stuck"
@@ -36,12 +34,13 @@ _TREND_LEVEL = 0.05
 
 
 class Health(NamedTuple):
-    """Attributes:
+    """What one run's curves show.
 
-    labels: of `LABELS`, in that order; never empty.
-    roughness: how much the training loss goes up on its way down: the sum of its rises over the sum of its
-        falls, in log loss. 0 never rises, 1 rises as much as it falls; NaN for one epoch.
-    rising_share: share of the epochs, from the second on, whose training loss is above the one before.
+    Attributes:
+        labels: of `LABELS`, in that order; never empty.
+        roughness: how much the training loss goes up on its way down: the sum of its rises over the sum of
+            its falls, in log loss. 0 never rises, 1 rises as much as it falls; NaN for one epoch.
+        rising_share: share of the epochs, from the second on, whose training loss is above the one before.
     """
 
     labels: tuple[str, ...]
@@ -61,13 +60,13 @@ def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
         finite = loss[: int(np.argmin(np.isfinite(loss)))] if not np.isfinite(loss).all() else loss
         return Health((DIVERGED,), *_measure(finite, thresholds)[:2])
     roughness, rising_share, typical_rise = _measure(loss, thresholds)
+    if _diverged(loss, thresholds):
+        return Health((DIVERGED,), roughness, rising_share)
     if len(loss) < _SHORTEST:
-        found = (DIVERGED,) if _diverged(loss, thresholds) else (TOO_SHORT,)
-        return Health(found, roughness, rising_share)
+        return Health((TOO_SHORT,), roughness, rising_share)
     falls = _fall(val_loss, thresholds) >= thresholds.flat_fall
     steadily = falls and _is_steady(val_loss, thresholds)
-    verdicts = {
-        DIVERGED: _diverged(loss, thresholds),
+    shown = {
         STUCK: _stuck(loss, thresholds),
         OSCILLATING: rising_share >= thresholds.oscillating_share
         and typical_rise >= thresholds.oscillating_rise,
@@ -75,14 +74,12 @@ def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
         OVERFITTING: _overfits(loss, val_loss, thresholds),
         IMPROVING: steadily,
     }
-    labels = tuple(label for label in LABELS if verdicts.get(label))
-    if DIVERGED in labels:
-        labels = (DIVERGED,)
+    labels = tuple(label for label in LABELS if shown.get(label))
     return Health(labels or (UNSETTLED if falls else CONVERGED,), roughness, rising_share)
 
 
 def _measure(loss: Floats, thresholds: HealthParams) -> tuple[float, float, float]:
-    """Roughness, share of rising epochs, and the median size of a rise relative to the loss."""
+    """Compute roughness, share of rising epochs, and the median size of a rise relative to the loss."""
     if len(loss) < 2:
         return math.nan, math.nan, math.nan
     raised = np.maximum(loss, thresholds.loss_floor)
@@ -94,12 +91,12 @@ def _measure(loss: Floats, thresholds: HealthParams) -> tuple[float, float, floa
 
 
 def _end(values: Floats, thresholds: HealthParams) -> Floats:
-    """The values of the last epochs: `window` of them, at least 4."""
+    """Cut out the values of the last epochs: `window` of them, at least 4."""
     return values[-max(4, math.ceil(thresholds.window * len(values))) :]
 
 
 def _fall(values: Floats, thresholds: HealthParams) -> float:
-    """How much of itself the loss loses from the first to the last epoch of the end; below 0 it rises.
+    """Measure the share that the loss loses from the first to the last epoch of the end; below 0 it rises.
 
     The slope is Theil and Sen's on the log loss: an outlier or two do not move it.
     """
@@ -109,18 +106,18 @@ def _fall(values: Floats, thresholds: HealthParams) -> float:
 
 
 def _diverged(loss: Floats, thresholds: HealthParams) -> bool:
-    """Far above where it began, and above what blind guessing costs."""
-    level = float(np.median(_end(loss, thresholds)))
-    return level > thresholds.diverged_growth * loss[0] and level > math.log(_CLASSES)
+    """Decide whether it ends far above where it began, and above what blind guessing costs."""
+    level = np.median(_end(loss, thresholds))
+    return bool(level > thresholds.diverged_growth * loss[0] and level > math.log(_CLASSES))
 
 
 def _stuck(loss: Floats, thresholds: HealthParams) -> bool:
-    high = float(np.median(_end(loss, thresholds))) > thresholds.stuck_loss * math.log(_CLASSES)
-    return high and _fall(loss, thresholds) < thresholds.flat_fall
+    high = np.median(_end(loss, thresholds)) > thresholds.stuck_loss * math.log(_CLASSES)
+    return bool(high) and _fall(loss, thresholds) < thresholds.flat_fall
 
 
 def _recovered(loss: Floats, thresholds: HealthParams) -> bool:
-    """At some epoch far above the lowest loss so far, and later as low again."""
+    """Decide whether it was far above the lowest loss so far at some epoch, and later as low again."""
     raised = np.maximum(loss, thresholds.loss_floor)
     lowest = np.minimum.accumulate(raised)
     spikes = np.flatnonzero(raised[1:] > thresholds.spike_factor * lowest[:-1]) + 1
@@ -128,25 +125,19 @@ def _recovered(loss: Floats, thresholds: HealthParams) -> bool:
 
 
 def _overfits(loss: Floats, val_loss: Floats, thresholds: HealthParams) -> bool:
-    """The validation loss ends above its lowest while the training loss went on falling.
+    """Decide whether the validation loss ends above its lowest while the training loss went on falling.
 
     Both are taken as running medians of 3, so that one lucky epoch is not the lowest.
     """
-    smooth, smooth_val = _medians_of_3(loss), _medians_of_3(val_loss)
+    smooth, smooth_val = (ndimage.median_filter(curve, 3, mode="nearest") for curve in (loss, val_loss))
     lowest = int(smooth_val.argmin())
-    ends = float(np.median(_end(val_loss, thresholds)))
-    rose = ends > (1 + thresholds.overfitting_rise) * max(smooth_val[lowest], thresholds.loss_floor)
-    return bool(rose and float(np.median(_end(loss, thresholds))) < smooth[lowest])
+    least = max(smooth_val[lowest], thresholds.loss_floor)
+    rose = np.median(_end(val_loss, thresholds)) > (1 + thresholds.overfitting_rise) * least
+    return bool(rose and np.median(_end(loss, thresholds)) < smooth[lowest])
 
 
 def _is_steady(loss: Floats, thresholds: HealthParams) -> bool:
-    """The loss falls over the end too steadily for chance (Kendall's rank test)."""
+    """Decide whether the loss falls over the end too steadily for chance (Kendall's rank test)."""
     end = _end(loss, thresholds)
     trend = stats.kendalltau(np.arange(len(end)), end, alternative="less")
     return bool(trend.pvalue < _TREND_LEVEL)
-
-
-def _medians_of_3(values: Floats) -> Floats:
-    padded = np.concatenate([values[:1], values, values[-1:]])
-    middle: Floats = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
-    return middle

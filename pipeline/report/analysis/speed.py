@@ -1,21 +1,20 @@
-"""How fast a rate gets somewhere, and which rate is best when one may train no longer. Pure.
+"""How fast a rate gets somewhere, and which rate is best when one may train no longer.
 
-Adam's rate is constant and shuffles depend on (seed, epoch), so the first epochs of a long run are the
-short run: one study answers for every smaller number of epochs.
+The rate is constant and shuffles depend on (seed, epoch), so the first epochs of a long run are the short
+run: one study answers for every smaller number of epochs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.report.analysis import statistics
+from pipeline.core.runs import Run
+from pipeline.params import ReportParams
+from pipeline.report.analysis import comparison, statistics
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import is_far
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 
 class Reach(NamedTuple):
@@ -35,24 +34,19 @@ class Reach(NamedTuple):
 
 
 class Winner(NamedTuple):
-    """Attributes:
+    """The best rate for a budget.
 
-    budget: epochs.
-    rate: index of the choice; None if every rate is infeasible by then.
-    others: indices of the rates near it that cannot be told from it; None with fewer than two seeds.
-    mean: its mean over the seeds that had not diverged by then.
+    Attributes:
+        budget: epochs.
+        rate: the choice; None if every rate has diverged by then.
+        others: the rates near it that are not distinguishable from it; None with fewer than two seeds.
+        mean: of the choice, over the seeds that had not diverged by then.
     """
 
     budget: int
-    rate: int | None
-    others: tuple[int, ...] | None
+    rate: float | None
+    others: tuple[float, ...] | None
     mean: float
-
-
-def epochs_to(accuracy: Floats, target: float) -> float:
-    """First epoch, counted from 1, with at least this accuracy; NaN if there is none."""
-    reached = np.flatnonzero(accuracy >= target)
-    return float(reached[0] + 1) if len(reached) else math.nan
 
 
 def reach(epochs: Floats) -> Reach:
@@ -62,62 +56,38 @@ def reach(epochs: Floats) -> Reach:
         epochs: shape (seeds,), NaN where the run never got there.
     """
     known = np.where(np.isfinite(epochs), epochs, np.inf)
-    ordered = np.sort(known)
-    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    median = math.inf if math.isinf(high) else float((low + high) / 2)
-    return Reach(int(np.isfinite(epochs).sum()), len(epochs), median, float(ordered[0]), float(ordered[-1]))
+    reached = int(np.isfinite(epochs).sum())
+    return Reach(reached, len(epochs), float(np.median(known)), float(known.min()), float(known.max()))
 
 
-def winners(
-    accuracies: Sequence[Sequence[Floats]],
-    budgets: Sequence[int],
-    *,
-    best_epoch: bool,
-    resolution: float,
-    confidence: float,
-    diverged: Mapping[int, Bools] | None = None,
-    diverged_share: float = 0.0,
-) -> tuple[Winner, ...]:
-    """The best rate for each budget that the histories reach: what the verdict of so short a study would be.
+def winners(runs: Sequence[Run], params: ReportParams, resolution: float) -> tuple[Winner, ...]:
+    """Find the best rate for each budget that the histories reach: the verdict of so short a study.
 
     Args:
-        accuracies: for each rate and seed, validation accuracy by epoch; NaN from a divergence on, or ended
-            by it.
-        best_epoch: compare the best epoch within the budget, or the budget's last.
-        diverged: by budget, shape (rates, seeds): runs that count as diverged by then, beside those without
-            an accuracy.
-        diverged_share: a rate is infeasible if more than this share of its runs had diverged by then.
+        runs: by rate and seed, every rate with every seed.
+        resolution: the step in which an accuracy can change.
     """
-    reached = max(len(run) for rate in accuracies for run in rate)
-    found = []
-    for budget in (budget for budget in budgets if budget <= reached):
-        values = np.array(
-            [[_within(run, budget, best_epoch=best_epoch) for run in rate] for rate in accuracies]
-        )
-        if diverged:
-            values[diverged[budget]] = np.nan
-        values[np.isnan(values).mean(axis=1) > diverged_share] = np.nan
-        if np.isnan(values).all():
-            found.append(Winner(budget, None, None, math.nan))
+    rates = sorted({run.learning_rate for run in runs})
+    longest = max(len(run.history) for run in runs)
+    best = []
+    for budget in (budget for budget in params.budgets if budget <= longest):
+        values = np.reshape([_within(run, params, budget) for run in runs], (len(rates), -1))
+        values = comparison.without_diverged(values, params.diverged_share)
+        choice = statistics.choose(values, resolution, params.confidence)
+        if choice.best is None:
+            best.append(Winner(budget, None, None, math.nan))
             continue
-        best, mask = statistics.candidates(values, resolution, confidence)
-        others = tuple(
-            int(index)
-            for index in np.flatnonzero(mask)
-            if index != best and not is_far(_mean(values[best] - values[index]))
-        )
-        single = values.shape[1] < 2
-        found.append(Winner(budget, best, None if single else others, _mean(values[best])))
-    return tuple(found)
+        gaps = statistics.mean(values[choice.best] - values)
+        near = [index for index in np.flatnonzero(choice.mask) if not is_far(gaps[index])]
+        others = tuple(rates[index] for index in near if index != choice.best)
+        mean = float(statistics.mean(values[choice.best]))
+        best.append(Winner(budget, rates[choice.best], others if values.shape[1] > 1 else None, mean))
+    return tuple(best)
 
 
-def _within(accuracy: Floats, budget: int, *, best_epoch: bool) -> float:
-    part = accuracy[:budget]
-    if len(part) < budget or not np.isfinite(part).all():
+def _within(run: Run, params: ReportParams, budget: int) -> float:
+    """The criterion after so many epochs; NaN for a run that had diverged or ended by then."""
+    accuracy = run.history["val_accuracy"].to_numpy(np.float64)[:budget]
+    if len(accuracy) < budget or comparison.has_diverged(run, params, budget):
         return math.nan
-    return float(part.max() if best_epoch else part[-1])
-
-
-def _mean(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan
+    return float(accuracy.max() if params.criterion == "best_epoch" else accuracy[-1])

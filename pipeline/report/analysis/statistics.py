@@ -5,6 +5,9 @@ take (studies, rates, seeds), and do each study by itself. A column is one seed:
 weights and shuffles, so rates are compared within columns (paired), and every pair of rates has a variance
 of its own, since high rates scatter more than low ones. docs/report.md says in words what each number
 means. Knows no learning rates, no files, no thresholds.
+
+scipy's `ttest_rel` and `sem` know no variance of rounding, without which three equal values would have an
+interval of no width; so the t tests are put together here, from scipy's distribution.
 """
 
 from typing import NamedTuple
@@ -19,7 +22,7 @@ _DRAWS = 10_000
 
 
 class Intervals(NamedTuple):
-    """Attributes: each of shape (rates,); bounds are NaN where fewer than two seeds have a value."""
+    """Means and their bounds, each of shape (rates,); bounds are NaN with fewer than two values."""
 
     mean: Floats
     low: Floats
@@ -27,10 +30,10 @@ class Intervals(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Every pair of rates once, `first` < `second`.
+    """Every pair of rates once, each of shape (pairs,).
 
     Attributes:
-        first, second: indices of the rates, shape (pairs,).
+        first, second: indices of the rates, `first` < `second`.
         difference: mean over the common seeds of first minus second.
         low, high: simultaneous interval: all pairs' intervals cover at once at the confidence.
         p_value: two-sided paired t test. Interval and p-value are both corrected for the number of pairs by
@@ -51,7 +54,7 @@ class Challenge(NamedTuple):
     Attributes:
         p_value: how compatible the values are with the rate being the best, in [0, 1]; below 1 - confidence,
             the rival beats it. NaN for a rate with fewer than two seeds in common with any other.
-        rival: index of that other rate.
+        rival: index of that other rate; of no meaning where the others are NaN.
         gap: how much the rival is above it in the mean; negative if it is below.
         at_least: how much it is above it at the confidence; above 0 exactly when it beats it.
     """
@@ -62,32 +65,48 @@ class Challenge(NamedTuple):
     at_least: Floats
 
 
+class Choice(NamedTuple):
+    """The rate to choose.
+
+    Attributes:
+        best: its index; None if no rate has values.
+        mask: shape (rates,), the rates that may be the best, the chosen one among them. With fewer than two
+            seeds nothing is known: it holds every rate that has values.
+    """
+
+    best: int | None
+    mask: Bools
+    challenge: Challenge
+
+
+def mean(values: Floats) -> Floats:
+    """Average over the last axis, NaN left out; NaN where nothing is left."""
+    return np.ma.filled(_known(values).mean(axis=-1), np.nan)
+
+
 def mean_intervals(values: Floats, resolution: float, confidence: float) -> Intervals:
-    """Mean over seeds with Student's t interval, per rate.
+    """Average over seeds with Student's t interval, per rate.
 
     Args:
         resolution: the step in which a value can change (one image's share). Rounding to it is taken into
             account, or three equal values would have an interval of no width.
     """
-    count = np.isfinite(values).sum(axis=-1)
-    mean, error = _mean_and_error(values, resolution**2 / 12)
-    half = _quantile((1 + confidence) / 2, count) * error
-    return Intervals(mean, mean - half, mean + half)
+    center, error, count = _moments(values, resolution**2 / 12)
+    half = stats.t.ppf((1 + confidence) / 2, count - 1) * error
+    return Intervals(center, center - half, center + half)
 
 
 def compare_pairs(values: Floats, resolution: float, confidence: float) -> Pairs:
-    """Paired t tests of every two rates on their common seeds.
+    """Test every two rates against each other on their common seeds, by paired t tests.
 
     Args:
         resolution: as in `mean_intervals`; here for differences of two rounded values.
     """
     first, second = np.triu_indices(values.shape[-2], k=1)
-    differences = values[..., first, :] - values[..., second, :]
-    count = np.isfinite(differences).sum(axis=-1)
-    mean, error = _mean_and_error(differences, resolution**2 / 6)
-    half = _quantile(1 - (1 - confidence) / 2 / max(len(first), 1), count) * error
-    p_value = np.minimum(1.0, 2 * len(first) * _upper_tail(np.abs(mean), error, count))
-    return Pairs(first, second, mean, mean - half, mean + half, p_value)
+    center, error, count = _moments(values[..., first, :] - values[..., second, :], resolution**2 / 6)
+    half = stats.t.ppf(1 - (1 - confidence) / 2 / max(len(first), 1), count - 1) * error
+    p_value = np.minimum(1.0, 2 * len(first) * _upper_tail(np.abs(center), error, count))
+    return Pairs(first, second, center, center - half, center + half, p_value)
 
 
 def challenge(values: Floats, resolution: float, confidence: float) -> Challenge:
@@ -96,67 +115,62 @@ def challenge(values: Floats, resolution: float, confidence: float) -> Challenge
     The rates that none beats are a confidence set for the best one (subset selection, Gupta 1965; multiple
     comparisons with the best, Hsu 1984): were rate i the best, its rates - 1 one-sided paired tests against
     the others would all be tests of a true hypothesis, and by Bonferroni's inequality the chance that any
-    one of them rejects is at most 1 - confidence. Hence the smallest of these p-values, times rates - 1.
+    one of them rejects is at most 1 - confidence. Hence the smallest of these p-values, times rates - 1;
+    rates without any value do not count.
     """
-    rates = values.shape[-2]
+    rates, seeds = values.shape[-2:]
+    present = np.isfinite(values).any(axis=-1)
+    others = np.maximum(present.sum(axis=-1, keepdims=True) - 1, 1)
     differences = values[..., None, :, :] - values[..., :, None, :]  # [i, j]: how much j is above i
-    count = np.isfinite(differences).sum(axis=-1)
-    mean, error = _mean_and_error(differences, resolution**2 / 6)
-    tail = np.where(np.eye(rates, dtype=bool), np.nan, _upper_tail(mean, error, count))
+    center, error, count = _moments(differences, resolution**2 / 6)
+    tail = np.where(np.eye(rates, dtype=bool), np.nan, _upper_tail(center, error, count))
     rival = np.where(np.isfinite(tail), tail, np.inf).argmin(axis=-1)
-    others = max(rates - 1, 1)
-    bound = mean - _quantile(1 - (1 - confidence) / others, count) * error
-
-    def against_rival(table: Floats) -> Floats:
-        return np.take_along_axis(table, rival[..., None], axis=-1)[..., 0]
-
-    smallest = against_rival(tail)
+    bound = center - stats.t.ppf(1 - (1 - confidence) / others[..., None], count - 1) * error
+    smallest, gap, at_least = (
+        np.take_along_axis(table, rival[..., None], axis=-1)[..., 0] for table in (tail, center, bound)
+    )
     known = np.isfinite(smallest)
+    alone = present & (present.sum(axis=-1, keepdims=True) == 1) & (seeds > 1)
     return Challenge(
-        np.where(known, np.minimum(1.0, smallest * others), 1.0 if rates == 1 else np.nan),
+        np.where(known, np.minimum(1.0, smallest * others), np.where(alone, 1.0, np.nan)),
         rival,
-        np.where(known, against_rival(mean), np.nan),
-        np.where(known, against_rival(bound), np.nan),
+        np.where(known, gap, np.nan),
+        np.where(known, at_least, np.nan),
     )
 
 
-def candidates(values: Floats, resolution: float, confidence: float) -> tuple[int, Bools]:
-    """The rate to choose, and which rates cannot be told from the best.
+def choose(values: Floats, resolution: float, confidence: float) -> Choice:
+    """Choose a rate, and find those that are not distinguishable from the best.
 
     Chosen is the highest mean (the first of several) among the rates that none beats, leaving out those
     with too few seeds to be tested if others have enough. Where every rate has all its seeds, that is the
     highest mean of all. Where some are missing, a rate can owe its mean to the absence of a hard seed.
+    Tests on different seeds may contradict each other until every rate is beaten; then the choice is the
+    one that is most compatible with being the best.
 
     Args:
-        values: NaN in every column for a rate that is out of the question; not all may be.
-
-    Returns:
-        Its index, and a mask of shape (rates,) that holds it too. With fewer than two seeds nothing can be
-        told: the mask holds every rate that has values. Tests on different seeds may contradict each other
-        until every rate is beaten; then the choice is the one that is most compatible with being the best.
+        values: NaN in every column for a rate that is out of the question.
     """
     present = np.isfinite(values).any(axis=1)
-    mean, _ = _mean_and_error(values, 0.0)
-    p_values = np.full(len(values), np.nan)
-    p_values[present] = challenge(values[present], resolution, confidence).p_value
-    mask = present & ~(p_values <= 1 - confidence)
-    tested = np.isfinite(p_values)
-    if not tested.any():
-        best = int(np.argmax(np.where(present, mean, -np.inf)))
-    elif (tested & mask).any():
-        best = int(np.argmax(np.where(tested & mask, mean, -np.inf)))
-    else:
-        best = int(np.nanargmax(p_values))
+    against = challenge(values, resolution, confidence)
+    mask = present & ~(against.p_value <= 1 - confidence)
+    if not present.any():
+        return Choice(None, mask, against)
+    tested = np.isfinite(against.p_value)
+    eligible = tested & mask if tested.any() else present
+    preference = np.where(eligible, mean(values), -np.inf) if eligible.any() else against.p_value
+    best = int(np.nanargmax(preference))
     mask[best] = True
-    return best, mask
+    return Choice(best, mask, against)
 
 
 def probability_best(values: Floats, draws: int = _DRAWS) -> Floats:
-    """Share of bootstrap studies in which each rate has the highest mean; shape (rates,), sums to 1.
+    """Estimate the share of bootstrap studies in which each rate has the highest mean; shape (rates,), sum 1.
 
     Seeds are drawn with replacement, each with all its rates, since a seed's runs belong together. One seed
     fewer is drawn than there are (Rao and Wu 1988): drawing all of them makes means of 3 seeds scatter by a
-    fifth too little. Ties are shared out. The generator is fixed: same values, same answer.
+    fifth too little, and scipy's `bootstrap` can draw no other number. Ties are shared out. The generator is
+    fixed: same values, same answer.
 
     Returns:
         NaN with fewer than two seeds.
@@ -175,27 +189,26 @@ def probability_best(values: Floats, draws: int = _DRAWS) -> Floats:
     return chances
 
 
-def _mean_and_error(values: Floats, rounding: float) -> tuple[Floats, Floats]:
-    """Mean and standard error over the last axis, NaN left out; NaN error with fewer than two values.
+def _moments(values: Floats, rounding: float) -> tuple[Floats, Floats, NDArray[np.int_]]:
+    """Mean, standard error and count over the last axis, NaN left out; NaN error with fewer than two values.
 
     Args:
         rounding: variance that rounding contributes: step**2 / 12 for a value, twice that for a difference.
             It is added, though a scatter well above the step holds it already: few values can fall on one
             step by chance, and then nothing else would be left.
     """
-    known = np.isfinite(values)
-    count = known.sum(axis=-1)
-    mean = np.where(known, values, 0.0).sum(axis=-1) / np.where(count > 0, count, np.nan)
-    squares = np.where(known, values - mean[..., None], 0.0) ** 2
-    variance = squares.sum(axis=-1) / np.where(count > 1, count - 1, np.nan)
-    return mean, np.sqrt((variance + rounding) / np.maximum(count, 1))
+    known = _known(values)
+    count = known.count(axis=-1)
+    variance = np.ma.filled(known.var(axis=-1, ddof=1), np.nan)
+    return mean(values), np.sqrt((variance + rounding) / np.maximum(count, 1)), count
 
 
-def _quantile(level: float, count: NDArray[np.int_]) -> Floats:
-    return np.asarray(stats.t.ppf(level, np.where(count > 1, count - 1, np.nan)), np.float64)
+def _known(values: Floats) -> "np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float64]]":
+    """Mask NaN: nanmean and nanvar would warn of rates that have no value left."""
+    return np.ma.array(values, mask=~np.isfinite(values))
 
 
 def _upper_tail(mean: Floats, error: Floats, count: NDArray[np.int_]) -> Floats:
     """One-sided p-values: how likely so high a mean is if the true one is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(stats.t.sf(mean / error, np.where(count > 1, count - 1, np.nan)), np.float64)
+        return np.asarray(stats.t.sf(mean / error, count - 1), np.float64)

@@ -1,17 +1,17 @@
-"""How a rate stands in the verdict: the words that the verdict, the charts and the page share. Pure."""
+"""Where a rate stands: the words that the verdict, the charts and the page share."""
 
 CHOSEN = "chosen"
 NOT_DISTINGUISHABLE = "not distinguishable"
 SCATTERED = "too scattered to tell"
-"""Shown where the test cannot tell a rate from the best though its mean lies far below (`Verdict.shown`)."""
+"""Shown for a rate not distinguishable from the best whose mean lies far below (`Verdict.shown`)."""
 WORSE = "worse"
 DIVERGED = "diverged"
 UNKNOWN = "unknown"
-"""With a single seed: no rate can be told from another."""
+"""With a single seed no test is possible."""
 
 _FAR = 0.01
 
 
 def is_far(gap: float) -> bool:
-    """Whether a mean accuracy this much below the best one's is no near miss, whatever few seeds can tell."""
+    """Decide whether a mean accuracy lies too far below the best one's to be near, whatever a test says."""
     return round(gap, 9) > _FAR

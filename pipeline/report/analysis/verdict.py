@@ -1,4 +1,4 @@
-"""From the table of runs to the rate chosen, the rates that cannot be told from it, and the reasons. Pure.
+"""From the table of runs to the rate chosen, the status of every other, and the numbers behind it.
 
 The choice rests on the validation accuracies alone. Test accuracies are carried along to be reported;
 nothing here decides by them. docs/report.md explains every number.
@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from pipeline.params import ReportParams
 from pipeline.report.analysis import comparison, health, statistics
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import (
     CHOSEN,
     DIVERGED,
@@ -23,8 +23,6 @@ from pipeline.report.analysis.status import (
     WORSE,
     is_far,
 )
-
-Floats = NDArray[np.float64]
 
 
 class Setting(NamedTuple):
@@ -52,7 +50,7 @@ class RateVerdict(NamedTuple):
         other_mean: the mean by the other criterion.
         test_mean: mean test accuracy over seeds.
         p_best: how compatible the values are with this rate being the best; see `statistics.challenge`.
-        rival: the rate that speaks most against its being the best; None with one seed, or if there is none.
+        rival: the rate that speaks most against its being the best; None if no test was possible.
         rival_gap: how much that rate is above this one, in the mean.
         rival_at_least: and how much at the confidence; above 0 if this rate is worse.
         probability_best: share of bootstrap studies that it wins.
@@ -97,14 +95,15 @@ class Pair(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Attributes:
+    """The rate chosen, and what is known of all.
 
-    learning_rate: the choice, see `statistics.candidates`; None if every rate is infeasible.
-    indistinguishable: the other rates that may be the best; None if unknown (one seed) or without a choice.
-    rates: by learning rate, rising.
-    pairs: of feasible rates; empty with one seed.
-    by_other_criterion: what the other criterion would choose.
-    improving: most runs of the chosen rate were still improving at the end.
+    Attributes:
+        learning_rate: the choice, see `statistics.choose`; None if every rate diverged.
+        indistinguishable: the other rates that may be the best; None with one seed, or without a choice.
+        rates: by learning rate, rising.
+        pairs: of feasible rates; empty with one seed.
+        by_other_criterion: what the other criterion would choose.
+        improving: most runs of the chosen rate were still improving at the end.
     """
 
     setting: Setting
@@ -119,67 +118,67 @@ class Verdict(NamedTuple):
     improving: bool
 
     def rate(self, learning_rate: float) -> RateVerdict:
+        """Look a rate up."""
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
 
+    @property
+    def chosen(self) -> RateVerdict | None:
+        """Look the chosen rate up."""
+        return None if self.learning_rate is None else self.rate(self.learning_rate)
+
     def gap(self, rate: RateVerdict) -> float:
-        """How far a rate lies below the chosen one: on the seeds that both have, so it may lie above it.
+        """Measure how far a rate lies below the chosen one: on the seeds that both have, so it may lie above.
 
         NaN where they have no seed in common.
         """
-        if self.learning_rate is None:
+        if self.chosen is None:
             return math.nan
-        chosen = self.rate(self.learning_rate)
-        if not chosen.diverged and not rate.diverged:
-            return chosen.mean - rate.mean
-        return _mean(np.subtract(chosen.values, rate.values))
+        return float(statistics.mean(np.subtract(self.chosen.values, rate.values)))
 
     def shown(self, rate: RateVerdict) -> str:
-        """The status in a reader's words.
+        """Give the status as readers see it.
 
         A test of few seeds cannot call a rate worse whose seeds scatter, however low its mean. To say of
-        that one "not told apart" would be true and absurd, so it has a word of its own.
+        that one "not distinguishable" would be true and absurd, so it has a word of its own.
         """
-        if rate.status != NOT_DISTINGUISHABLE or self.learning_rate is None:
-            return rate.status
-        return SCATTERED if is_far(self.gap(rate)) else NOT_DISTINGUISHABLE
+        far = rate.status == NOT_DISTINGUISHABLE and is_far(self.gap(rate))
+        return SCATTERED if far else rate.status
+
+    def shown_as(self, status: str) -> tuple[RateVerdict, ...]:
+        """List the rates with this status, as readers see it."""
+        return tuple(rate for rate in self.rates if self.shown(rate) == status)
 
     @property
     def near(self) -> tuple[float, ...] | None:
-        """`indistinguishable` without the rates that are too scattered to tell."""
+        """List `indistinguishable` without the rates that are too scattered to tell."""
         if self.indistinguishable is None:
             return None
-        return tuple(
-            rate for rate in self.indistinguishable if self.shown(self.rate(rate)) == NOT_DISTINGUISHABLE
-        )
+        return tuple(rate.learning_rate for rate in self.shown_as(NOT_DISTINGUISHABLE))
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
-    """Choose.
+    """Choose a rate, and find where every other stands.
 
     Args:
-        table: as `comparison.compare` makes it, every rate with every seed.
+        table: as `comparison.tabulate` makes it, every rate with every seed.
     """
+    resolution, confidence = 1 / setting.validation_images, params.confidence
     column = comparison.CRITERIA[params.criterion]
-    other_column = next(name for name in comparison.CRITERIA.values() if name != column)
+    (other_column,) = set(comparison.CRITERIA.values()) - {column}
     rates, values = comparison.matrix(table, column)
     other_values = comparison.matrix(table, other_column)[1]
-    feasible = np.isnan(values).mean(axis=1) <= params.diverged_share
-    resolution = 1 / setting.validation_images
-
-    chosen, mask = _choose(values, feasible, resolution, params.confidence)
+    tests = comparison.matrix(table, "test_accuracy")[1]
+    left = comparison.without_diverged(values, params.diverged_share)
+    feasible = np.isfinite(statistics.mean(left))
     several = values.shape[1] > 1
-    places = np.flatnonzero(feasible)
-    challenge = (
-        statistics.challenge(values[feasible], resolution, params.confidence)
-        if several and feasible.any()
-        else None
-    )
+    chosen, mask, challenge = statistics.choose(left, resolution, confidence)
+    other_chosen = statistics.choose(
+        np.where(feasible[:, None], other_values, np.nan), resolution, confidence
+    ).best
+    intervals = statistics.mean_intervals(values, resolution, confidence)
     probability = np.full(len(rates), np.nan)
     if chosen is not None:
-        probability[feasible] = statistics.probability_best(values[feasible])
-    other_chosen, _ = _choose(other_values, feasible, resolution, params.confidence)
-    intervals = statistics.mean_intervals(values, resolution, params.confidence)
-    tests = comparison.matrix(table, "test_accuracy")[1]
+        probability[feasible] = statistics.probability_best(left[feasible])
     verdicts = []
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
@@ -197,9 +196,12 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
                 float(intervals.mean[index]),
                 float(intervals.low[index]),
                 float(intervals.high[index]),
-                _mean(other_values[index]),
-                _mean(tests[index]),
-                *_challenged(index, rates, places, challenge),
+                float(statistics.mean(other_values[index])),
+                float(statistics.mean(tests[index])),
+                float(challenge.p_value[index]),
+                None if np.isnan(challenge.gap[index]) else rates[challenge.rival[index]],
+                float(challenge.gap[index]),
+                float(challenge.at_least[index]),
                 float(probability[index]),
                 int(np.isnan(values[index]).sum()),
                 _count_labels(own["health"]),
@@ -211,63 +213,32 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
     return Verdict(
         setting,
         params.criterion,
-        params.confidence,
+        confidence,
         tuple(sorted(int(seed) for seed in table["seed"].unique())),
         None if chosen is None else rates[chosen],
         alike if several and chosen is not None else None,
         tuple(verdicts),
-        _pairs(rates, values, feasible, resolution, params.confidence) if several else (),
+        _pairs(rates, left, resolution, confidence) if several else (),
         None if other_chosen is None else rates[other_chosen],
         chosen is not None
         and 2 * verdicts[chosen].labels.get(health.IMPROVING, 0) > len(verdicts[chosen].values),
     )
 
 
-def _choose(
-    values: Floats, feasible: NDArray[np.bool_], resolution: float, confidence: float
-) -> tuple[int | None, NDArray[np.bool_]]:
-    if not feasible.any():
-        return None, feasible
-    return statistics.candidates(np.where(feasible[:, None], values, np.nan), resolution, confidence)
-
-
-def _challenged(
-    index: int,
-    rates: tuple[float, ...],
-    places: NDArray[np.intp],
-    challenge: statistics.Challenge | None,
-) -> tuple[float, float | None, float, float]:
-    """p_best, rival, rival_gap and rival_at_least of the rate at `index`; `places` are the feasible ones."""
-    if challenge is None or index not in places:
-        return math.nan, None, math.nan, math.nan
-    row = int(np.flatnonzero(places == index)[0])
-    rival = rates[places[challenge.rival[row]]] if len(places) > 1 else None
-    return (
-        float(challenge.p_value[row]),
-        rival,
-        float(challenge.gap[row]),
-        float(challenge.at_least[row]),
-    )
-
-
 def _pairs(
-    rates: tuple[float, ...],
-    values: Floats,
-    feasible: NDArray[np.bool_],
-    resolution: float,
-    confidence: float,
+    rates: tuple[float, ...], values: Floats, resolution: float, confidence: float
 ) -> tuple[Pair, ...]:
-    """Highest mean first, each compared with those below it.
+    """Compare each feasible rate, highest mean first, with those below it.
 
     Where seeds are missing, the rate with the higher mean may have the lower one on the common seeds: such a
     pair is turned round.
     """
-    order = np.flatnonzero(feasible)
-    order = order[np.argsort(-np.nanmean(values[order], axis=1), kind="stable")] if len(order) else order
-    found = statistics.compare_pairs(values[order], resolution, confidence)
+    means = statistics.mean(values)
+    order = np.argsort(-means, kind="stable")[: int(np.isfinite(means).sum())]
+    tests = statistics.compare_pairs(values[order], resolution, confidence)
     pairs = (
         Pair(rates[order[first]], rates[order[second]], *map(float, numbers))
-        for first, second, *numbers in zip(*found, strict=True)
+        for first, second, *numbers in zip(*tests, strict=True)
     )
     return tuple(_turn(pair) if round(pair.difference, 9) < 0 else pair for pair in pairs)
 
@@ -279,8 +250,3 @@ def _turn(pair: Pair) -> Pair:
 def _count_labels(cells: pd.Series) -> dict[str, int]:
     counts = Counter(label for cell in cells for label in str(cell).split("; "))
     return {label: counts[label] for label in (*health.LABELS, health.TOO_SHORT) if counts[label]}
-
-
-def _mean(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan

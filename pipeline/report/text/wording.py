@@ -1,27 +1,42 @@
-"""Numbers and lists as a reader meets them; the page, the summary and the reasons all say them alike."""
+"""Numbers, lists and names as a reader meets them, alike in page, summary, charts and sentences."""
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.report.analysis.status import DIVERGED
+
+if TYPE_CHECKING:  # the charts, which use this, need no scipy
+    from pipeline.report.analysis.speed import Reach
+    from pipeline.report.analysis.verdict import RateVerdict, Verdict
+
+_CRITERIA = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
+
 
 def rate(value: float) -> str:
-    """A learning rate as decimals, the way params.yaml wants it: 0.00003, 1.0."""
+    """Write a learning rate as decimals, the way params.yaml wants it: 0.00003, 1.0."""
     return np.format_float_positional(value, trim="0")
 
 
+def rough(value: float) -> str:
+    """Write a rate with two significant digits: the range test is no more precise."""
+    return rate(float(f"{value:.1e}"))
+
+
 def percent(share: float, digits: int = 2) -> str:
+    """Write a measured share: 98.42 %."""
     return "–" if math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
 def share(value: float) -> str:
-    """A configured share as it was written: 3 %, 0.4 %."""
+    """Write a configured share as it was given: 3 %, 0.4 %."""
     return f"{100 * value:g} %"
 
 
 def points(difference: float, digits: int = 2) -> str:
-    """A difference of two shares in percentage points, with its sign; 0.00 has none."""
+    """Write a difference of two shares in percentage points, with its sign; 0.00 has none."""
     if math.isnan(difference):
         return "–"
     text = f"{100 * difference:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
@@ -29,22 +44,72 @@ def points(difference: float, digits: int = 2) -> str:
 
 
 def p_value(value: float) -> str:
+    """Write a p-value to three decimals."""
     if math.isnan(value):
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Significant digits, no exponent where it can be avoided."""
+    """Write significant digits, without an exponent where it can be avoided."""
     if math.isnan(value):
         return "–"
     return "∞" if math.isinf(value) else f"{value:.{digits}g}"
 
 
+def bounds(interval: "RateVerdict") -> str:
+    """Write a rate's interval; parts outside of 0 and 1 are not shown."""
+    if math.isnan(interval.low):
+        return "–"
+    return f"{percent(max(interval.low, 0.0)).removesuffix(' %')} to {percent(min(interval.high, 1.0))}"
+
+
 def listed(items: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Join as in a sentence: `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
+def rates(values: Sequence[float]) -> str:
+    """Join learning rates as in a sentence."""
+    return listed([rate(value) for value in values])
+
+
+def names(verdicts: "Sequence[RateVerdict]") -> str:
+    """Join the learning rates of several verdicts as in a sentence."""
+    return rates([verdict.learning_rate for verdict in verdicts])
+
+
 def counted(count: int, noun: str) -> str:
+    """Write a number of things: 1 seed, 3 seeds."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def criterion(name: str, held_out: str) -> str:
+    """Name what rates are compared by: `best validation accuracy`, say."""
+    return _CRITERIA[name].format(held_out)
+
+
+def size(verdict: "Verdict") -> str:
+    """Describe the study in a line."""
+    counts = ((len(verdict.rates), "rate"), (len(verdict.seeds), "seed"), (verdict.setting.epochs, "epoch"))
+    return " × ".join(counted(*count) for count in counts)
+
+
+def ranked(verdict: "Verdict") -> "list[RateVerdict]":
+    """Sort the rates: highest mean first, diverged ones last."""
+    return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -np.nan_to_num(rate.mean)))
+
+
+def labels(rate: "RateVerdict") -> str:
+    """List health labels with the number of runs that have them: `stuck 3/3, oscillating 2/3`."""
+    return ", ".join(f"{label} {count}/{len(rate.values)}" for label, count in rate.labels.items())
+
+
+def reach(epochs: "Reach", configured: int) -> str:
+    """Write epochs to an accuracy: `4 (3–5)`, `12 or more (2 of 3 runs)`, or that it was not reached."""
+    if not epochs.reached:
+        return f"not in {configured}"
+    if epochs.reached < epochs.runs:
+        return f"{epochs.low:g} or more ({epochs.reached} of {epochs.runs} runs)"
+    spread = "" if epochs.low == epochs.high else f" ({epochs.low:g}–{epochs.high:g})"
+    return f"{epochs.median:g}{spread}"

@@ -15,7 +15,7 @@ from pipeline.report.charts.curves import curves_chart
 from pipeline.report.charts.range_test import range_chart
 from pipeline.report.charts.recipe import recipe_chart
 from pipeline.report.stage import report
-from tests.report_fixtures import history, realistic, write_study
+from tests.report.conftest import history, realistic, write_study
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -78,10 +78,10 @@ def test_a_run_may_be_stuck_and_rough_at_once() -> None:
     """Rate 0.1 on MNIST, 500 epochs: a training loss near 0.15 that rises every other epoch, by 8 %."""
     noise = np.random.default_rng(0)
     loss = (0.14 + 0.3 * np.exp(-np.arange(500) / 5)) * np.exp(noise.normal(0, 0.08, 500))
-    found = health.examine(curve(loss, 1.4 * loss), THRESHOLDS)
-    assert {STUCK, OSCILLATING} <= set(found.labels)
-    assert found.roughness > 0.8
-    assert 0.4 < found.rising_share < 0.6
+    state = health.examine(curve(loss, 1.4 * loss), THRESHOLDS)
+    assert {STUCK, OSCILLATING} <= set(state.labels)
+    assert state.roughness > 0.8
+    assert 0.4 < state.rising_share < 0.6
 
 
 def test_a_low_rate_stopped_early_is_still_improving() -> None:
@@ -104,8 +104,8 @@ def test_a_low_rate_stopped_early_is_still_improving() -> None:
     ]
     val_loss += [0.143, 0.138, 0.133, 0.129, 0.125, 0.121]
     loss = np.array(val_loss) * 1.3
-    found = health.examine(curve(loss, np.array(val_loss)), THRESHOLDS)
-    assert found == ((IMPROVING,), 0.0, 0.0)
+    state = health.examine(curve(loss, np.array(val_loss)), THRESHOLDS)
+    assert state == ((IMPROVING,), 0.0, 0.0)
 
 
 def test_a_spike_from_which_the_run_does_not_come_back_is_none() -> None:
@@ -132,8 +132,8 @@ def test_a_validation_loss_alone_can_be_infinite() -> None:
 
 def test_a_diverged_run_is_measured_up_to_its_divergence() -> None:
     loss = np.array([8.0, 4.0, 2.0, 4.0, 1.0, np.nan, np.nan])
-    found = health.examine(curve(loss, loss), THRESHOLDS)
-    assert found == ((DIVERGED,), pytest.approx(1 / 4), pytest.approx(1 / 4))
+    state = health.examine(curve(loss, loss), THRESHOLDS)
+    assert state == ((DIVERGED,), pytest.approx(1 / 4), pytest.approx(1 / 4))
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_overfitting_needs_a_rise_of_a_tenth_while_the_training_loss_falls(
     rise: float, overfits: bool
 ) -> None:
     val_loss = np.where(np.arange(20) < 10, 0.5, 0.5 * (1 + rise))
-    found = health.examine(curve(0.4 * 0.8 ** np.arange(20), val_loss), THRESHOLDS)
-    assert (OVERFITTING in found.labels) is overfits
+    state = health.examine(curve(0.4 * 0.8 ** np.arange(20), val_loss), THRESHOLDS)
+    assert (OVERFITTING in state.labels) is overfits
 
 
 def test_rising_validation_loss_is_no_overfitting_while_the_training_loss_rises_with_it() -> None:
@@ -211,16 +211,16 @@ def test_five_epochs_are_judged() -> None:
 def test_short_runs_are_measured_all_the_same(
     loss: list[float], roughness: float, rising_share: float
 ) -> None:
-    found = health.examine(curve(np.array(loss), np.array(loss)), THRESHOLDS)
-    assert found[1:] == pytest.approx((roughness, rising_share), nan_ok=True)
+    state = health.examine(curve(np.array(loss), np.array(loss)), THRESHOLDS)
+    assert state[1:] == pytest.approx((roughness, rising_share), nan_ok=True)
 
 
 def test_roughness_and_rising_share_by_hand() -> None:
     loss = np.array([8.0, 4.0, 2.0, 4.0, 1.0])
-    found = health.examine(curve(loss, loss), THRESHOLDS)
-    assert found.roughness == pytest.approx(1 / 4)  # one doubling up, four halvings down
-    assert found.rising_share == pytest.approx(1 / 4)
-    assert OSCILLATING in found.labels  # a quarter is enough
+    state = health.examine(curve(loss, loss), THRESHOLDS)
+    assert state.roughness == pytest.approx(1 / 4)  # one doubling up, four halvings down
+    assert state.rising_share == pytest.approx(1 / 4)
+    assert OSCILLATING in state.labels  # a quarter is enough
 
 
 def test_a_smooth_fall_has_no_roughness_and_a_constant_loss_neither() -> None:
@@ -232,6 +232,6 @@ def test_a_smooth_fall_has_no_roughness_and_a_constant_loss_neither() -> None:
 @given(st.lists(st.floats(0, 1e6) | st.just(float("nan")) | st.just(float("inf")), min_size=1, max_size=40))
 @settings(max_examples=150, deadline=None)
 def test_any_history_gets_a_label(losses: list[float]) -> None:
-    found = health.examine(curve(np.array(losses), np.array(losses)), THRESHOLDS)
-    assert found.labels
-    assert set(found.labels) <= {*health.LABELS, health.TOO_SHORT}
+    state = health.examine(curve(np.array(losses), np.array(losses)), THRESHOLDS)
+    assert state.labels
+    assert set(state.labels) <= {*health.LABELS, health.TOO_SHORT}

@@ -1,32 +1,48 @@
-"""verdict.json: the verdict's numbers, for `dvc metrics` and for comparing two commits. Pure."""
+"""verdict.json: the verdict's numbers, for `dvc metrics` and for comparing two commits."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
+from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.status import WORSE
-from pipeline.report.analysis.verdict import RateVerdict, Verdict
+from pipeline.report.analysis.verdict import RateVerdict
+from pipeline.report.text.statement import Statement
 
 
-def render(verdict: Verdict, extra: Mapping[str, Any], tested: Mapping[float, Any]) -> dict[str, Any]:
-    """The content of verdict.json: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
+def render(analysis: Analysis, statement: Statement) -> dict[str, Any]:
+    """Make verdict.json's content: numbers by rate for `dvc metrics`, sentences in lists, which it skips.
 
     Rounded to 6 decimals, far below any difference that matters, so that a diff shows changes and not noise.
     """
-    return {
+    verdict = analysis.verdict
+    content = {
         "dataset": verdict.setting.dataset,
         "chosen_on": verdict.setting.chosen_on,
         "criterion": verdict.criterion,
         "epochs": verdict.setting.epochs,
         "seeds": len(verdict.seeds),
         "learning_rate": verdict.learning_rate,
-        "indistinguishable": None if verdict.indistinguishable is None else list(verdict.indistinguishable),
-        **extra,
+        "indistinguishable": verdict.indistinguishable,
+        "headline": statement.headline,
+        "detail": [statement.detail],
+        "warnings": statement.warnings,
+        "reasons": statement.reasons,
+        "advice": [*statement.advice, *statement.lines.splitlines()],
         "rates": {
-            f"lr-{rate.learning_rate}": _rate(rate, tested.get(rate.learning_rate)) for rate in verdict.rates
+            f"lr-{rate.learning_rate}": _rate(rate, analysis.tested.get(rate.learning_rate))
+            for rate in verdict.rates
         },
     }
+    if analysis.range_test is not None:
+        content["range_test"] = {
+            rule.replace(" / ", "_"): {
+                "suggests": float(f"{suggestion.median:.3g}"),
+                "agrees": agreement.agrees,
+            }
+            for rule, (suggestion, agreement) in analysis.range_test.items()
+        }
+    return content
 
 
 def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:

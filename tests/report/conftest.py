@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 
 from pipeline.core import arrays, files
 from pipeline.core import runs as run_folders
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 TEST_IMAGES, VALIDATION_IMAGES = 400, 500
 
 Curve = Callable[[float, int, int], pd.DataFrame]
@@ -99,10 +99,12 @@ def write_run(
     accuracy = float(table["val_accuracy"].iloc[-1])
     wrong = noise.random(len(labels)) > accuracy
     predictions = np.where(wrong, (labels + 1) % 10, labels).astype(np.uint8)
-    place = run_folders.folder(runs, rate, seed)
+    folder = run_folders.folder(runs, rate, seed)
     measures = list(table.columns[1:])
-    run_folders.write_history(place / run_folders.HISTORY, measures, table[measures].to_numpy().tolist())
-    arrays.write(place / run_folders.PREDICTIONS, np.full_like(predictions, 255) if diverged else predictions)
+    run_folders.write_history(folder / run_folders.HISTORY, measures, table[measures].to_numpy().tolist())
+    arrays.write(
+        folder / run_folders.PREDICTIONS, np.full_like(predictions, 255) if diverged else predictions
+    )
     tested = {"loss": 0.1, "accuracy": float((predictions == labels).mean())}
     metrics = {
         "dataset": values["data"]["dataset"],
@@ -115,7 +117,7 @@ def write_run(
         "diverged_epoch": len(table) if diverged else None,
         "test": dict.fromkeys(tested) if diverged else tested,
     }
-    files.write_json(place / run_folders.METRICS, metrics)
+    files.write_json(folder / run_folders.METRICS, metrics)
 
 
 def write_range_test(folder: Path, suggestions: Mapping[str, float]) -> None:

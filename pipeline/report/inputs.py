@@ -1,0 +1,108 @@
+"""What stage `report` reads: runs that params.yaml configures, labels, the range test, and their origin."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.core import arrays, files, run_keys, tables
+from pipeline.core import runs as run_folders
+from pipeline.core.errors import RunError
+from pipeline.core.runs import Run
+from pipeline.params import Params
+from pipeline.range_test.rules import Suggestion
+
+_PARTS = ("train", "validation", "test")
+
+
+class RangeTest(NamedTuple):
+    """Stage `range_test`'s outputs: rates (steps,), smoothed losses (seeds, steps), suggestions by rule."""
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    suggestions: dict[str, Suggestion]
+
+
+class Origin(NamedTuple):
+    """What the report was made of, as pairs of texts."""
+
+    parameters: list[tuple[str, str]]
+    data: list[tuple[str, str]]
+    versions: list[tuple[str, str]]
+
+
+def read_labels(scaled: Path, part: str) -> NDArray[np.intp]:
+    """Read the class of each image of a part.
+
+    Raises:
+        DataError: the labels are missing or damaged.
+    """
+    one_hot = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
+    return np.asarray(one_hot.argmax(axis=1))
+
+
+def read_runs(folder: Path, params: Params, test_images: int) -> list[Run]:
+    """Read exactly the runs that params.yaml configures, by rate and seed.
+
+    Raises:
+        RunError: a run is missing, damaged or was made with other parameters.
+    """
+    grid = itertools.product(sorted(params.train.learning_rates), sorted(params.train.seeds))
+    runs = [run_folders.read(folder, rate, seed) for rate, seed in grid]
+    expected = {
+        "dataset": params.data.dataset,
+        "epochs_configured": params.train.epochs,
+        "validation_data": run_folders.held_out_part(params.data.validation_size),
+    }
+    for run in runs:
+        name = f"The run with learning rate {run.learning_rate} and seed {run.seed}"
+        got = {key: run.metrics.get(key) for key in expected}
+        if got != expected:
+            raise RunError(
+                f"{name}: expected {expected}, as params.yaml says, got {got}. Run `dvc repro` to train it "
+                "again."
+            )
+        if len(run.predictions) != test_images:
+            raise RunError(
+                f"{name}: expected a prediction for each of {test_images} test images, got "
+                f"{len(run.predictions)}. Run `dvc repro` to train it again."
+            )
+    return runs
+
+
+def read_range_test(folder: Path) -> RangeTest:
+    """Read what stage `range_test` wrote.
+
+    Raises:
+        DataError: its files are missing or damaged.
+    """
+    table = tables.read(folder / "range_test.csv", ("seed", "step", "learning_rate", "smoothed"))
+    wide = table.pivot(index="seed", columns="learning_rate", values="smoothed")
+    suggestions = {
+        rule: Suggestion(**numbers) for rule, numbers in files.read_json(folder / "suggestions.json").items()
+    }
+    return RangeTest(wide.columns.to_numpy(np.float64), wide.to_numpy(np.float64), suggestions)
+
+
+def read_origin(scaled: Path, params: Params) -> Origin:
+    """List the parameters, the data's hashes and the pinned packages that determine the report."""
+    values = params.values()
+    del values["data"]["mirrors"]  # where bytes come from does not change them
+    names = [f"{part}_{kind}.npy" for part in _PARTS for kind in ("images", "labels")]
+    pins = [pin.partition("==") for pin in run_keys.pinned_packages()]
+    return Origin(
+        list(_flat(values)),
+        [(name, files.sha256(scaled / name)) for name in names],
+        [(name, version) for name, _, version in pins],
+    )
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,107 @@
+"""What changed from one verdict.json to another, in Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.report.analysis.status import DIVERGED, NOT_DISTINGUISHABLE, is_far
+from pipeline.report.text import wording
+from pipeline.report.text.summary import escape
+
+_FACTS = {
+    "dataset": "Data set",
+    "chosen_on": "Chosen on",
+    "criterion": "Criterion",
+    "seeds": "Seeds",
+    "epochs": "Epochs",
+}
+_FORMER = {"infeasible": DIVERGED, "not told apart": NOT_DISTINGUISHABLE}
+"""Older verdicts call the status `standing`, with these words."""
+
+
+def render(before: Mapping[str, Any] | None, after: Mapping[str, Any], revision: str) -> str:
+    """Render what changed.
+
+    Args:
+        before: None if there was no verdict yet.
+        revision: what to call it.
+    """
+    if before is None:
+        changes = "That revision has no verdict yet."
+    else:
+        changes = "\n".join(f"- {change}" for change in list_changes(before, after))
+    nothing = "Nothing: the same verdict, the same numbers."
+    return f"### Changed against {escape(revision)}\n\n{changes or nothing}\n"
+
+
+def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Say each change in a sentence, escaped for Markdown; none where the two say the same."""
+    sentences = [
+        f"{noun}: {before.get(key)} before, {after.get(key)} now."
+        for key, noun in _FACTS.items()
+        if before.get(key) != after.get(key)
+    ]
+    alike = [_rates(_near(verdict)) for verdict in (before, after)]
+    if alike[0] != alike[1]:
+        sentences.append(f"Not distinguishable from it: {alike[0]} before, {alike[1]} now.")
+    sentences += _list_rates(before.get("rates") or {}, after.get("rates") or {})
+    old, new = (verdict.get("learning_rate") for verdict in (before, after))
+    if old != new:
+        sentences.insert(0, f"The choice changed: {_rate(old)} before, {_rate(new)} now.")
+    elif sentences:
+        sentences.insert(0, f"The choice is still {_rate(new)}.")
+    return [escape(sentence) for sentence in sentences]
+
+
+def _near(verdict: Mapping[str, Any]) -> list[float] | None:
+    """List `indistinguishable` without the rates shown as too scattered to tell; see `Verdict.near`."""
+    listed, rates = verdict.get("indistinguishable"), verdict.get("rates") or {}
+
+    def mean(rate: float | None) -> float | None:
+        return _value(rates.get(f"lr-{rate}", {}).get("validation_accuracy"))
+
+    best = mean(verdict.get("learning_rate"))
+    if listed is None or best is None:
+        return listed
+    return [rate for rate in listed if (own := mean(rate)) is None or not is_far(best - own)]
+
+
+def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    sentences = [f"{name.removeprefix('lr-')} is new." for name in after if name not in before]
+    sentences += [f"{name.removeprefix('lr-')} is gone." for name in before if name not in after]
+    for name in (name for name in after if name in before):
+        old, new = before[name], after[name]
+        parts = []
+        if _status(old) != _status(new):
+            parts.append(f"{_status(old)} before, {_status(new)} now")
+        for noun in ("validation accuracy", "test accuracy"):
+            values = [_value(rate.get(noun.replace(" ", "_"))) for rate in (old, new)]
+            if values[0] != values[1]:
+                shown = ["none" if value is None else wording.percent(value) for value in values]
+                parts.append(f"{noun} {shown[0]} before, {shown[1]} now{_difference(*values)}")
+        if parts:
+            sentences.append(f"{name.removeprefix('lr-')}: {'; '.join(parts)}.")
+    return sentences
+
+
+def _status(rate: Mapping[str, Any]) -> str | None:
+    status: str | None = rate.get("status", rate.get("standing"))
+    return _FORMER.get(str(status), status)
+
+
+def _difference(before: float | None, after: float | None) -> str:
+    if before is None or after is None:
+        return ""
+    return f" ({wording.points(after - before, 3)} points)"
+
+
+def _value(entry: Any) -> float | None:
+    value = entry.get("mean") if isinstance(entry, Mapping) else entry
+    return None if value is None else float(value)
+
+
+def _rate(value: float | None) -> str:
+    return "none" if value is None else wording.rate(value)
+
+
+def _rates(values: Sequence[float] | None) -> str:
+    return "unknown" if values is None else wording.rates(values) or "none"

@@ -1,0 +1,82 @@
+"""The report's sentences, which page, summary and verdict.json share."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pipeline.report.analysis import status
+from pipeline.report.analysis.analyse import Analysis
+from pipeline.report.analysis.grid import Advice, factor
+from pipeline.report.analysis.health import TOO_SHORT
+from pipeline.report.analysis.verdict import RateVerdict, Verdict
+from pipeline.report.text import templates, wording
+
+
+class Statement(NamedTuple):
+    """What the report says in sentences.
+
+    Attributes:
+        headline, detail: the verdict in a sentence or two.
+        warnings: what a reader must know before using it.
+        advice: what the study leaves open; empty if nothing.
+        lines: what to paste over those of params.yaml, as YAML; DVC then trains only what is new.
+        range_test: a sentence for each rule.
+    """
+
+    headline: str
+    detail: str
+    warnings: list[str]
+    reasons: list[str]
+    advice: list[str]
+    lines: str
+    range_test: list[str]
+
+
+def state(analysis: Analysis) -> Statement:
+    """Put the analysis into sentences; templates/sentences.txt.j2 has them all."""
+    verdict = analysis.verdict
+    environment = templates.environment()
+    environment.filters |= {"gaps": _gaps, "factors": _factors, "health": _health}
+    macros = environment.get_template("sentences.txt.j2").make_module(
+        {
+            "analysis": analysis,
+            "verdict": verdict,
+            "chosen": verdict.chosen,
+            "status": status,
+            "TOO_SHORT": TOO_SHORT,
+        }
+    )
+
+    def sentences(name: str) -> list[str]:
+        """Split the list that a macro makes, and its line breaks into spaces."""
+        items = re.split(r"^- ", getattr(macros, name)(), flags=re.MULTILINE)
+        return [" ".join(item.split()) for item in items[1:]]
+
+    (headline,), (detail,) = sentences("headline"), sentences("detail")
+    lists = {name: sentences(name) for name in ("warnings", "reasons", "advice", "range_test")}
+    return Statement(headline, detail, lines=_lines(analysis.advice), **lists)
+
+
+def _lines(advice: Advice) -> str:
+    values = {
+        "learning_rates": advice.rates and f"[{', '.join(map(wording.rate, advice.rates))}]",
+        "seeds": advice.seeds and f"[{', '.join(map(str, advice.seeds))}]",
+        "epochs": advice.epochs,
+    }
+    lines = "".join(f"  {key}: {value}\n" for key, value in values.items() if value)
+    return f"train:\n{lines}" if lines else ""
+
+
+def _gaps(rates: Sequence[RateVerdict], verdict: Verdict) -> str:
+    return wording.listed([wording.points(verdict.gap(rate)).lstrip("+") for rate in rates])
+
+
+def _factors(rates: Sequence[float], chosen: float) -> str:
+    return wording.listed([f"{round(factor(rate, chosen), 1):g}" for rate in rates])
+
+
+def _health(rate: RateVerdict) -> str:
+    runs = len(rate.values)
+    return wording.listed(
+        [f"{label} ({count} of {runs})" if count < runs else label for label, count in rate.labels.items()]
+    )

@@ -1,0 +1,105 @@
+"""How fast rates get somewhere, and which is best for a budget."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pipeline.report.analysis import speed
+from pipeline.report.analysis.speed import Winner
+from tests.report.samples import LUCKY, NAN, PARAMS, trained
+
+
+def winners(
+    accuracies: Sequence[Sequence[Sequence[float]]],
+    budgets: tuple[int, ...],
+    resolution: float = 0.001,
+    **settings: object,
+) -> tuple[Winner, ...]:
+    """The winners among rates 1, 2, ... whose seeds have these validation accuracies; NaN is a divergence."""
+    runs = []
+    for rate, seeds in enumerate(accuracies, 1):
+        for seed, values in enumerate(seeds):
+            losses = [NAN if math.isnan(value) else 1.0 for value in values]
+            curves = {"loss": losses, "val_loss": losses, "val_accuracy": list(values)}
+            runs.append(trained(float(rate), seed, curves))
+    params = PARAMS.model_copy(update={"budgets": budgets, **settings})
+    return speed.winners(runs, params, resolution)
+
+
+def test_reach_counts_runs_that_never_got_there_as_later_than_any() -> None:
+    assert speed.reach(np.array([3.0, NAN, 5.0])) == (2, 3, 5.0, 3.0, math.inf)
+    assert speed.reach(np.array([3.0, NAN])).median == math.inf
+    assert speed.reach(np.array([NAN, NAN])) == (0, 2, math.inf, math.inf, math.inf)
+    assert speed.reach(np.array([2.0, 4.0])).median == 3
+
+
+def test_the_winner_depends_on_the_budget_and_budgets_beyond_the_histories_are_left_out() -> None:
+    fast = [np.array([0.9, 0.95, 0.951, 0.952]) + shift for shift in (0, 0.0002, 0.0004)]
+    slow = [np.array([0.5, 0.9, 0.96, 0.98]) + shift for shift in (0, 0.0002, 0.0006)]
+    best = winners([slow, fast], (1, 2, 4, 5), 0.0002)
+    assert [winner[:3] for winner in best] == [(1, 2, ()), (2, 2, ()), (4, 1, ())]
+
+
+def test_a_rate_whose_seeds_scatter_far_below_the_winner_is_not_listed_beside_it() -> None:
+    steady = [[0.980], [0.981], [0.982]]
+    near = [[0.979], [0.982], [0.980]]
+    scattered = [[0.98], [0.5], [0.9]]
+    (winner,) = winners([scattered, near, steady], (1,))
+    assert (winner.rate, winner.others) == (3, (2,))
+
+
+def test_a_rate_that_had_diverged_by_then_does_not_win() -> None:
+    best = winners([[[0.99, NAN], [0.99, 0.99, 0.99]], [[0.9, 0.9, 0.9]] * 2], (1, 3))
+    assert [winner.rate for winner in best] == [1, 2]
+
+
+def test_a_rate_diverged_by_the_verdicts_rule_does_not_win_either() -> None:
+    """Its loss, never NaN, ends high above its first one whatever its accuracies: after 6 epochs, not 2."""
+    growing = {"loss": [1.0, 1.0, 9.0, 9.0, 9.0, 9.0], "val_loss": [1.0] * 6, "val_accuracy": [0.99] * 6}
+    falling = {"loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5], "val_loss": [1.0] * 6, "val_accuracy": [0.9] * 6}
+    runs = [trained(0.01, seed, dict(falling)) for seed in (0, 1)]
+    runs += [trained(0.1, seed, dict(growing)) for seed in (0, 1)]
+    best = speed.winners(runs, PARAMS.model_copy(update={"budgets": (2, 6, 9)}), 0.001)
+    assert [winner[:3] for winner in best] == [(2, 0.1, ()), (6, 0.01, ())]
+
+
+def test_the_allowed_share_of_diverged_runs_holds_for_budgets_too() -> None:
+    accuracies = [[[value] for value in LUCKY[rate]] for rate in (0.001, 0.01, 0.1)]
+    (winner,) = winners(accuracies, (1,), 1 / 5000, diverged_share=0.5)
+    assert winner == (1, 2, (), pytest.approx(np.mean(LUCKY[0.01])))
+    (winner,) = winners(accuracies[2:], (1,), 1 / 5000, diverged_share=0.5)
+    assert winner == (1, 1, (), pytest.approx(0.9885))
+
+
+def test_a_run_that_ended_before_the_budget_does_not_win_by_what_it_had_reached() -> None:
+    best = winners([[[0.99]] * 2, [[0.9, 0.9]] * 2], (1, 2))
+    assert [(winner.rate, winner.mean) for winner in best] == [(1, 0.99), (2, 0.9)]
+
+
+def test_the_last_epoch_of_the_budget_is_another_criterion_than_the_best() -> None:
+    accuracies = [[[0.5, 0.99, 0.9, 0.1]] * 3, [[0.5, 0.95, 0.95, 0.95]] * 3]
+    for criterion, rate, mean in (("best_epoch", 1, 0.99), ("last_epoch", 2, 0.95)):
+        (winner,) = winners(accuracies, (3,), criterion=criterion)
+        assert (winner.rate, winner.mean) == (rate, pytest.approx(mean))
+
+
+def test_no_rate_wins_where_each_has_a_run_that_diverged() -> None:
+    best = winners([[[0.9, NAN, NAN], [0.9, 0.9, 0.9]]], (1, 2, 3))
+    assert [winner[:3] for winner in best] == [(1, 1, ()), (2, None, None), (3, None, None)]
+    assert [math.isnan(winner.mean) for winner in best] == [False, True, True]
+
+
+BESIDE = [(0.5, 1), (0.98, 1), (0.979, -1)]
+"""Accuracies, and whether a seed raises or lowers them: the last two are not distinguishable."""
+
+
+@pytest.mark.parametrize(("seeds", "others"), [(1, None), (2, (3,))])
+def test_which_rates_are_not_distinguishable_from_the_winner_is_known_from_two_seeds_on(
+    seeds: int, others: tuple[int, ...] | None
+) -> None:
+    shifts = [0.0, 0.002][:seeds]
+    accuracies = [[[value + shift * sign] for shift in shifts] for value, sign in BESIDE]
+    (winner,) = winners(accuracies, (1,), 0.0002)
+    assert (winner.rate, winner.others) == (2, others)

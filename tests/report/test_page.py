@@ -1,0 +1,80 @@
+"""The page and the summary of an analysis: hostile text, and the glossary with the thresholds in force."""
+
+import html
+import re
+
+import numpy as np
+import pytest
+
+from pipeline import params
+from pipeline.params import ReportParams
+from pipeline.report import page
+from pipeline.report.analysis.analyse import Analysis, analyse
+from pipeline.report.inputs import Origin
+from pipeline.report.text import summary
+from pipeline.report.text.statement import state
+from tests.conftest import ROOT
+from tests.report.samples import FINE, PARAMS, trained
+
+HOSTILE = '<script>alert("x")</script>|`*_'
+
+
+@pytest.fixture
+def analysis() -> Analysis:
+    study = params.load(ROOT / "params.yaml")
+    runs = [trained(rate, seed, dict(FINE)) for rate in (0.001, 0.01) for seed in (0, 1)]
+    return analyse(runs, study, np.zeros(0, np.intp), 500)
+
+
+def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, str]:
+    document = page.render(analysis, state(analysis), settings, [], Origin([], [], []))
+    document = document.replace("\N{NO-BREAK SPACE}", " ")
+    section = document.partition('<dl class="meaning">')[2].partition("</dl>")[0]
+    terms = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", section, re.DOTALL)
+    return {term: html.unescape(text) for term, text in terms}
+
+
+def test_hostile_text_is_shown_as_text(analysis: Analysis) -> None:
+    setting = analysis.verdict.setting._replace(dataset=HOSTILE)
+    analysis = analysis._replace(verdict=analysis.verdict._replace(setting=setting))
+    document = page.render(analysis, state(analysis), PARAMS, [], Origin([], [], []))
+    assert "<script" not in document
+    assert HOSTILE in html.unescape(document)
+    markdown = summary.render(analysis, state(analysis))
+    assert "<script" not in markdown
+    assert "\\|\\`\\*\\_" in markdown
+
+
+def test_the_glossary_explains_every_label_and_status(analysis: Analysis) -> None:
+    from pipeline.report.analysis import health, status
+
+    terms = {term.lower() for term in glossary(analysis)}
+    assert {label.lower() for label in health.LABELS} <= terms
+    assert {status.NOT_DISTINGUISHABLE, status.SCATTERED, status.DIVERGED} <= terms
+
+
+def test_a_threshold_below_a_per_cent_is_not_said_to_be_none(analysis: Analysis) -> None:
+    fine = PARAMS.model_copy(update={"health": PARAMS.health.model_copy(update={"flat_fall": 0.004})})
+    terms = glossary(analysis, fine)
+    assert "no longer falls (less than 0.4 %), on a plateau above 2 %" in terms["Stuck"]
+    assert "falls by 0.4 % or more" in terms["Still improving"]
+
+
+def test_an_interval_is_explained_as_one_of_a_rate_fixed_beforehand(analysis: Analysis) -> None:
+    assert (
+        "choosing the highest of several means flatters the chosen one" in glossary(analysis)["95 % interval"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("criterion", "term", "said"),
+    [
+        ("best_epoch", "Best validation accuracy", "highest validation accuracy over all its epochs"),
+        ("last_epoch", "Final validation accuracy", "validation accuracy after its last epoch"),
+    ],
+)
+def test_the_criterion_in_force_is_explained(
+    analysis: Analysis, criterion: str, term: str, said: str
+) -> None:
+    analysis = analysis._replace(verdict=analysis.verdict._replace(criterion=criterion))
+    assert said in glossary(analysis)[term]

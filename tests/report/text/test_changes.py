@@ -1,0 +1,88 @@
+"""What changed between two verdicts, in Markdown."""
+
+from typing import Any
+
+from pipeline.report.text import changes
+
+
+def test_changes_between_verdicts_are_escaped_and_complete() -> None:
+    before = {
+        "dataset": "mnist",
+        "learning_rate": 0.01,
+        "indistinguishable": [],
+        "rates": {
+            "lr-0.01": {"status": "chosen", "validation_accuracy": {"mean": 0.98}, "test_accuracy": 0.97}
+        },
+    }
+    after = {
+        "dataset": "<b>",
+        "learning_rate": 0.001,
+        "indistinguishable": [0.01],
+        "rates": {
+            "lr-0.01": {
+                "status": "not distinguishable",
+                "validation_accuracy": {"mean": 0.981},
+                "test_accuracy": None,
+            },
+            "lr-0.001": {"status": "chosen"},
+        },
+    }
+    assert changes.list_changes(before, after) == [
+        "The choice changed: 0.01 before, 0.001 now.",
+        "Data set: mnist before, &lt;b&gt; now.",
+        "Not distinguishable from it: none before, 0.01 now.",
+        "0.001 is new.",
+        "0.01: chosen before, not distinguishable now; validation accuracy 98.00 % before, 98.10 % now "
+        "(+0.100 points); test accuracy 97.00 % before, none now.",
+    ]
+
+
+def test_a_rate_too_scattered_to_tell_is_not_listed_as_a_rival() -> None:
+    def content(scattered: float) -> dict[str, Any]:
+        means = {"lr-0.01": 0.98, "lr-0.001": 0.975, "lr-0.3": scattered}
+        return {
+            "learning_rate": 0.01,
+            "indistinguishable": [0.001, 0.3],
+            "rates": {name: {"validation_accuracy": {"mean": mean}} for name, mean in means.items()},
+        }
+
+    assert "Not distinguishable from it: 0.001 before, 0.001 and 0.3 now." in changes.list_changes(
+        content(0.8), content(0.971)
+    )
+    assert "Not distinguishable" not in "".join(changes.list_changes(content(0.8), content(0.9)))
+
+
+def test_without_a_change_nothing_is_listed() -> None:
+    verdict = {"learning_rate": 0.01, "indistinguishable": None, "rates": {"lr-0.01": {"status": "chosen"}}}
+
+    assert changes.list_changes(verdict, verdict) == []
+    assert changes.render(verdict, verdict, "v1*") == (
+        "### Changed against v1\\*\n\nNothing: the same verdict, the same numbers.\n"
+    )
+    assert changes.render(None, verdict, "v1").endswith("\n\nThat revision has no verdict yet.\n")
+
+
+def test_a_change_without_another_choice_says_that_the_choice_is_the_same() -> None:
+    before = {"learning_rate": 0.01, "seeds": 3, "epochs": 20, "criterion": "best_epoch", "chosen_on": "test"}
+    after = before | {"seeds": 5, "epochs": 10, "criterion": "last_epoch", "chosen_on": "validation"}
+
+    assert changes.list_changes(before, after) == [
+        "The choice is still 0.01.",
+        "Chosen on: test before, validation now.",
+        "Criterion: best\\_epoch before, last\\_epoch now.",
+        "Seeds: 3 before, 5 now.",
+        "Epochs: 20 before, 10 now.",
+    ]
+
+
+def test_verdicts_with_the_words_of_former_versions_can_be_compared() -> None:
+    def verdict(key: str, alike: str, diverged: str) -> dict[str, Any]:
+        statuses = {"lr-0.01": "chosen", "lr-0.001": alike, "lr-0.3": diverged}
+        return {"learning_rate": 0.01, "rates": {name: {key: status} for name, status in statuses.items()}}
+
+    before = verdict("standing", "not told apart", "infeasible")
+    assert changes.list_changes(before, verdict("status", "not distinguishable", "diverged")) == []
+    assert changes.list_changes(before, verdict("status", "worse", "diverged")) == [
+        "The choice is still 0.01.",
+        "0.001: not distinguishable before, worse now.",
+    ]

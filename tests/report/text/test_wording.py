@@ -1,0 +1,35 @@
+"""Numbers and lists in words."""
+
+import numpy as np
+import pytest
+
+from pipeline.report.analysis import speed
+from pipeline.report.text import wording
+from tests.report.samples import NAN
+
+
+def test_how_epochs_to_an_accuracy_read() -> None:
+    for epochs, said in (([3, 4, 5], "4 (3–5)"), ([3, 3], "3"), ([NAN, 12, 14], "12 or more (2 of 3 runs)")):
+        assert wording.reach(speed.reach(np.array(epochs, float)), 20) == said
+    assert wording.reach(speed.reach(np.array([NAN])), 20) == "not in 20"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (wording.rate(3e-05), "0.00003"),
+        (wording.rate(1.0), "1.0"),
+        (wording.percent(0.98421), "98.42 %"),
+        (wording.percent(NAN), "–"),
+        (wording.share(0.004), "0.4 %"),
+        (wording.share(0.07), "7 %"),
+        (wording.points(-0.0039), "−0.39"),
+        (wording.points(0.00001), "0.00"),
+        (wording.p_value(0.0004), "< 0.001"),
+        (wording.listed(["a", "b", "c"]), "a, b and c"),
+        (wording.listed([]), ""),
+        (wording.counted(1, "seed"), "1 seed"),
+    ],
+)
+def test_numbers_and_lists_in_words(text: str, expected: str) -> None:
+    assert text == expected
