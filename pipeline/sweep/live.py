@@ -64,7 +64,7 @@ class RunFollowers:
 
     def _follow(self, run: SweepRun, messages: "queue.SimpleQueue[dict[str, Any]]") -> None:
         from pipeline.tracking import follow
-        from pipeline.tracking.tracker import Task
+        from pipeline.tracking.live_run import LiveRun
 
         with contextlib.ExitStack() as stack:
             stack.callback(self._report, run.run_key, None)
@@ -80,8 +80,8 @@ class RunFollowers:
                     if _is_last(message):
                         return
 
-            task = Task(self._study, *run)
-            follow.follow(task, lines(), lambda text: self._report(run.run_key, text), awaited=False)
+            live_run = LiveRun(self._study, *run, lambda trouble: self._report(run.run_key, trouble))
+            follow.follow(live_run, lines(), awaited=False)
 
 
 class FollowerProcess:

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pipeline
-from pipeline.core import files, machine, run_keys
+from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import Interrupted, ToolError
 from pipeline.params import Params
 from pipeline.sweep import SweepRun
 from pipeline.sweep.live import Message, RunFollowers
+from pipeline.tools import machine
 from pipeline.train import signals
-from pipeline.train.checkpoints import Checkpoint
 from pipeline.train.images import Images
 
 _INTERVAL = 1.0
@@ -95,7 +95,8 @@ class _Process:
         _check_packages(study.inputs)
         os.environ["DVC_ROOT"] = str(scratch_root(study))
         self._visible_gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
-        from pipeline.train import backend, loop
+        from pipeline.train import backend
+        from pipeline.train.runner import Runner
 
         backend.configure(study.params.train.threads)
         device = backend.describe_device()
@@ -104,20 +105,9 @@ class _Process:
                 f"{platform.node()}: expected a GPU, TensorFlow finds none. Install its CUDA packages there "
                 "(`tensorflow[and-cuda]` has them), or leave out --gpus-per-run."
             )
-        self._study, self._post = study, post
-        self._processor = f"{machine.processor()} {device}"
+        self._post = post
         self._machine = machine.describe(device)
-        parts = {name: loop.Images(*part) for name, part in images.items()}
-        self._test = parts["test"]
-        self._held_out = "validation" if len(parts["validation"].labels) else "test"
-        settings = study.params.train
-        self._trainer = loop.Trainer(
-            parts["train"],
-            parts[self._held_out],
-            settings.batch_size,
-            settings.hidden_units,
-            settings.precision,
-        )
+        self._runner = Runner(study.params, images)
         self._followers: RunFollowers | None = None
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
@@ -126,36 +116,20 @@ class _Process:
             )
 
     def train(self, run: SweepRun) -> Trained:
-        from pipeline.train import runner
-
         if os.environ.get("CUDA_VISIBLE_DEVICES") != self._visible_gpus:
             # TensorFlow stays on the GPU it began with. Ray gives the run to another process.
             os._exit(1)
         started, reporter = time.perf_counter(), _Reporter(run, self._post, self._followers)
-        study = self._study
-        task = runner.Task(
-            study.params.data.dataset,
-            run.learning_rate,
-            run.seed,
-            study.params.train.epochs,
-            run.run_key,
-            self._held_out,
-        )
-        checkpoint = Checkpoint(run.run_key, self._processor)
         scratch = Path(tempfile.mkdtemp(prefix="sweep-"))
         folder = run_folders.folder(scratch, run.learning_rate, run.seed)
         try:
             with signals.deferred() as interruption:
-                outcome = runner.run(
-                    self._trainer, self._test, task, checkpoint, interruption, reporter.epoch
-                )
-            runner.write(folder, outcome)
+                self._runner.run(*run, folder, interruption, reporter.epoch)
             written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
         except BaseException as error:
             shutil.rmtree(scratch, ignore_errors=True)
             reporter.follow({"ended": "KILLED" if isinstance(error, Interrupted) else "FAILED"})
             raise
-        checkpoint.remove()
         if self._followers:
             reporter.follow({"finished": str(scratch), "temporary": True})
         else:
