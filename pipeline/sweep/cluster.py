@@ -126,10 +126,10 @@ def _short_folder() -> Iterator[str]:
     """
     parent = Path(tempfile.gettempdir() if len(tempfile.gettempdir()) <= 20 else "/tmp")  # noqa: S108
     for old in parent.glob("ray-sweep-*"):
-        with contextlib.suppress(OSError, Timeout), FileLock(old / "owner", timeout=0):
+        with contextlib.suppress(OSError, Timeout), FileLock(old / "lock", timeout=0):
             shutil.rmtree(old, ignore_errors=True)
     with (
         tempfile.TemporaryDirectory(prefix="ray-sweep-", dir=parent, ignore_cleanup_errors=True) as folder,
-        FileLock(Path(folder) / "owner"),
+        FileLock(Path(folder) / "lock"),
     ):
         yield folder

@@ -1,7 +1,7 @@
 """The train stages as DVC sees them: which are stale, which its run cache holds, and how a run is committed.
 
 A sweep does with each train stage what `dvc repro` does, through the same classes, with two differences that
-make its cost per run small and even. Params files are parsed once instead of several times for each stage.
+make its cost per run small and even. Each dep is looked at once for all stages instead of ten times for each.
 And dvc.lock, which DVC rewrites as a whole for every stage, is written once at the end; until then a finished
 run is safe in the run cache, where `dvc repro` and the next sweep find it whatever happens to this process.
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dvc.dependency import ParamsDependency
+from dvc.dependency import Dependency, ParamsDependency
 from dvc.dvcfile import LOCK_FILE
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
@@ -57,15 +57,38 @@ class Plan(NamedTuple):
     stale: list[TrainStage]
 
 
-class _ParsedParams(ParamsDependency):  # type: ignore[misc]
-    """A params file whose values are known already; DVC would parse it for each of a stage's many looks."""
+class _KnownDep:
+    """A dep as it was when the runs were planned: DVC would look at it ten times for each of them."""
 
-    def __init__(self, stage: Any, dep: ParamsDependency, values: dict[str, Any]) -> None:
-        super().__init__(stage, dep.fs_path, dep.params)
-        self.hash_info, self._values = dep.hash_info, values
+    hash_info: Any
 
-    def read_params(self, *_: Any, **__: Any) -> dict[str, Any]:
-        return copy.deepcopy(self._values)  # YAML would write shared values as references to the first
+    def get_hash(self) -> Any:
+        return self.hash_info
+
+    def status(self) -> dict[str, str]:
+        return {}
+
+    def save(self) -> None:
+        """Keep what is known."""
+
+
+class _KnownFile(_KnownDep, Dependency):  # type: ignore[misc]
+    pass
+
+
+class _KnownParams(_KnownDep, ParamsDependency):  # type: ignore[misc]
+    pass
+
+
+def _look_at(dep: Any) -> Any:
+    """Ask DVC what a dep is now."""
+    dep.save()
+    arguments = (dep.stage, dep.fs_path)
+    known = (
+        _KnownParams(*arguments, dep.params) if isinstance(dep, ParamsDependency) else _KnownFile(*arguments)
+    )
+    known.hash_info, known.meta = dep.hash_info, dep.meta
+    return known
 
 
 @contextlib.contextmanager
@@ -103,14 +126,6 @@ class Stages:
         # Runs arrive in any order; in dvc.lock they stand in the one in which `dvc repro` trains them.
         self._position = {stage: position for position, stage in enumerate(order)}
         self._unwritten: list[Any] = []
-        parsed: dict[tuple[str, ...], dict[str, Any]] = {}
-        for stage in self._train:
-            for number, dep in enumerate(stage.deps):
-                if isinstance(dep, ParamsDependency):
-                    key = (dep.fs_path, *dep.params)
-                    if key not in parsed:
-                        parsed[key] = dep.read_params()
-                    stage.deps[number] = _ParsedParams(stage, dep, parsed[key])
 
     def close(self) -> None:
         self._repo.close()
@@ -142,12 +157,17 @@ class Stages:
         Args:
             inputs: of `run_keys.inputs`.
         """
-        plan = Plan([], [], [])
+        plan, known = Plan([], [], []), dict[tuple[str, ...], Any]()
         with self._repo.lock:
             for stage in self._train:
                 run = _train_stage(stage, inputs)
-                if stage.changed_stage() or stage.changed_deps():
-                    stage.save_deps()
+                recorded = [dep.hash_info for dep in stage.deps]
+                for number, dep in enumerate(stage.deps):  # most stages have the same: one look is enough
+                    name = (dep.fs_path, *getattr(dep, "params", ()))
+                    if name not in known:
+                        known[name] = _look_at(dep)
+                    stage.deps[number] = known[name]
+                if stage.changed_stage() or recorded != [dep.hash_info for dep in stage.deps]:
                     for out in stage.outs:  # those in dvc.lock are of other deps: only the run cache counts
                         out.clear()
                 elif not stage.changed_outs():
@@ -185,12 +205,11 @@ class Stages:
     def commit(self, run: TrainStage) -> None:
         """Enter outputs that are new in their folder into DVC's cache and its run cache.
 
-        As DVC's `Stage.save`, but for the deps: they stay what they were when the runs were planned, so that
-        dvc.lock tells what a run was trained from. A file that was edited since is found by the next command.
+        They belong to the deps of the plan, which the run was trained from: a file that was edited since is
+        found changed by the next command.
         """
         with self._repo.lock, self._repo.scm_context(quiet=True):
-            run.stage.save_outs()
-            self._repo.stage_cache.save(run.stage)
+            run.stage.save()
             run.stage.commit()
         self._unwritten.append(run.stage)
 
@@ -204,7 +223,8 @@ class Stages:
             if path.exists():
                 content |= parse_yaml_for_update(path.read_text(encoding="utf-8"), LOCK_FILE)
             for stage in sorted(self._unwritten, key=self._position.__getitem__):
-                content["stages"] |= serialize.to_lockfile(stage)
+                # A copy: YAML writes a list that several stages share as a reference to the first.
+                content["stages"] |= copy.deepcopy(serialize.to_lockfile(stage))
             files.write_text(path, dumps_yaml(content))
             self._repo.scm_context.track_file(LOCK_FILE)
         self._unwritten.clear()

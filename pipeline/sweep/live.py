@@ -80,8 +80,8 @@ class RunFollowers:
                     if _is_last(message):
                         return
 
-            live = LiveRun(self._study, *run, lambda text: self._report(run.run_key, text))
-            follow.follow(live, lines(), awaited=False)
+            live_run = LiveRun(self._study, *run, lambda trouble: self._report(run.run_key, trouble))
+            follow.follow(live_run, lines(), awaited=False)
 
 
 class FollowerProcess:

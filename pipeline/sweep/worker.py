@@ -124,9 +124,7 @@ class _Process:
         folder = run_folders.folder(scratch, run.learning_rate, run.seed)
         try:
             with signals.deferred() as interruption:
-                self._runner.run(
-                    run.learning_rate, run.seed, run.run_key, folder, interruption, reporter.epoch
-                )
+                self._runner.run(*run, folder, interruption, reporter.epoch)
             written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
         except BaseException as error:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -67,11 +67,11 @@ def test_a_run_that_fails_does_not_stop_the_others(untrained: Path) -> None:
     code = untrained / "pipeline/train/runner.py"
     code.write_text(
         code.read_text().replace(
-            "    saved = checkpoint.load()\n",
-            "    import os\n"
-            "    if os.environ.get('FAIL') == f'{task.learning_rate} {task.seed}':\n"
-            "        raise ValueError('no more memory on this planet')\n"
-            "    saved = checkpoint.load()\n",
+            "        checkpoint = Checkpoint(run_key, self.processor)\n",
+            "        import os\n"
+            "        if os.environ.get('FAIL') == f'{learning_rate} {seed}':\n"
+            "            raise ValueError('no more memory on this planet')\n"
+            "        checkpoint = Checkpoint(run_key, self.processor)\n",
         )
     )
     done = run_pipeline(untrained, "sweep", FAIL="0.001 1")
