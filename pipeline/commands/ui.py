@@ -104,8 +104,6 @@ def _answers(health: str) -> bool:
 
 def _free_port(wanted: int) -> int:
     for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((HOST, port))
+        with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
             return int(probe.getsockname()[1])
     raise ToolError(f"{HOST}: expected a free port, found none.")

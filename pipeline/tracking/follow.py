@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
+from pipeline.tracking import sync
 from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.watch import CONNECTED
 
@@ -51,7 +52,9 @@ def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None
     live.attempt()
     while (last := _collect(messages, live)) is None:
         if awaited:
-            live.prepare()
+            awaited = False
+            with contextlib.suppress(Exception):  # what fails here fails again at the end, with a warning
+                sync.warm_up()
         live.attempt()
     if "finished" in last:
         live.complete(Path(last["finished"]))

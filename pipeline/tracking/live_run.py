@@ -39,7 +39,7 @@ class LiveRun:
         self._connected = connected
         self._store: Store | None = None
         self._mlflow_run: Any = None
-        self._idle = self._prepared = False  # idle: another process sends the same run, or it is complete
+        self._idle = False  # whether another process sends the same run, or it is complete
         self._failures = self._sent = 0
         self._rows = [Row("learning_rate", learning_rate, 0)]
         self._renewed = time.monotonic()
@@ -50,55 +50,50 @@ class LiveRun:
         """Keep an epoch's measures for the next attempt."""
         self._rows += record.epoch_rows(measures)
 
-    def attempt(self) -> None:
-        """Send what is there; the next attempt tries again, and a second failure in a row gives a warning.
+    def attempt(self, action: Callable[[], object] | None = None) -> bool:
+        """Send what is there, or do `action`; a second failure in a row gives a warning.
 
         The first may mean nothing: requests looks through the environment for proxies, which Ray changes
-        meanwhile (a KeyError); a server may be starting.
+        meanwhile (a KeyError); a server may be starting. Return whether it went well.
         """
         try:
-            self._send()
+            (action or self._send)()
         except Exception as error:  # whatever MLflow, the network or the disk come up with
             self._failures += 1
             if self._failures > 1:
                 self._warn_once(error)
-        else:
-            self._failures = 0
-
-    def prepare(self) -> None:
-        """Get ready for the training's end, when it waits for this process."""
-        if not self._prepared:
-            self._prepared = True
-            with contextlib.suppress(Exception):  # what fails here fails again at the end, with a warning
-                sync.warm_up()
+            return False
+        self._failures = 0
+        return True
 
     def complete(self, runs: Path) -> None:
-        """Sync the finished run from its outputs under `runs`; a second failure gives a warning."""
-        try:
-            before = Provenance.read(self._key)
-            origin = Provenance(self._started, sync.now(), self._tags)
+        """Sync the finished run from its outputs under `runs`; what is there already is not sent again."""
+        before = Provenance.read(self._key)
+        origin = Provenance(self._started, sync.now(), self._tags)
+
+        def bring() -> None:
             origin.write(self._key)  # first: this process may be ended while it waits for a server
             whole = record.of_run(self._params, runs, self._rate, self._seed)
-            try:
-                result = sync.sync(self._open(), whole, self._open().find(self._key), origin)
-            except Exception:  # what is there already is not sent again
-                result = sync.sync(self._open(), whole, self._open().find(self._key), origin)
+            store = self._open()
+            result = sync.sync(store, whole, store.find(self._key), origin)
             if result is SyncResult.UNCHANGED and before:
                 before.write(self._key)  # MLflow keeps showing the first time, so the note does
-        except Exception as error:
-            self._warn_once(error)
+
+        self._failures = 0
+        if not self.attempt(bring):
+            self.attempt(bring)
 
     def end(self, status: str, tries: int, *, pause: float) -> None:
         """Send how far the run got, and how it ended: there will be no outputs."""
-        for left in reversed(range(tries)):
-            try:
-                self._send()
-                if self._mlflow_run is not None:
-                    sync.finish(self._open(), self._mlflow_run, status)
-                return
-            except Exception as error:
-                self._warn_once(error)
-            time.sleep(pause if left else 0)
+
+        def finish() -> None:
+            self._send()
+            if self._mlflow_run is not None:
+                sync.finish(self._open(), self._mlflow_run, status)
+
+        self._failures = 1  # no failure is the first: none may go without a warning
+        while not self.attempt(finish) and (tries := tries - 1):
+            time.sleep(pause)
 
     def _open(self) -> Store:
         if self._store is None:
@@ -150,6 +145,6 @@ class LiveRun:
             self._warn = None
             with contextlib.suppress(OSError):  # the training may be gone
                 warn(
-                    f"warning: MLflow does not get this run for now ({summary(error)}). Training goes on; "
-                    "`python -m pipeline publish` adds what is missing."
+                    f"warning: MLflow is not receiving this run for now ({summary(error)}). "
+                    "Training goes on; `python -m pipeline publish` adds what is missing."
                 )

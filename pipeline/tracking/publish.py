@@ -10,14 +10,14 @@ from typing import Any
 
 from pipeline import params
 from pipeline.core import run_keys
-from pipeline.core.errors import DataError, PipelineError, RunError, ToolError, without_login
+from pipeline.core.errors import DataError, PipelineError, RunError, without_login
 from pipeline.params import Params
 from pipeline.tools.locking import only_one
 from pipeline.tracking import address, champion, provenance, record, study, sync, view
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record
-from pipeline.tracking.store import Store, find_store, open_store, summary
+from pipeline.tracking.store import Store, explained, find_store, open_store
 from pipeline.tracking.sync import SyncResult
 
 RUNS, REPORT = Path("runs"), Path("report")
@@ -48,16 +48,9 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     publisher = Publisher(settings, store, dry_run=dry_run)
     publisher.read(runs)
     lock = address.lock(uri).with_suffix(".publish.lock")
-    try:
-        with contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", _PATIENCE):
-            publisher.publish(report)
-    except PipelineError:
-        raise
-    except Exception as error:
-        raise ToolError(
-            f"{without_login(uri)}: expected MLflow to take what is missing, got: {summary(error)}. "
-            "What it took is kept; the same command goes on from there."
-        ) from error
+    alone = contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", _PATIENCE)
+    with explained(uri), alone:
+        publisher.publish(report)
     counts = publisher.counts
     shown = (CHANGED, UNCHANGED, *([BUSY] if counts[BUSY] else []), PROBLEM)
     print("publish: " + ", ".join(f"{counts[state]} {state}" for state in shown))

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from pipeline.core.errors import ToolError, without_login
+from pipeline.core.errors import PipelineError, ToolError, without_login
 from pipeline.tracking import address
 
 _PAGE = 1000
@@ -115,7 +115,7 @@ def summary(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _mlflow(uri: str, retries: int = 2, timeout: int = 30) -> Iterator[Any]:
-    """Import MLflow with our settings, and explain what goes wrong with its store."""
+    """Import MLflow with our settings."""
     os.environ |= _SETTINGS | {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
@@ -127,8 +127,17 @@ def _mlflow(uri: str, retries: int = 2, timeout: int = 30) -> Iterator[Any]:
             f"expected MLflow to be installed, got: {error}. `make repro` installs it."
         ) from error
     logging.getLogger("alembic").setLevel(logging.ERROR)
-    try:
+    with explained(uri):
         yield mlflow
+
+
+@contextlib.contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Raise as ToolError whatever MLflow and its store come up with."""
+    try:
+        yield
+    except PipelineError:
+        raise
     except Exception as error:
         raise ToolError(
             f"{without_login(uri)}: expected MLflow's store to answer, got: {summary(error)}. "

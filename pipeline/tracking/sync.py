@@ -45,7 +45,7 @@ class SyncResult(Enum):
 def sync(
     store: Store,
     record: Record,
-    runs: Iterable[Any],
+    runs: Sequence[Any],
     provenance: Provenance,
     labels: Mapping[str, str] = _NONE,
     *,
@@ -68,15 +68,14 @@ def sync(
     if run is not None and is_busy(run):
         return SyncResult.BUSY
     missing = None if run is None else _missing(store, run, record)
-    if run is None:
-        result = SyncResult.CREATED
-    else:
-        result = SyncResult.REPLACED if missing is None else SyncResult.COMPLETED
+    result = SyncResult.CREATED if run is None else SyncResult.COMPLETED
+    if run is not None and missing is None:
+        result = SyncResult.REPLACED
     if dry_run:
         return result
+    if result is SyncResult.REPLACED:
+        delete(store, run)
     if missing is None:
-        if run is not None:
-            delete(store, run)
         run, missing = create(store, record.key, record.name, record.tags, provenance.started), record.rows
     tags = {**provenance.tags, **record.tags, **labels} | Lease.of_this_process().tag()
     send(store, run, missing, record.params, tags)

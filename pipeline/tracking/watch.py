@@ -19,7 +19,7 @@ from pipeline.core.errors import Interrupted
 from pipeline.tracking import address
 
 CONNECTED = "connected"
-"""What the process beside a training prints once the store has answered."""
+"""What the tracking process prints once the store has answered."""
 
 _PATIENCE_REMOTE = 1.0
 """Seconds that the end of a training waits for a server, at most. If the server has answered before, the
@@ -53,7 +53,7 @@ class Watcher:
                 start_new_session=True,  # Ctrl-C in the terminal is for the training, which says how it ended
             )
         except OSError as error:
-            self._print(f"{_WARNING}MLflow gets nothing of this run ({error}); {_REMEDY}")
+            self._print(f"{_WARNING}MLflow receives nothing of this run ({error}); {_REMEDY}")
             return
         if process.stdin and process.stdout:
             os.set_blocking(process.stdin.fileno(), False)
@@ -113,7 +113,7 @@ class Watcher:
         if code != 0:
             reason = self._last_line if code > 0 else "it did not answer in time"
             self._print(
-                f"{_WARNING}MLflow did not get all of this run ({reason or f'exit code {code}'}). "
+                f"{_WARNING}MLflow did not receive all of this run ({reason or f'exit code {code}'}). "
                 f"Training is not affected; {_REMEDY}"
             )
 
