@@ -65,12 +65,9 @@ def _draw_rate(axes: Axes, rate: RateVerdict, status: str) -> None:
 
 
 def _limit(axes: Axes, feasible: list[RateVerdict], space: float) -> None:
-    """Fit the vertical axis to the runs, and to the intervals as far as they do not dwarf these.
+    """Fit the vertical axis to the runs, with a share `space` of it free below them, and to the intervals.
 
-    An interval of two or three seeds can be far longer than the differences worth seeing.
-
-    Args:
-        space: share of the axis to leave free at the bottom.
+    An interval of two or three seeds can be far longer than the differences worth seeing: it is cut off.
     """
     known = [value for rate in feasible for value in rate.values if not math.isnan(value)] or [0.1, 0.9]
     ends = [end for rate in feasible if not math.isnan(rate.low) for end in (rate.low, rate.high)] or known
