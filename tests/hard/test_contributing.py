@@ -34,7 +34,7 @@ class Recipe:
         if point:
             (text,) = [part for part in text.split("\n- ") if part.startswith(f"**{point}**")]
         self.place = place
-        self.open = {*re.findall(r"`([\w/.]+\.(?:py|yaml|md))`", text)}
+        self.open = {*re.findall(r"`([\w/.]+\.(?:py|yaml|md|j2))`", text)}
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Put `new` before `old`, which stands there once."""
@@ -88,7 +88,7 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
         "| `report/curves.csv` |",
         "| | `lowest_loss`: the lowest training loss |\n",
     )
-    tests = "tests/report/test_verdict.py"
+    tests = "tests/report/analysis/test_comparison.py"
     per_run.edit(tests, '        "rising_share": 0.0,\n', '        "lowest_loss": 0.4,\n')
     per_rate = Recipe(study, "Add a metric", "per rate")
     per_rate.edit("pipeline/report/analysis/verdict.py", "\n\nclass Pair(", "    highest_roughness: float\n")
@@ -98,13 +98,14 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
         '                float(own["roughness"].max()),\n',
     )
     per_rate.edit(
-        "pipeline/report/text/metrics.py",
+        "pipeline/report/metrics.py",
         '        "rising_share": _rounded',
         '        "highest_roughness": _rounded(rate.highest_roughness),\n',
     )
     per_rate.edit("pipeline/tracking/study.py", '"rising_share")', '"highest_roughness", ')
+    metrics = "tests/report/test_metrics.py"
     for counts in ('{"converged": 3},', '{"diverged": 2, "converged": 1},'):
-        per_rate.edit(tests, f'        "health": {counts}', '        "highest_roughness": 0.1,\n')
+        per_rate.edit(metrics, f'        "health": {counts}', '        "highest_roughness": 0.1,\n')
     per_rate.edit("docs/report.md", "## Grid, speed", "**Highest roughness**: of a rate's seeds.\n\n")
 
     assert repro(study) == ["report"]
@@ -118,7 +119,7 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
     assert all(one["highest_roughness"] == one["roughness"] for one in rates.values())  # of a single seed
     assert run_pipeline(study, "publish").returncode == 0
     assert in_mlflow(study, "highest_roughness/lr-0.01") == 1
-    per_run.check("tests/test_contract.py", "tests/test_docs.py", tests)
+    per_run.check("tests/test_contract.py", "tests/test_docs.py", tests, metrics)
 
 
 def test_a_metric_per_epoch_is_in_the_history_and_in_mlflow(study: Path) -> None:
@@ -168,22 +169,21 @@ def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
         "    return bool((first >= (1 - thresholds.late_share) * loss[0]).all())\n\n\n",
     )
     recipe.edit(
-        "pipeline/report/text/explanations.py",
-        '        (\n            "Still improving",',
-        '        (\n            "Late start",\n'
-        '            "The training loss stays within "\n'
-        '            f"{wording.percent(health.late_share, 0)} of its first value for a while.",\n'
-        "        ),\n",
+        "pipeline/report/templates/glossary.html.j2",
+        '{% call term("Still improving") %}',
+        '{% call term("Late start") %}\n'
+        "The training loss stays within {{ health.late_share | share }} of its first value for a while.\n"
+        "{% endcall %}\n",
     )
     recipe.edit("docs/report.md", "| still improving |", "| late start | L first stays as it began |\n")
     recipe.edit(
-        "tests/report/test_health.py",
+        "tests/report/analysis/test_health.py",
         "        case health.IMPROVING:",
         "        case health.LATE:\n"
         "            late = np.maximum(time - 0.3 * epochs, 0)\n"
         "            loss = 0.02 + 0.8 * np.exp(-late / (0.08 * epochs))\n",
     )
-    recipe.check("tests/test_contract.py", "tests/test_docs.py", "tests/report/test_health.py")
+    recipe.check("tests/test_contract.py", "tests/test_docs.py", "tests/report/analysis/test_health.py")
 
     reading.override(study / "params.yaml", {"train.learning_rates": [0.01, 1e-06], "train.epochs": 6})
     repro(study)

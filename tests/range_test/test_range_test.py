@@ -91,7 +91,7 @@ def test_a_range_that_does_not_rise_is_refused(tmp_path: Path) -> None:
     write_study(tmp_path, overrides={"range_test": {"lowest": 0.5}})
     with pytest.raises(
         ParamsError,
-        match=r"range_test\.highest: expected at least ten times range_test\.lowest, 0\.5, got 1\.0",
+        match=r"range_test: expected highest to be at least ten times lowest, got 0\.5 to 1\.0",
     ):
         params.load(tmp_path / "params.yaml")
 
