@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pipeline.core.errors import PipelineError
 from pipeline.tools import exit_codes
-from pipeline.tools.os_errors import EX_IOERR, describe_os_error
+from pipeline.tools.os_errors import describe_os_error
 
 Number = TypeVar("Number", int, float)
 
@@ -199,7 +199,7 @@ def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
         if not (text := describe_os_error(error)):
             raise
         print(f"error: {text}", file=sys.stderr)
-        return EX_IOERR
+        return os.EX_IOERR
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,8 +1,7 @@
 """The exit code of each stage that DVC ran.
 
 DVC says neither which stages it ran nor why one failed, so a stage's command notes its exit code in the file
-that this variable names. What DVC found up to date, or brought back from its run cache or a remote, notes
-nothing.
+that this variable names. What DVC did not run, but found up to date or brought back, notes nothing.
 """
 
 import contextlib
@@ -31,10 +30,6 @@ class ExitCodes:
         lines = self._path.read_text(encoding="utf-8").splitlines()
         return {stage: int(code) for code, stage in (line.split(" ", 1) for line in lines)}
 
-    def done(self) -> set[str]:
-        """Name the stages that ran to their end."""
-        return {stage for stage, code in self.read().items() if code == 0}
-
     def lacked_data(self) -> bool:
         """Whether the data set was not to be had, and not for want of room, which looks the same."""
         needed = sum(file.size for file in MNIST.published.values())
@@ -45,10 +40,9 @@ class ExitCodes:
 @contextlib.contextmanager
 def collected(root: Path = Path()) -> Iterator[ExitCodes]:
     """Collect the exit codes of a DVC at `root` that gets `variables`; afterwards the file is gone."""
-    (root / ".dvc/tmp").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix="exit-codes-", dir=root / ".dvc/tmp", ignore_cleanup_errors=True
-    ) as folder:
+    notes = root / ".dvc/tmp"
+    notes.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="exit-codes-", dir=notes, ignore_cleanup_errors=True) as folder:
         yield ExitCodes(Path(folder) / "exit-codes")
 
 

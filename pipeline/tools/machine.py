@@ -13,27 +13,25 @@ PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "mlflow", "dvc", "scikit-lea
 
 
 def describe(device: str | None = None) -> dict[str, str]:
-    """Collect Python, operating system, processor with its arithmetic flags, cores, package versions.
+    """Collect Python, operating system, processor with its arithmetic flags, cores, GPU, package versions.
 
     Args:
-        device: what computes, as TensorFlow calls it; `CPU` is left out. None: any GPU that is there.
+        device: what computes, as TensorFlow calls it; `CPU` is left out. None: the GPUs that NVIDIA's driver
+            knows; whether TensorFlow uses them, only TensorFlow knows.
     """
+    if device is None:
+        files = Path("/proc/driver/nvidia/gpus").glob("*/information")
+        models = (re.search(r"Model:\s*(.*)", file.read_text(encoding="utf-8")) for file in files)
+        device = ", ".join(sorted(model[1] for model in models if model))
     facts = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "processor": processor(),
         "cores": str(os.cpu_count()),
     }
-    if gpu := _gpus() if device is None else device.removesuffix("CPU"):
+    if gpu := device.removesuffix("CPU"):
         facts["gpu"] = gpu
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             facts[package] = metadata.version(package)
     return facts
-
-
-def _gpus() -> str:
-    """List the models that NVIDIA's driver knows; whether TensorFlow uses them, only TensorFlow knows."""
-    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    models = {re.search(r"Model:\s*(.*)", file.read_text(encoding="utf-8")) for file in files}
-    return ", ".join(sorted(model[1] for model in models if model))

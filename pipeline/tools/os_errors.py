@@ -4,9 +4,6 @@ import errno
 import os
 import re
 
-EX_IOERR = 74
-"""Exit code of sysexits.h for what the machine refuses."""
-
 _REMEDIES = {
     errno.ENOSPC: "Make room, then run the same command again; what was finished is kept.",
     errno.EDQUOT: "Make room in the quota, then run the same command again; what was finished is kept.",
@@ -20,10 +17,7 @@ _REMEDIES = {
 
 
 def describe_os_error(error: OSError) -> str:
-    """Say what the machine refused, where, and what to do; empty if the error is of another kind.
-
-    Such an error can come from any file operation, so it is put into words in one place and not in each.
-    """
+    """Say what the machine refused, where, and what to do; empty if the error is of another kind."""
     number = error.errno
     if number is None:  # HDF5 has it in its text; numpy counts what it could write
         number = next((code for code in _REMEDIES if f"errno = {code}," in str(error)), None)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from pipeline.core.errors import ToolError
 
+# A user's settings may change the bytes of a checkout, the names that git prints, or run hooks.
+_SETTINGS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null", "-c", "diff.renames=false")
+
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Take the process's environment with this Python's folder first in PATH; None removes a variable.
+    """Copy the process's environment, with this Python first in PATH; None removes a variable.
 
-    dvc.yaml says `python`: with this it is the Python that runs us, whether or not a shell activated it.
-    And git finds its repository by the folder, also under a hook of another one.
+    So dvc.yaml's `python` is the one that runs us, and git goes by the folder, also under another one's hook.
     """
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     variables = {**os.environ, **dict.fromkeys(_git_variables()), "PATH": path, **changes}
@@ -36,12 +38,12 @@ pipeline = functools.partial(run_module, "pipeline")
 
 
 def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None) -> str:
-    """Run git on the repository that `folder` is in and return what it prints.
+    """Run git in `folder`, whatever the user's settings, and return what it prints.
 
     Raises:
         ToolError: git is not there, or refuses.
     """
-    command = ["git", *arguments]
+    command = ["git", *_SETTINGS, *arguments]
     try:
         return subprocess.run(
             command, cwd=folder, env=variables or environment(), capture_output=True, text=True, check=True
@@ -49,14 +51,11 @@ def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str
     except FileNotFoundError:
         raise ToolError("git: expected it on the path, found none. Install git.") from None
     except subprocess.CalledProcessError as error:
-        raise ToolError(f"{shlex.join(command)}: {error.stderr.strip()}") from None
+        raise ToolError(f"git {shlex.join(arguments)}: {error.stderr.strip()}") from None
 
 
 def copy_checkout(target: Path) -> None:
-    """Copy the files that git knows or would add, as they are now, into `target`: a repository of its own.
-
-    Data, results' cached files, DVC's cache and MLflow's store stay behind; git ignores them.
-    """
+    """Copy the files that git knows or would add, as they are now, into `target`: a repository of its own."""
     names = git("ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
     for name in filter(os.path.isfile, names):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -64,15 +63,14 @@ def copy_checkout(target: Path) -> None:
     git("init", "--quiet", folder=target)
     git("add", "--all", folder=target)
     author = ("-c", "user.name=copy", "-c", "user.email=copy@localhost", "-c", "commit.gpgsign=false")
-    git(*author, "commit", "--quiet", "--no-verify", "-m", "A copy of the working tree", folder=target)
+    git(*author, "commit", "--quiet", "-m", "A copy of the working tree", folder=target)
 
 
 @functools.cache
 def _git_variables() -> frozenset[str]:
-    """Name the variables that tie git to one repository, whatever the folder is.
+    """Name the variables by which git ties what its hooks and aliases call to their repository.
 
-    Git sets them for its hooks and aliases, where any command may be called, and would write into that
-    repository. Options given with `git -c`, such as a container's safe.directory, are not among them.
+    Options given with `git -c`, such as a container's safe.directory, are not among them.
     """
     if not shutil.which("git"):
         return frozenset()

@@ -20,19 +20,20 @@ def dvc_files(root: Path) -> None:
     from dvc.lock import Lock, LockError
 
     notes = root / ".dvc/tmp"
-    for path, guard, check, repair in (
+    for path, guard, parse, repair in (
         (notes / "rwlock", "rwlock.lock", json.loads, _remove),
-        (root / "dvc.lock", "lock", _check_lock, _restore),
+        (root / "dvc.lock", "lock", _parse_lock, _restore),
     ):
-        if _is_damaged(path, check):
+        if _is_damaged(path, parse):
             with contextlib.suppress(LockError), Lock(str(notes / guard)):  # DVC itself says who holds it
-                if _is_damaged(path, check):
-                    repair(path)
+                if _is_damaged(path, parse):
+                    done = repair(path)
+                    print(f"note: {path}, which a killed DVC left half-written, was {done}", file=sys.stderr)
 
 
-def _is_damaged(path: Path, check: Callable[[str], object]) -> bool:
+def _is_damaged(path: Path, parse: Callable[[str], object]) -> bool:
     try:
-        check(path.read_text(encoding="utf-8"))
+        parse(path.read_text(encoding="utf-8"))
     except ValueError:
         return True
     except FileNotFoundError:
@@ -40,7 +41,7 @@ def _is_damaged(path: Path, check: Callable[[str], object]) -> bool:
     return False
 
 
-def _check_lock(text: str) -> None:
+def _parse_lock(text: str) -> None:
     """Raise ValueError where DVC cannot read it; the two sides of a merge are for a person to settle."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from dvc.utils.serialize import YAMLError, parse_yaml
@@ -53,12 +54,12 @@ def _check_lock(text: str) -> None:
             raise ValueError from error
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path) -> str:
     path.unlink()
-    print(f"note: removed {path}, which a killed DVC left half-written.", file=sys.stderr)
+    return "removed."
 
 
-def _restore(lock: Path) -> None:
+def _restore(lock: Path) -> str:
     """Put dvc.lock back as it was committed; DVC's run cache holds what was made since."""
     kept = lock.parent / ".scratch/damaged-dvc.lock"
     files.write_bytes(kept, lock.read_bytes())
@@ -68,8 +69,4 @@ def _restore(lock: Path) -> None:
     except ToolError:  # it never was
         lock.unlink()
         done = "removed"
-    print(
-        f"note: {lock}, which a killed DVC left half-written, was {done}; what was there is {kept}. Runs "
-        "that are done come back from DVC's run cache.",
-        file=sys.stderr,
-    )
+    return f"{done}; what was there is {kept}. Runs that are done come back from DVC's run cache."

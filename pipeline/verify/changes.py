@@ -17,17 +17,17 @@ def committed(stages: Iterable[str], status: Mapping[str, Any], lock: Lock) -> l
         status: `dvc status` in a clone, which lacks every output that git does not hold.
         lock: what the commit's dvc.lock says of these stages.
     """
-    changed: dict[str, list[str]] = {}
-    for stage, entries in status.items():
-        for what in _changed(entries, lockfile.outputs(lock)) if stage in lock else ():
-            changed.setdefault(what, []).append(stage)
-    problems = [
-        f"{what} since {lockfile.listed(names)} ran: dvc.lock does not follow from it."
-        for what, names in changed.items()
-    ]
+    problems = []
     if unknown := [stage for stage in stages if stage not in lock]:
-        problems.insert(0, f"dvc.lock does not know {lockfile.listed(unknown)}, which params.yaml asks for.")
-    return problems
+        problems.append(f"dvc.lock does not know {lockfile.listed(unknown)}, which params.yaml asks for.")
+    changed: dict[str, list[str]] = {}
+    for stage in lock:
+        for change in _changes(status.get(stage, ()), lockfile.outputs(lock)):
+            changed.setdefault(change, []).append(stage)
+    return problems + [
+        f"{change} since {lockfile.listed(names)} ran: dvc.lock does not follow from it."
+        for change, names in changed.items()
+    ]
 
 
 def uncommitted(root: Path, lock: Lock) -> list[str]:
@@ -35,8 +35,8 @@ def uncommitted(root: Path, lock: Lock) -> list[str]:
     names = programs.git("diff", "--name-only", "-z", "HEAD", folder=root).split("\0")[:-1]
     watched = {path for entry in lock.values() for path in (*entry.deps, *entry.outs)} | {lockfile.FILE}
     study = [name for name in names if any(lockfile.inside(name, path) for path in watched)]
-    if rest := [name for name in names if name not in study]:
-        print(f"verify: not committed, so not looked at: {lockfile.listed(rest)}")
+    if others := [name for name in names if name not in study]:
+        print(f"verify: not committed, so not looked at: {lockfile.listed(others)}")
     return [
         f"{name} here is not the committed one: commit what `dvc repro` makes of it, or "
         f"`git checkout {name}`."
@@ -58,7 +58,7 @@ def changed_outputs(root: Path, lock: Lock) -> tuple[list[str], set[str]]:
     return problems, stages
 
 
-def _changed(entries: Iterable[str | Mapping[str, Any]], outputs: Iterable[str]) -> Iterable[str]:
+def _changes(entries: Iterable[str | Mapping[str, Any]], outputs: Iterable[str]) -> Iterable[str]:
     """Put what `dvc status` says of a stage into subject and verb."""
     for entry in entries:
         if isinstance(entry, str):  # "changed command" and the like

@@ -16,34 +16,27 @@ from pipeline.verify.lockfile import FILE
 Find = Callable[[str, str], Files | None]
 """From an output's path and MD5 to its files as they were recorded; None if nobody has them."""
 
-_OURS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+_CONTEXT = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
 
 
 class Clone:
-    """A clone of one commit, with an empty DVC cache of its own.
+    """A clone of the commit that is checked out at `root`, with an empty DVC cache of its own.
 
     Args:
-        root: the repository.
-        commit: full hash.
         folder: where to; it must not exist.
 
     Raises:
         ToolError: git refuses.
     """
 
-    def __init__(self, root: Path, commit: str, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path) -> None:
         self.folder = folder
         site = str(folder.resolve() / ".dvc/tmp/site")  # gone with the clone
-        self._variables = programs.environment(**dict.fromkeys(_OURS), DVC_SITE_CACHE_DIR=site)
+        self._variables = programs.environment(**dict.fromkeys(_CONTEXT), DVC_SITE_CACHE_DIR=site)
         mirrors = (root / mirror for mirror in params.load(root / "params.yaml").data.mirrors)
         if mirror := next((mirror for mirror in mirrors if mirror.is_dir()), None):
             self._variables.setdefault(VARIABLE, str(mirror.resolve()))  # relative to the repository
-        without_hooks = ("-c", "core.hooksPath=/dev/null")
-        for arguments in (
-            ("clone", "--quiet", "--no-checkout", "--no-hardlinks", str(root.resolve()), str(folder)),
-            ("-C", str(folder), "checkout", "--quiet", "--detach", commit),
-        ):
-            programs.git(*without_hooks, *arguments, variables=self._variables)
+        programs.git("clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(folder))
         # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
         (folder / ".dvc/config.local").write_text(
             "[cache]\n    dir = cache\n[core]\n    autostage = false\n", encoding="utf-8"
@@ -72,13 +65,13 @@ class Clone:
         with exit_codes.collected(self.folder) as codes:
             variables = self._variables | codes.variables
             command = ("repro", "--no-run-cache", *arguments)
-            if programs.dvc(*command, folder=self.folder, variables=variables) == 0:
-                return
-            if codes.lacked_data():
+            failed = programs.dvc(*command, folder=self.folder, variables=variables) != 0
+            if failed and codes.lacked_data():
                 raise DownloadError(
                     "The clone could not get the data set: the reason stands above. "
                     f"With a network or {VARIABLE}=<folder or address>, run `verify` again."
                 )
+        if failed:
             raise ToolError("The stages of the commit do not run to their end in a clone: see above.")
 
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.core.errors import ParamsError
-from pipeline.tools import machine, programs
+from pipeline.tools import programs
 from pipeline.verify import changes, clone, environments, hashes, lockfile
-from pipeline.verify.clone import Clone, Find
+from pipeline.verify.clone import Clone
 from pipeline.verify.differences import Differences, print_unchecked
-from pipeline.verify.lockfile import Lock
 
 REPORT = "report"
 
@@ -43,12 +42,12 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
             f"--runs {runs} --tolerance {tolerance}: expected 0 or more runs, and a tolerance from 0 to 1."
         )
     root = Path()
-    commit = programs.git("rev-parse", "HEAD", folder=root).strip()
+    commit = programs.git("rev-parse", "HEAD").strip()
     folder = Path(tempfile.mkdtemp(prefix="verify-"))
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
-        study = Clone(root, commit, folder / "study")
+        study = Clone(root, folder / "study")
         everything = lockfile.read(study.folder / lockfile.FILE)
         with clone.repository(study.folder) as repo:
             stages, status = [stage.addressing for stage in repo.index.stages], repo.status()
@@ -61,11 +60,15 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
             return _end(problems, "Nothing was trained: run `dvc repro` and commit what it makes first.")
         with clone.repository(root) as repo:
             cache = Path(repo.cache.local.path)
-        find = functools.partial(hashes.find, folders=(root, study.folder), cache=cache)
-        asked = lockfile.outputs(lock)
-        left = {path: md5 for path, md5 in lockfile.outputs(everything).items() if path not in asked}
-        record = environments.read(study.folder / environments.FILE)
-        differences = Differences(root, lock, left, find, record, machine.describe(), tolerance)
+        outputs = lockfile.outputs(lock)
+        differences = Differences(
+            root,
+            lock,
+            {path: md5 for path, md5 in lockfile.outputs(everything).items() if path not in outputs},
+            functools.partial(hashes.find, folders=(root, study.folder), cache=cache),
+            environments.read(study.folder / environments.FILE),
+            tolerance,
+        )
         problems, suspects = changes.changed_outputs(root, lock)
         trained = [name for name in stages if name.startswith("train@")]
         drawn = trained if all else choose(f"{commit} {draw}".strip(), trained, runs)
@@ -77,7 +80,7 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         study.rerun(*(sorted(set(stages) - set(trained)) if all else ["scale"]), *chosen)
         differences.add(study)
         if not all and REPORT in lock:
-            _remake_report(Clone(root, commit, folder / REPORT), lock, find, differences)
+            _remake_report(Clone(study.folder, folder / REPORT), differences)
         elsewhere = _print_summary(differences)
         if problems := problems + differences.problems:
             cleanup.pop_all()  # the clone stays for a closer look
@@ -99,14 +102,15 @@ def choose(seed: str, names: Sequence[str], count: int) -> list[str]:
     return [name for name in names if name in drawn]
 
 
-def _remake_report(copy: Clone, lock: Lock, find: Find, differences: Differences) -> None:
+def _remake_report(copy: Clone, differences: Differences) -> None:
     """Make the report in another clone, from the runs that dvc.lock names: no training, seconds."""
+    lock = differences.lock
     used = {
         path: md5
         for path, md5 in lockfile.outputs(lock).items()
         if any(lockfile.inside(path, dep) for dep in lock[REPORT].deps)
     }
-    if missing := copy.add(used, find):
+    if missing := copy.add(used, differences.find):
         print_unchecked("the report, since it needs", missing, "brings it, `--all` makes it")
         return
     print("verify: makes the report again from the runs that dvc.lock names", flush=True)
@@ -117,13 +121,13 @@ def _remake_report(copy: Clone, lock: Lock, find: Find, differences: Differences
 def _print_summary(differences: Differences) -> bool:
     """Print what was compared, and on what; return whether some of it was made on another processor."""
     stages = len(differences.stages)
-    said = f"{differences.equal} outputs of {stages} stages are those of dvc.lock, byte for byte"
+    summary = f"{differences.equal} outputs of {stages} stages are those of dvc.lock, byte for byte"
     if differences.near:
-        said += f"; {differences.near} more have accuracies within {differences.within:g}"
+        summary += f"; {differences.near} more have accuracies within {differences.within:g}"
     if differences.skipped:
-        said += f"; {differences.skipped} more were not compared"
+        summary += f"; {differences.skipped} more were not compared"
     here, recorded = differences.here, differences.environments()
-    print(f"verify: {said}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
+    print(f"verify: {summary}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
     if not recorded:
         print(f"verify: {environments.FILE} does not say on what these outputs were made")
     for line in environments.changed_facts(recorded, here):

@@ -1,13 +1,16 @@
 """What a rerun made against what dvc.lock says: the same bytes, or how they differ."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.core import files, runs
-from pipeline.verify import environments, file_differences, hashes, lockfile, tolerance
+from pipeline.tools import machine
+from pipeline.verify import environments, hashes, lockfile, tolerance
 from pipeline.verify.clone import Clone, Find
+from pipeline.verify.hashes import Files
 from pipeline.verify.lockfile import Lock, Stage
 
 DATA = ("check", "download", "scale")
@@ -25,20 +28,20 @@ class Differences:
     Attributes:
         root: the repository.
         lock: what the commit's dvc.lock says of the stages that params.yaml asks for.
-        left: the outputs, by path, that it remembers of stages that are asked for no longer.
+        stray: the outputs, by path, that it remembers of stages that are asked for no longer.
         record: the commit's environment.json.
-        here: on what the reruns run.
         within: how far accuracies may be apart where bits may differ; None: nowhere.
+        here: on what the reruns run.
         equal, near, skipped: how many outputs have the same bytes, such accuracies, or were not compared.
     """
 
     root: Path
     lock: Lock
-    left: Mapping[str, str]
+    stray: Mapping[str, str]
     find: Find
     record: Mapping[str, Any]
-    here: Mapping[str, str]
     within: float | None
+    here: Mapping[str, str] = field(default_factory=machine.describe)
     problems: list[str] = field(default_factory=list)
     stages: set[str] = field(default_factory=set)
     equal: int = 0
@@ -82,10 +85,10 @@ class Differences:
             if got == expected:
                 continue
             # Runs of a rate that was taken out of params.yaml may stay where they are, and DVC counts them.
-            left = {out: md5 for out, md5 in self.left.items() if lockfile.inside(out, path)}
-            if missing := clone.add(left, self.find):
+            stray = {out: md5 for out, md5 in self.stray.items() if lockfile.inside(out, path)}
+            if missing := clone.add(stray, self.find):
                 print_unchecked(f"{path} as {stage} used it, since it may hold", missing, "brings it")
-            elif not left or hashes.md5(clone.folder / path, clone.folder) != expected:
+            elif not stray or hashes.md5(clone.folder / path, clone.folder) != expected:
                 self.problems.append(
                     f"dvc.lock contradicts itself: {stage} used {path} with the MD5 {expected}, but what the "
                     f"other stages made in it has {got}. Remove what else lies in {path}, if anything does."
@@ -97,7 +100,7 @@ class Differences:
 
     def _describe(self, path: str, expected: str, got: str, clone: Clone) -> list[str]:
         if (before := self.find(path, expected)) is not None:
-            return file_differences.describe(before, hashes.files_of(clone.folder / path))
+            return describe(before, hashes.files_of(clone.folder / path))
         here = self.root / path
         if here.exists() and hashes.md5(here, self.root) == got:
             return ["What lies here is what the rerun made: it is dvc.lock that is wrong."]
@@ -134,3 +137,61 @@ def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
         f"verify: not checked: {what} {lockfile.listed(missing)}, which neither this folder nor DVC's cache "
         f"has as dvc.lock names it. `dvc pull` {remedy}."
     )
+
+
+def describe(before: Files, after: Files) -> list[str]:
+    """Say of each file that differs in what and, where that can be said, by how much."""
+    lines = []
+    for name in sorted({*before, *after}):
+        if name not in after:
+            lines.append(f"{name}: missing in the rerun")
+        elif name not in before:
+            lines.append(f"{name}: new in the rerun")
+        elif (old := before[name].read_bytes()) != (new := after[name].read_bytes()):
+            difference = f"differs ({len(old):,} bytes before, {len(new):,} in the rerun)"
+            try:
+                if name == runs.HISTORY:
+                    difference = first_difference(before[name], after[name])
+                elif name.endswith(".json"):
+                    difference = _changed_values(json.loads(old), json.loads(new))
+            except ValueError as error:
+                difference += f"; one of the two cannot be read: {error}"
+            lines.append(f"{name}: {difference}")
+    return lines
+
+
+def first_difference(before: Path, after: Path) -> str:
+    """Say of two history.csv in which epoch they part, in what, and by how much.
+
+    Raises:
+        ValueError: one of them is not a table.
+    """
+    import pandas as pd
+
+    old, new = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (before, after))
+    if list(old) != list(new):
+        return "the columns differ"
+    common = min(len(old), len(new))
+    differs = old[:common] != new[:common]
+    if not differs.to_numpy().any():
+        return f"the same up to epoch {common}, {len(old)} epochs before and {len(new)} in the rerun"
+    row = int(differs.any(axis="columns").to_numpy().argmax())
+    parts = [_change(str(name), old[name][row], new[name][row]) for name in old if differs[name][row]]
+    return f"differs from epoch {row + 1} on: {', '.join(parts)}"
+
+
+def _changed_values(before: Any, after: Any) -> str:
+    from dvc.utils.flatten import flatten
+
+    old, new = (flatten({"": value}) for value in (before, after))
+    keys = [key for key in old | new if old.get(key) != new.get(key)]
+    changes = [_change(key.removeprefix("."), old.get(key), new.get(key)) for key in keys]
+    return lockfile.listed(changes, 4) or "differs in its form"
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    try:
+        by = f" ({float(after) - float(before):+.3g})"
+    except (TypeError, ValueError):
+        by = ""
+    return f"{name} {before} before, {after} in the rerun{by}"

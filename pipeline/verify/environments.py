@@ -1,14 +1,13 @@
 """environment.json: on what each output was made, committed beside dvc.lock.
 
-No output may tell the machine it was made on, or two machines could not agree on dvc.lock. So this file is
-no output of DVC: `make repro` and sweeps write it when they are done, and `verify` compares it with where
-it runs.
+No output may name the machine it was made on, or two machines could not agree on dvc.lock. So this file is
+no output of DVC: `make repro` and sweeps write it, and `verify` compares it with where it runs.
 """
 
 import contextlib
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,38 +35,36 @@ def kept(makers: Makers | None = None) -> Iterator[ExitCodes]:
         DataError: the work is done, and the record cannot be read.
     """
     with exit_codes.collected() as codes:
-        done = False
         try:
             yield codes
-            done = True
-        finally:
-            # An error that ends the work is not hidden by what follows from it.
-            with contextlib.nullcontext() if done else contextlib.suppress(PipelineError, OSError):
-                if Path(lockfile.FILE).is_file():
-                    update(makers=makers, ran=codes.done())
+        except BaseException:  # not to be hidden by what follows from it
+            with contextlib.suppress(PipelineError, OSError):
+                update(makers=makers, exits=codes.read())
+            raise
+        update(makers=makers, exits=codes.read())
 
 
-def update(root: Path = Path(), makers: Makers | None = None, *, ran: Collection[str] | None = None) -> bool:
-    """Note for every output of dvc.lock that is new or changed on what it was made; return whether any was.
+def update(
+    root: Path = Path(), makers: Makers | None = None, *, exits: Mapping[str, int] | None = None
+) -> None:
+    """Note for every output of dvc.lock that is new or changed on what it was made.
 
     Args:
         makers: of the outputs that were not made here.
-        ran: the stages that made all others, here and now. What other stages made may have come from a
+        exits: the exit code of each stage that ran here and now. What no such stage made may have come from a
             remote or the run cache, so nobody knows where it was made. None: all stages ran.
 
     Raises:
-        DataError: there is no dvc.lock, or either file cannot be read.
+        DataError: dvc.lock or the record cannot be read.
     """
-    lock = lockfile.read(root / lockfile.FILE)
-    before = read(root / FILE)
-    if ran is not None:
-        brought = lockfile.outputs({name: stage for name, stage in lock.items() if name not in ran})
-        makers = dict.fromkeys(brought) | dict(makers or {})
+    if not (root / lockfile.FILE).is_file():
+        return
+    lock, before = lockfile.read(root / lockfile.FILE), read(root / FILE)
+    brought = {name: stage for name, stage in lock.items() if exits is not None and exits.get(name) != 0}
+    makers = dict.fromkeys(lockfile.outputs(brought)) | dict(makers or {})
     after = advance(before, lock, machine.describe(), makers)
-    if after == before:
-        return False
-    files.write_json(root / FILE, after)
-    return True
+    if after != before:
+        files.write_json(root / FILE, after)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ Lock = Mapping[str, Stage]
 
 
 def read(path: Path) -> dict[str, Stage]:
-    """Read a dvc.lock.
+    """Read the hashes in a dvc.lock.
 
     Raises:
         DataError: it is not there, or is not what DVC writes.
@@ -73,11 +73,10 @@ def contradictions(lock: Lock) -> list[str]:
     ]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Name the first two: `a, b and 3 more` is enough to know where to look."""
-    shown = 2
-    rest = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")
+def listed(names: Sequence[str], shown: int = 2) -> str:
+    """Name the first few: `a, b and 3 more` is enough to know where to look."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hashes(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -60,14 +60,11 @@ def of_verdict(path: Path) -> tuple[Accuracies, set[float | None]]:
     """
     try:
         verdict = json.loads(path.read_bytes())
-        accuracies = {
-            f"{rate} {name}": math.nan if value is None else float(value)
-            for rate, facts in verdict.get("rates", {}).items()
-            for name, value in (
-                ("test_accuracy", facts["test_accuracy"]),
-                ("validation_accuracy.mean", facts["validation_accuracy"]["mean"]),
-            )
-        }
+        accuracies = {}
+        for rate, facts in verdict.get("rates", {}).items():
+            values = facts["test_accuracy"], facts["validation_accuracy"]["mean"]
+            for name, value in zip(("test_accuracy", "validation_accuracy.mean"), values, strict=True):
+                accuracies[f"{rate} {name}"] = math.nan if value is None else float(value)
         return accuracies, {verdict["learning_rate"], *(verdict.get("indistinguishable") or ())}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(path, error) from error
@@ -82,16 +79,13 @@ def gaps(before: Accuracies, after: Accuracies, tolerance: float) -> tuple[float
     Returns:
         The largest difference, and a line for each that is beyond the tolerance.
     """
-    largest, lines = 0.0, []
-    for label in before | after:
-        old, new = before.get(label, math.nan), after.get(label, math.nan)
-        if math.isnan(old) and math.isnan(new):
-            continue
-        gap = math.inf if math.isnan(old - new) else abs(old - new)
-        largest = max(largest, gap)
-        if gap > tolerance:
-            lines.append(f"{label}: {_shown(old)} before, {_shown(new)} in the rerun")
-    return largest, lines
+    both = pd.DataFrame({"before": before, "after": after}, dtype=float).dropna(how="all")
+    gap = (both.before - both.after).abs().fillna(math.inf)
+    lines = [
+        f"{label}: {_shown(old)} before, {_shown(new)} in the rerun"
+        for label, old, new in both[gap > tolerance].itertuples()
+    ]
+    return max(gap, default=0.0), lines
 
 
 def _label(run: Mapping[Any, Any], name: str) -> str:

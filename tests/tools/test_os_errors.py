@@ -1,11 +1,12 @@
 """What the machine refuses is one line with a way out; a defect keeps its traceback."""
 
 import errno
+import os
 
 import pytest
 
 from pipeline import __main__ as program
-from pipeline.tools.os_errors import EX_IOERR, describe_os_error
+from pipeline.tools.os_errors import describe_os_error
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_the_command_line_ends_with_the_line_and_its_exit_code(
 
     monkeypatch.setattr("pipeline.download.stage.download", full)
 
-    assert program.main(["download", "data/raw"]) == EX_IOERR == 74
+    assert program.main(["download", "data/raw"]) == os.EX_IOERR == 74
     assert capsys.readouterr().err.startswith("error: data/raw: No space left on device.")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core.errors import DataError
-from pipeline.verify import changes, environments, file_differences, hashes, lockfile, tolerance
+from pipeline.verify import changes, differences, environments, hashes, lockfile, tolerance
 from pipeline.verify.command import choose
 from pipeline.verify.lockfile import Stage
 from tests.conftest import ROOT
@@ -191,7 +191,7 @@ def test_the_first_epoch_that_differs_and_by_how_much(tmp_path: Path, after: str
     files = tmp_path / "before", tmp_path / "after"
     for file, text in zip(files, (HISTORY, after), strict=True):
         file.write_text(text)
-    assert file_differences.first_difference(*files) == said
+    assert differences.first_difference(*files) == said
 
 
 def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
         numbers = dict.fromkeys("abcdef", 1 if side == "before" else 2)
         (tmp_path / side / "many.json").write_text(json.dumps({"in": numbers}))
 
-    assert file_differences.describe(*(hashes.files_of(tmp_path / side) for side in ("before", "after"))) == [
+    assert differences.describe(*(hashes.files_of(tmp_path / side) for side in ("before", "after"))) == [
         "broken.json: differs (2 bytes before, 1 in the rerun); one of the two cannot be read: "
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         "form.json: differs in its form",

@@ -347,10 +347,10 @@ def test_what_was_changed_in_the_cache_is_not_taken_for_the_output(
 def test_the_record_is_written_once(made: Path, tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").write_bytes((made / "dvc.lock").read_bytes())
 
-    assert environments.update(tmp_path)
-    before = (tmp_path / environments.FILE).read_bytes()
-    assert before == (made / environments.FILE).read_bytes()
-    assert not environments.update(tmp_path)
+    environments.update(tmp_path)
+    written = (tmp_path / environments.FILE).stat()
+    assert (tmp_path / environments.FILE).read_bytes() == (made / environments.FILE).read_bytes()
+    environments.update(tmp_path)
     (tmp_path / "dvc.lock").unlink()
-    with pytest.raises(DataError, match=r"dvc\.lock: expected DVC's record of the study, found none"):
-        environments.update(tmp_path)
+    environments.update(tmp_path)
+    assert (tmp_path / environments.FILE).stat().st_ino == written.st_ino
