@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from pipeline.core import files
@@ -26,27 +27,18 @@ def read(
     Raises:
         DataError: not there, not a .npy file, a pickle, or another type or shape than expected.
     """
-    array = _map(path)
-    fits = array.ndim == len(shape) and all(
+    try:
+        array = open_memmap(path, mode="r")  # takes memory for what is there, whatever the header claims
+    except FileNotFoundError:
+        raise damaged(path, "expected an array, found no file") from None
+    except Exception as error:  # numpy parses the header as Python, and a damaged one can fail in any way
+        raise damaged(path, f"expected a .npy array, got: {error}") from error
+    if (size := path.stat().st_size) != (claimed := array.offset + array.nbytes):
+        raise damaged(path, f"expected {claimed:,} bytes, as its header says, got {size:,}")
+    fits = len(shape) == array.ndim and all(
         length in (None, size) for length, size in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != np.dtype(dtype):
         wanted = tuple("n" if length is None else length for length in shape)
         raise damaged(path, f"expected {np.dtype(dtype)} {wanted}, got {array.dtype} {array.shape}")
     return array if mapped else np.array(array)
-
-
-def _map(path: Path) -> NDArray[Any]:
-    """Map a .npy file: memory is taken for what is really there, whatever the header claims."""
-    try:
-        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise damaged(path, "expected an array, found no file") from None
-    except Exception as error:  # numpy parses the header as Python, and a damaged one can fail in any way
-        raise damaged(path, f"expected a .npy array, got: {error}") from error
-    if not isinstance(array, np.memmap):
-        array.close()
-        raise damaged(path, "expected a .npy array, got an archive of several")
-    if (size := path.stat().st_size) != (claimed := array.offset + array.nbytes):
-        raise damaged(path, f"expected {claimed:,} bytes, as its header says, got {size:,}")
-    return array

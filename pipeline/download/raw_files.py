@@ -19,6 +19,8 @@ from pipeline.core import files
 from pipeline.core.datasets import SIDE, File, Part
 from pipeline.core.errors import DataError
 
+_AGAIN = "Remove the file and run `dvc repro` to fetch it again."
+
 
 def read(raw: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Read one part from the folder of the four files.
@@ -41,7 +43,7 @@ def write(raw: Path, part: Part, images: NDArray[np.uint8], labels: NDArray[np.u
     """
     for file, values in ((part.images, images), (part.labels, labels)):
         content = encode(values)
-        _check(content, file, "Install the versions of requirements.lock.")
+        _check(content, raw / file.name, file, "Install the versions of requirements.lock.")
         with (
             files.replacing(raw / file.name) as temporary,
             temporary.open("wb") as stream,
@@ -55,51 +57,25 @@ def encode(values: NDArray[np.uint8]) -> bytes:
     return _header(values.shape) + values.tobytes()
 
 
-def decode(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """View the values of an IDX file as an array of the given shape (read-only, no copy).
-
-    Raises:
-        DataError: another type, another shape, or another number of values.
-    """
-    expected, size = _header(shape), math.prod(shape)
-    header, got = content[: len(expected)], len(content) - len(expected)
-    if header[:4] != expected[:4] or got < 0:
-        raise DataError(
-            f"expected an IDX file of unsigned bytes in {len(shape)} dimension(s), which begins with "
-            f"{expected[:4].hex(' ')}, got {header.hex(' ') or 'nothing'}."
-        )
-    if header != expected:
-        lengths = struct.unpack(f">{len(shape)}I", header[4:])
-        raise DataError(f"expected an array of shape {shape}, got {lengths}.")
-    if got != size:
-        # Reading stops at the first byte too many, so of a longer file the length is not known.
-        raise DataError(f"expected {size:,} values, got {f'{got:,}' if got < size else 'more'}.")
-    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
-
-
 def _header(shape: tuple[int, ...]) -> bytes:
     return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
 
 
 def _read(raw: Path, file: File, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    path = raw / file.name
+    path, header = raw / file.name, _header(shape)
     try:
         with gzip.open(path) as stream:  # a small file may unpack to gigabytes
-            content = stream.read(len(_header(shape)) + math.prod(shape) + 1)
-        values = decode(content, shape)
-        _check(content, file, "")
-        return values
+            content = stream.read(len(header) + math.prod(shape) + 1)
     except FileNotFoundError:
         raise DataError(f"{path}: expected an IDX file, found none. `dvc repro` fetches it.") from None
-    except (DataError, OSError, EOFError, zlib.error) as error:
-        reason = error if isinstance(error, DataError) else f"expected a whole gzip file, got: {error}."
-        raise DataError(f"{path}: {reason} Remove the file and run `dvc repro` to fetch it again.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: expected a whole gzip file, got: {error}. {_AGAIN}") from error
+    _check(content, path, file, _AGAIN)
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 
-def _check(content: bytes, file: File, remedy: str) -> None:
-    got = hashlib.sha256(content).hexdigest()
-    if got != file.content_sha256:
+def _check(content: bytes, path: Path, file: File, remedy: str) -> None:
+    if (got := hashlib.sha256(content).hexdigest()) != file.content_sha256:
         raise DataError(
-            f"expected {file.name} to unpack to the SHA-256 {file.content_sha256}, got {got}: "
-            f"well formed, but other values. {remedy}".rstrip()
+            f"{path}: expected it to unpack to the SHA-256 {file.content_sha256}, got {got}. {remedy}"
         )

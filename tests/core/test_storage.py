@@ -104,5 +104,5 @@ def test_an_archive_is_no_array(path: Path) -> None:
     np.savez(stream, ARRAY)
     path.write_bytes(stream.getvalue())
 
-    with pytest.raises(DataError, match=r"expected a \.npy array, got an archive of several\."):
+    with pytest.raises(DataError, match=r"expected a \.npy array, got: the magic string is not correct"):
         arrays.read(path, np.float32, (None, 3))

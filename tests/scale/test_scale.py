@@ -118,8 +118,8 @@ WRONG = [
         lambda raw: (raw / TRAIN_LABELS).write_text("<html>"),
         f"{TRAIN_LABELS}: expected a whole gzip file, got: Not a gzipped file",
     ),
-    (_swap, f"{TRAIN_LABELS}: expected an IDX file of unsigned bytes in 1 dimension(s)"),
-    (_tamper, f"expected {TRAIN_LABELS} to unpack to the SHA-256"),
+    (_swap, f"{TRAIN_LABELS}: expected it to unpack to the SHA-256"),
+    (_tamper, f"{TRAIN_LABELS}: expected it to unpack to the SHA-256"),
 ]
 
 
@@ -141,7 +141,7 @@ def test_wrong_raw_files_give_an_error_and_leave_the_arrays_alone(folder: Path, 
 def test_the_files_of_another_data_set_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     working_folder(folder, monkeypatch, dataset="mnist")
 
-    with pytest.raises(DataError, match=r"of shape \(60000, 28, 28\), got \(1500, 28, 28\)"):
+    with pytest.raises(DataError, match=r"images-.*: expected it to unpack to the SHA-256 ba89.*, got b331"):
         scale(Path("raw"), Path("scaled"))
 
 
