@@ -29,7 +29,7 @@ def demo(folder: Path = _FOLDER) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     programs.copy_checkout(folder)
     reading.override(folder / "params.yaml", _CHANGES)
-    # A team's MLflow server is no place for a demo, and DVC must see the copy as the repository.
+    # A demo stays out of a team's MLflow server, and DVC must see the copy as the repository.
     variables = programs.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)
     if programs.dvc("repro", folder=folder, variables=variables) != 0:
         raise ToolError("The demo stopped: the reason stands above.")

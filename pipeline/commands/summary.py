@@ -17,23 +17,19 @@ def summary(report: Path, against: str | None) -> None:
         DataError: there is no report yet.
         ToolError: git does not know the revision.
     """
-    text = _read(report / "summary.md")
-    after = files.read_json(report / "verdict.json")
-    if against is None:
-        print(text, end="")
-        return
-    headline, _, rest = text.partition("\n")
-    before = _verdict_at(against, report / "verdict.json")
-    print(f"{headline}\n\n{changes.render(before, after, against)}{rest}", end="")
-
-
-def _read(path: Path) -> str:
+    path = report / "summary.md"
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(
             f"{path}: expected the report's summary, got: {error.strerror}. Run `dvc repro`."
         ) from error
+    if against is not None:
+        headline, _, reasons = text.partition("\n")
+        before = _verdict_at(against, report / "verdict.json")
+        after = files.read_json(report / "verdict.json")
+        text = f"{headline}\n\n{changes.render(before, after, against)}{reasons}"
+    print(text, end="")
 
 
 def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:

@@ -15,20 +15,16 @@ from pipeline.core.errors import damaged
 
 
 def repository() -> Path:
-    """Find the repository's root, also inside the copies in which DVC runs experiments.
+    """Find the repository's root: the current folder, but in the copies in which DVC runs experiments.
 
-    `DVC_ROOT` is set by DVC for every stage and names the real repository even in such a copy; without it,
-    the current folder is the root, as every command of the project expects.
+    DVC sets `DVC_ROOT` for every stage; it names the real repository even in such a copy.
     """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
 @contextlib.contextmanager
 def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it replaces `path` at once, on error it goes.
-
-    The temporary name keeps the suffix, since some writers choose the format by it.
-    """
+    """Give a temporary path with the same suffix; on success it replaces `path` at once, on error it goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     if folder:
@@ -40,12 +36,11 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         if folder and path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
-    except BaseException:
+    finally:
         if folder:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
-        raise
 
 
 replacing_folder = functools.partial(replacing, folder=True)

@@ -69,6 +69,7 @@ def read(runs: Path, learning_rate: float, seed: int) -> Run:
 
     path = folder(runs, learning_rate, seed)
     name = f"the run with learning rate {learning_rate} and seed {seed}"
+    again = "`dvc repro -f` on its stage trains it again."
     if not path.is_dir():
         raise RunError(f"{path}: expected {name}, found no folder. Run `dvc repro` to train it.")
     try:
@@ -76,13 +77,9 @@ def read(runs: Path, learning_rate: float, seed: int) -> Run:
         predictions = arrays.read(path / PREDICTIONS, np.uint8, (None,))
         history = tables.read(path / HISTORY, ("epoch", *CURVES))
     except DataError as error:
-        raise RunError(
-            f"{path}: expected {name}, got: {error} `dvc repro -f` on its stage trains it again."
-        ) from error
+        raise RunError(f"{path}: expected {name}, got: {error} {again}") from error
     identity = {"learning_rate": learning_rate, "seed": seed}
     got = {key: metrics.get(key) for key in identity} if isinstance(metrics, dict) else metrics
     if got != identity:
-        raise RunError(
-            f"{path / METRICS}: expected {name}, got {got}. `dvc repro -f` on its stage trains it again."
-        )
+        raise RunError(f"{path / METRICS}: expected {name}, got {got}. {again}")
     return Run(learning_rate, seed, history, metrics, predictions)

@@ -22,11 +22,9 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
     """Compare what the commit's code makes of its data with what its dvc.lock says.
 
     Args:
-        runs: how many runs to train, drawn by the commit's hash.
+        runs: how many runs to train, drawn by the commit's hash and `draw`.
         all: train all runs, and make the report from these.
-        tolerance: where an output was made on another kind of processor, compare accuracies, and let them
-            differ by this much.
-        draw: has part in the draw, so that who made the commit cannot know which runs are tried.
+        tolerance: how far accuracies may differ where an output was made on another kind of processor.
 
     Returns:
         0; or 1 if anything does not follow from the commit.
@@ -73,22 +71,20 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         trained = [name for name in stages if name.startswith("train@")]
         drawn = trained if all else choose(f"{commit} {draw}".strip(), trained, runs)
         chosen = [name for name in trained if name in {*drawn, *suspects}]
-        print(
-            f"verify: trains {len(chosen)} of {len(trained)} runs again: {', '.join(chosen) or 'none'}",
-            flush=True,
-        )
+        names = ", ".join(chosen) or "none"
+        print(f"verify: trains {len(chosen)} of {len(trained)} runs again: {names}", flush=True)
         study.rerun(*(sorted(set(stages) - set(trained)) if all else ["scale"]), *chosen)
         differences.add(study)
         if not all and REPORT in lock:
             _remake_report(Clone(study.folder, folder / REPORT), differences)
-        elsewhere = _print_summary(differences)
+        note = f"The clone is kept: {study.folder}"
+        if _print_summary(differences) and tolerance is None:
+            note += (
+                "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
+            )
         if problems := problems + differences.problems:
             cleanup.pop_all()  # the clone stays for a closer look
-        advice = "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
-        return _end(
-            problems,
-            f"The clone is kept: {study.folder}{advice if elsewhere and tolerance is None else ''}",
-        )
+        return _end(problems, note)
 
 
 def choose(seed: str, names: Sequence[str], count: int) -> list[str]:

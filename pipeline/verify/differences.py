@@ -67,9 +67,9 @@ class Differences:
                 if md5 == expected:
                     self.equal += 1
                 elif self.within is None or stage in DATA or (same_inputs and self._same_kind(path)):
-                    lines = self._describe(path, expected, md5, clone)
-                    head = f"{path}: dvc.lock says {expected}, the rerun made {md5}."
-                    self.problems.append("\n    ".join((head, *lines)))
+                    summary = f"{path}: dvc.lock says {expected}, the rerun made {md5}."
+                    details = self._describe(path, expected, md5, clone)
+                    self.problems.append("\n    ".join((summary, *details)))
                 else:
                     self._add_accuracies(path, clone.folder / path, self.within)
 
@@ -124,15 +124,15 @@ class Differences:
             print(f"verify: {path}: other bits, not compared: a tolerance is one of accuracies")
             return
         gap, beyond = tolerance.gaps(before, after, within)
-        if lines or beyond:
-            self.problems.append("\n    ".join((f"{path}: another result.", *lines, *beyond)))
+        if lines := lines + beyond:
+            self.problems.append("\n    ".join((f"{path}: another result.", *lines)))
         else:
             self.near += 1
             print(f"verify: {path}: other bits, accuracies within {gap:.2g}")
 
 
 def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
-    """Say what could not be checked, for want of outputs that neither this folder nor DVC's cache has."""
+    """Say what could not be checked for want of recorded outputs."""
     print(
         f"verify: not checked: {what} {lockfile.listed(missing)}, which neither this folder nor DVC's cache "
         f"has as dvc.lock names it. `dvc pull` {remedy}."

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core import machine
 from pipeline.core.errors import DataError, DownloadError, ParamsError, ToolError
+from pipeline.tools import programs
 from pipeline.verify import environments, hashes, lockfile
 from pipeline.verify.command import verify
 from tests.conftest import ROOT, run_dvc, run_pipeline
@@ -36,6 +37,33 @@ def test_a_genuine_commit_is_equal_with_its_environment(
     assert "another environment" not in said
     assert "everything compared is equal" in said
     assert left_over(study) == []
+
+
+SETTINGS = """
+[core]
+    autocrlf = true
+    hooksPath = {hooks}
+[diff]
+    renames = copies
+"""
+
+
+def test_a_users_git_settings_change_nothing(
+    study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the line endings of a clone, nor the names of what changed, nor hooks."""
+    hook = study.parent / "hooks/post-checkout"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\necho '# a line' >> train.py\n")
+    hook.chmod(0o755)
+    (study.parent / "gitconfig").write_text(SETTINGS.format(hooks=hook.parent))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(study.parent / "gitconfig"))
+
+    assert verify(0) == 0, capfd.readouterr().err
+
+    programs.git("mv", "train.py", "renamed.py")
+    assert verify(0) == 1
+    assert "train.py here is not the committed one: " in capfd.readouterr().err
 
 
 def test_a_committed_hash_edited_by_hand_is_distinguished_from_a_wrong_output(
