@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.report.analysis.status import DIVERGED
 
 if TYPE_CHECKING:  # the charts, which use this, need no scipy
-    from pipeline.report.analysis.speed import Reach
     from pipeline.report.analysis.verdict import RateVerdict, Verdict
 
 _CRITERIA = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
@@ -105,11 +105,12 @@ def labels(rate: "RateVerdict") -> str:
     return ", ".join(f"{label} {count}/{len(rate.values)}" for label, count in rate.labels.items())
 
 
-def reach(epochs: "Reach", configured: int) -> str:
-    """Write epochs to an accuracy: `4 (3–5)`, `12 or more (2 of 3 runs)`, or that it was not reached."""
-    if not epochs.reached:
+def reach(epochs: NDArray[np.float64], configured: int) -> str:
+    """Write the seeds' epochs to an accuracy, NaN for never: `4 (3–5)`, `12 or more (2 of 3 runs)`."""
+    reached = epochs[np.isfinite(epochs)]
+    if not len(reached):
         return f"not in {configured}"
-    if epochs.reached < epochs.runs:
-        return f"{epochs.low:g} or more ({epochs.reached} of {epochs.runs} runs)"
-    spread = "" if epochs.low == epochs.high else f" ({epochs.low:g}–{epochs.high:g})"
-    return f"{epochs.median:g}{spread}"
+    low, high = reached.min(), reached.max()
+    if len(reached) < len(epochs):
+        return f"{low:g} or more ({len(reached)} of {len(epochs)} runs)"
+    return f"{np.median(reached):g}" + (f" ({low:g}–{high:g})" if low < high else "")
