@@ -26,7 +26,7 @@ class Analysis(NamedTuple):
     Attributes:
         table, curves: a row a run, and a row a point; see `comparison`.
         tested: by the rates that the chosen one was tested against on the test images.
-        reach: by rate, the epochs to each of `report.accuracy_targets`, shape (targets, seeds); NaN for never.
+        reach: by rate, epochs to each of `report.accuracy_targets`, shape (targets, seeds); NaN for never.
         range_test: by rule, its suggestion, and whether the study agrees; None without a range test.
     """
 
@@ -58,11 +58,10 @@ def analyse(
     chosen_on = run_folders.held_out_part(params.data.validation_size)
     setting = Setting(params.data.dataset, params.train.epochs, chosen_on, validation_images)
     decision = verdict.decide(table, params.report, setting)
+    rates = [rate.learning_rate for rate in decision.rates]
     right = {
-        rate.learning_rate: np.stack(
-            [run.predictions == test_labels for run in runs if run.learning_rate == rate.learning_rate]
-        )
-        for rate in decision.rates
+        rate: np.stack([run.predictions == test_labels for run in runs if run.learning_rate == rate])
+        for rate in rates
     }
     targets = [target_column(target) for target in params.report.accuracy_targets]
     agreements = {
@@ -75,7 +74,7 @@ def analyse(
         decision,
         mcnemar.check_on_test(decision, right),
         grid.advise(decision, params.report.coarse_ratio),
-        {rate: rows[targets].to_numpy(np.float64).T for rate, rows in table.groupby("learning_rate")},
+        {rate: table.loc[table["learning_rate"] == rate, targets].to_numpy(np.float64).T for rate in rates},
         speed.winners(runs, params.report, 1 / validation_images),
         None if suggestions is None else agreements,
     )
