@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from pipeline.report.charts import style
 from pipeline.report.text import wording
@@ -49,6 +50,11 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
     if column.endswith("accuracy") and ends:
         style.accuracy_axis(axes, max(0.0, low - 0.1 * (1 - low)), min(0.9999, high + 0.15 * (1 - high)))
     elif log and ends:
-        style.log_axis(axes, max(low, high * _DEEPEST) / 1.25, high * 1.25)
+        low, high = max(low, high * _DEEPEST) / 1.25, high * 1.25
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
+        axes.yaxis.set_major_formatter("{x:g}")
     style.end_labels(axes, ends)
     return figure

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 
@@ -124,15 +124,6 @@ def rate_axis(axes: Axes, low: float, high: float) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: wording.rate(float(f"{value:.12g}")))
     axes.set_xlim(low, high)
     axes.set_xlabel("learning rate")
-
-
-def log_axis(axes: Axes, low: float, high: float) -> None:
-    """Make the vertical axis logarithmic, without the thicket of minor ticks."""
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
-    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def stretched(accuracy: ArrayLike) -> Floats:
