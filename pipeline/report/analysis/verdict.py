@@ -138,11 +138,7 @@ class Verdict(NamedTuple):
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
-    """Choose a rate, and find the status of every other.
-
-    Args:
-        table: as `comparison.tabulate` makes it, every rate with every seed.
-    """
+    """Choose a rate, and find the status of every other; in the table, every rate has every seed."""
     resolution, confidence = 1 / setting.validation_images, params.confidence
     column = comparison.CRITERIA[params.criterion]
     (other_column,) = set(comparison.CRITERIA.values()) - {column}

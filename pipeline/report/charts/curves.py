@@ -20,11 +20,7 @@ Histories = Mapping[float, Sequence[pd.DataFrame]]
 
 
 def curves_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
-    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest.
-
-    Args:
-        log: whether the axis is logarithmic; that of accuracies is stretched towards 100 %.
-    """
+    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest."""
     figure, (axes,) = style.figure(right=64)
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
@@ -42,7 +38,7 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
         marker = "." if len(values) == 1 else ""
         axes.plot(middle, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
-        if values.index[-1] < last:  # it diverged there
+        if values.index[-1] < last:  # diverged there
             axes.plot(middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
         ends.append((middle.iloc[-1], wording.rate(rate), colour))
     style.title(axes, title)

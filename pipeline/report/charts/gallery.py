@@ -73,17 +73,16 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
                 svg.to_text(curves_chart(histories, name, title, log=log)),
             )
     if ranged:
-        rates, losses = ranged.rates, ranged.losses
-        suggestions = {rule: suggestion.median for rule, suggestion in ranged.suggestions.items()}
-        marks = wording.listed([f"{rule} at {rate:.2g}" for rule, rate in suggestions.items()]) or "none"
-        medians = np.nanmedian(losses[:, np.isfinite(losses).any(axis=0)], axis=0)
+        low, high = ranged.rates[[0, -1]]
+        marks = [f"{rule} at {suggestion.median:.2g}" for rule, suggestion in ranged.suggestions.items()]
+        medians = np.nanmedian(ranged.losses[:, np.isfinite(ranged.losses).any(axis=0)], axis=0)
         yield Chart(
             "range_test",
             "range_test",
             "Range test: training loss while the rate rises",
-            f"Smoothed loss over the rate, which rises from {rates[0]:.2g} to {rates[-1]:.2g}; the lowest "
-            f"median over the seeds is {medians.min():.3g}. Suggestions: {marks}.",
-            svg.to_text(range_chart(rates, losses, suggestions, verdict.learning_rate)),
+            f"Smoothed loss over the rate, which rises from {low:.2g} to {high:.2g}; the lowest median over "
+            f"the seeds is {medians.min():.3g}. Suggestions: {wording.listed(marks) or 'none'}.",
+            svg.to_text(range_chart(ranged, verdict.learning_rate)),
         )
 
 

@@ -14,12 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.text import wording
-
-Floats = NDArray[np.float64]
 
 
 class Colour(NamedTuple):
@@ -154,12 +153,9 @@ def accuracy_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write a label beside the right end of each line, moved up or down where two would overlap.
+    """Write a label beside the right end of each line (value, text, colour), where no two overlap.
 
     A leader in the line's colour ties the two together; the text is in ink, which can be read on any ground.
-
-    Args:
-        ends: value on the vertical axis, text, colour.
     """
     if not ends:
         return
