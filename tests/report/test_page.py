@@ -29,7 +29,7 @@ def analysis() -> Analysis:
 def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, str]:
     document = page.render(analysis, state(analysis), settings, [], ORIGIN)
     document = document.replace("\N{NO-BREAK SPACE}", " ")
-    section = document.partition('<dl class="meaning">')[2].partition("</dl>")[0]
+    section = document.partition('<dl class="glossary">')[2].partition("</dl>")[0]
     terms = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", section, re.DOTALL)
     return {term: html.unescape(text) for term, text in terms}
 

@@ -69,7 +69,7 @@ class RateVerdict(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two rates compared as in `statistics.Pairs`, `first` with the higher mean over their common seeds."""
+    """Two feasible rates compared as in `statistics.Pairs`, `first` with the higher mean over their common seeds."""
 
     first: float
     second: float
@@ -86,7 +86,7 @@ class Verdict(NamedTuple):
         learning_rate: the choice, see `statistics.choose`; None if every rate diverged.
         indistinguishable: the other rates that may be the best; None with one seed, or without a choice.
         rates: by learning rate, rising.
-        pairs: of the rates that did not diverge; empty with one seed.
+        pairs: of feasible rates; empty with one seed.
         by_other_criterion: what the other criterion would choose.
         improving: most runs of the chosen rate were still improving at the end.
     """
@@ -145,20 +145,20 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
     rates, values = comparison.matrix(table, column)
     other_values = comparison.matrix(table, other_column)[1]
     left = comparison.without_diverged(values, params.diverged_share)
-    usable = np.isfinite(statistics.mean(left))
+    feasible = np.isfinite(statistics.mean(left))
     several = values.shape[1] > 1
     chosen, mask, challenge = statistics.choose(left, resolution, confidence)
-    other_left = np.where(usable[:, None], other_values, np.nan)
+    other_left = np.where(feasible[:, None], other_values, np.nan)
     other_chosen = statistics.choose(other_left, resolution, confidence).best
     intervals = statistics.mean_intervals(values, resolution, confidence)
     probability = np.full(len(rates), np.nan)
     if chosen is not None:
-        probability[usable] = statistics.probability_best(left[usable])
+        probability[feasible] = statistics.probability_best(left[feasible])
     verdicts = []
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
         labels = Counter("; ".join(own["health"]).split("; "))
-        if not usable[index]:
+        if not feasible[index]:
             status = DIVERGED
         elif index == chosen:
             status = CHOSEN
@@ -204,7 +204,7 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
 def _pairs(
     rates: tuple[float, ...], values: Floats, resolution: float, confidence: float
 ) -> tuple[Pair, ...]:
-    """Compare each rate that has values, highest mean first, with those below it.
+    """Compare each feasible rate, highest mean first, with those below it.
 
     Where seeds are missing, the rate with the higher mean may have the lower one on the common seeds: such a
     pair is turned round.

@@ -1,7 +1,7 @@
 """What all charts share: colours for light and dark, the size of a chart, axes, labels that do not overlap.
 
 Every colour has a role. Charts are drawn in the roles' light colours; where a chart stands inside the page,
-`svg.inline` puts a CSS variable in the place of each, which is how one drawing serves both schemes.
+`svg.inline` puts a CSS variable instead of each, so that the same drawing serves both schemes.
 """
 
 from collections.abc import Sequence
