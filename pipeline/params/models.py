@@ -153,7 +153,7 @@ class ReportParams(Section):
         criterion: the run's value that rates are compared by: `best_epoch`, its highest validation accuracy,
             or `last_epoch`, the validation accuracy at its end.
         confidence: level of every interval, test and set of rates, above 0.5 and below 1.
-        diverged_share: a rate is infeasible if more than this share of its seeds diverged.
+        diverged_share: a rate counts as diverged if more than this share of its seeds diverged.
         coarse_ratio: neighbouring rates further apart than this factor are a coarse grid.
         accuracy_targets: validation accuracies whose first epoch is reported, rising, each with a column.
         budgets: numbers of epochs for which the best rate is reported, 1 to 1,000,000, rising.

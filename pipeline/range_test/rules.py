@@ -31,18 +31,6 @@ class Suggestion(NamedTuple):
     high: float
 
 
-class Agreement(NamedTuple):
-    """What the study says about a suggestion.
-
-    Attributes:
-        nearest: the configured rate that the suggestion comes nearest to; None if it lies outside the grid.
-        agrees: whether that is the chosen rate or one that cannot be told from it; None if nobody knows.
-    """
-
-    nearest: float | None
-    agrees: bool | None
-
-
 def smooth(losses: Floats, weight: float, stop: float) -> Floats:
     """Compute the loss's running mean, corrected for its start as Adam's moments are; NaN from the end on.
 
@@ -81,28 +69,6 @@ def summarise(suggestions: Sequence[Mapping[str, float]]) -> dict[str, Suggestio
         for rule, rates in by_rule.items()
         if rates
     }
-
-
-def judge(
-    suggestion: float, grid: Sequence[float], chosen: float | None, near: Sequence[float] | None
-) -> Agreement:
-    """Compare a suggestion with the study's choice.
-
-    Args:
-        grid: the study's rates.
-        chosen: its choice; None without one.
-        near: the rates that cannot be told from the choice; None if unknown.
-    """
-    rates = np.sort(grid)
-    logs, log = np.log10(rates), np.log10(suggestion)
-    # Beyond the grid's ends, half of the step there still belongs to the last rate.
-    steps = np.diff(logs) if len(logs) > 1 else [0.5]
-    if not logs[0] - steps[0] / 2 <= log <= logs[-1] + steps[-1] / 2:
-        return Agreement(None, None)
-    nearest = float(rates[np.abs(logs - log).argmin()])
-    if nearest == chosen:
-        return Agreement(nearest, True)
-    return Agreement(nearest, None if near is None else nearest in near)
 
 
 def _longest_fall(curve: Floats) -> tuple[int, int]:

@@ -15,8 +15,6 @@ from pipeline.core.runs import Run
 from pipeline.params import Params
 from pipeline.range_test.rules import Suggestion
 
-_PARTS = ("train", "validation", "test")
-
 
 class RangeTest(NamedTuple):
     """Stage `range_test`'s outputs: rates (steps,), smoothed losses (seeds, steps), suggestions by rule."""
@@ -24,14 +22,6 @@ class RangeTest(NamedTuple):
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
     suggestions: dict[str, Suggestion]
-
-
-class Origin(NamedTuple):
-    """What the report was made of, as pairs of texts."""
-
-    parameters: list[tuple[str, str]]
-    data: list[tuple[str, str]]
-    versions: list[tuple[str, str]]
 
 
 def read_labels(scaled: Path, part: str) -> NDArray[np.intp]:
@@ -87,17 +77,18 @@ def read_range_test(folder: Path) -> RangeTest:
     return RangeTest(wide.columns.to_numpy(np.float64), wide.to_numpy(np.float64), suggestions)
 
 
-def read_origin(scaled: Path, params: Params) -> Origin:
-    """List the parameters, the data's hashes and the pinned packages that determine the report."""
+def read_origin(scaled: Path, params: Params) -> dict[str, list[tuple[str, str]]]:
+    """List the parameters, the data's hashes and the pinned versions that determine the report."""
     values = params.values()
     del values["data"]["mirrors"]  # where bytes come from does not change them
-    names = [f"{part}_{kind}.npy" for part in _PARTS for kind in ("images", "labels")]
+    parts = itertools.product(("train", "validation", "test"), ("images", "labels"))
+    names = [f"{part}_{kind}.npy" for part, kind in parts]
     pins = [pin.partition("==") for pin in run_keys.pinned_packages()]
-    return Origin(
-        list(_flat(values)),
-        [(name, files.sha256(scaled / name)) for name in names],
-        [(name, version) for name, _, version in pins],
-    )
+    return {
+        "parameters": list(_flat(values)),
+        "data": [(name, files.sha256(scaled / name)) for name in names],
+        "versions": [(name, version) for name, _, version in pins],
+    }
 
 
 def _flat(values: dict[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

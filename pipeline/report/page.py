@@ -3,8 +3,7 @@
 All text is escaped by the template, whatever a data set or a tag may be called.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -13,27 +12,17 @@ from pipeline.range_test.rules import RULES
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.comparison import CRITERIA
 from pipeline.report.charts import gallery, svg
-from pipeline.report.inputs import Origin
+from pipeline.report.charts.gallery import Chart
 from pipeline.report.text import templates, wording
 from pipeline.report.text.statement import Statement
-
-
-class Drawing(NamedTuple):
-    """A chart as SVG text, with what `gallery.Chart` says about it."""
-
-    name: str
-    group: str
-    title: str
-    description: str
-    svg: str
 
 
 def render(
     analysis: Analysis,
     statement: Statement,
     params: ReportParams,
-    drawings: Sequence[Drawing],
-    origin: Origin,
+    charts: Sequence[Chart],
+    origin: Mapping[str, Sequence[tuple[str, str]]],
 ) -> str:
     """Render index.html."""
     verdict = analysis.verdict
@@ -42,8 +31,8 @@ def render(
     colours = gallery.variables(len(verdict.rates))
     roles = {colour.light: name for name, colour in colours.items()}
 
-    def inline(drawing: Drawing) -> Markup:
-        text = svg.inline(drawing.svg, drawing.name, drawing.title, drawing.description, roles)
+    def inline(chart: Chart) -> Markup:
+        text = svg.inline(chart.svg, chart.name, chart.title, chart.description, roles)
         return Markup(text)  # noqa: S704  (its texts are escaped by svg.inline)
 
     template = templates.environment(autoescape=True).get_template("page.html.j2")
@@ -58,7 +47,7 @@ def render(
         other_criterion=wording.criterion(other, held_out),
         held_out=held_out,
         table=analysis.table.astype({"best_epoch": float}).to_dict("records"),
-        drawings=drawings,
+        charts=charts,
         inline=inline,
         origin=origin,
         colours=colours,

@@ -94,7 +94,7 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
     per_rate.edit("pipeline/report/analysis/verdict.py", "\n\nclass Pair(", "    highest_roughness: float\n")
     per_rate.edit(
         "pipeline/report/analysis/verdict.py",
-        "            )\n        )\n    alike = tuple(",
+        "            )\n        )\n    others = tuple(",
         '                float(own["roughness"].max()),\n',
     )
     per_rate.edit(

@@ -13,7 +13,6 @@ from pipeline.core import arrays
 from pipeline.core.errors import ParamsError
 from pipeline.params import reading
 from pipeline.range_test import rules
-from pipeline.range_test.rules import Agreement
 from tests.report.conftest import write_study
 
 RATES = np.geomspace(1e-5, 1.0, 101)
@@ -60,31 +59,6 @@ def test_the_curve_ends_where_the_loss_runs_away(end: float) -> None:
 def test_seeds_are_summed_up_by_their_median_on_the_logarithmic_scale() -> None:
     suggested = rules.summarise([{"steepest": 1e-4}, {"steepest": 1e-2}, {}])
     assert suggested == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
-
-
-@pytest.mark.parametrize(
-    ("suggestion", "expected"),
-    [
-        (0.0012, Agreement(0.001, True)),
-        (0.008, Agreement(0.01, True)),
-        (0.09, Agreement(0.1, False)),
-        (0.9, Agreement(None, None)),
-        (1e-6, Agreement(None, None)),
-    ],
-)
-def test_a_suggestion_is_held_against_the_nearest_configured_rate(
-    suggestion: float, expected: Agreement
-) -> None:
-    assert rules.judge(suggestion, [0.1, 0.01, 0.001], 0.001, (0.01,)) == expected
-
-
-def test_without_a_choice_there_is_no_judgement() -> None:
-    assert rules.judge(0.001, [0.01, 0.001], None, None) == Agreement(0.001, None)
-
-
-def test_with_one_seed_only_the_choice_itself_agrees() -> None:
-    assert rules.judge(0.001, [0.01, 0.001], 0.01, None) == Agreement(0.001, None)
-    assert rules.judge(0.01, [0.01, 0.001], 0.01, None) == Agreement(0.01, True)
 
 
 def test_a_range_that_does_not_rise_is_refused(tmp_path: Path) -> None:

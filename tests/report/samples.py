@@ -112,9 +112,9 @@ def verdict_on(
         elif rate in (chosen, *near):
             status = CHOSEN if rate == chosen else NOT_DISTINGUISHABLE
         value = {WORSE: 0.9, DIVERGED: NAN}.get(status, 0.98)
-        alike = decide({rate: [value] * len(seeds)}).rates[0]
+        alone = decide({rate: [value] * len(seeds)}).rates[0]
         rival = chosen if status == WORSE else None
-        verdicts.append(alike._replace(status=status, p_best=0.5, rival=rival, rival_gap=0.08))
+        verdicts.append(alone._replace(status=status, p_best=0.5, rival=rival, rival_gap=0.08))
     return decide({0.1: [0.9] * len(seeds)})._replace(
         seeds=seeds,
         learning_rate=chosen,

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from pipeline.range_test.rules import Agreement, Suggestion
+from pipeline.range_test.rules import Suggestion
 from pipeline.report import metrics
 from pipeline.report.analysis import verdict
 from pipeline.report.analysis.mcnemar import Discordance
+from pipeline.report.analysis.range_test import Agreement
 from pipeline.report.analysis.verdict import Verdict
 from tests.report.samples import PARAMS, SETTING, STUDY, analysis_of, decide, say, table
 

@@ -10,12 +10,12 @@ from pipeline import params
 from pipeline.params import ReportParams
 from pipeline.report import page
 from pipeline.report.analysis.analyse import Analysis, analyse
-from pipeline.report.inputs import Origin
 from pipeline.report.text import summary
 from pipeline.report.text.statement import state
 from tests.conftest import ROOT
 from tests.report.samples import FINE, PARAMS, trained
 
+ORIGIN: dict[str, list[tuple[str, str]]] = {"parameters": [], "data": [], "versions": []}
 HOSTILE = '<script>alert("x")</script>|`*_'
 
 
@@ -27,9 +27,9 @@ def analysis() -> Analysis:
 
 
 def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, str]:
-    document = page.render(analysis, state(analysis), settings, [], Origin([], [], []))
+    document = page.render(analysis, state(analysis), settings, [], ORIGIN)
     document = document.replace("\N{NO-BREAK SPACE}", " ")
-    section = document.partition('<dl class="meaning">')[2].partition("</dl>")[0]
+    section = document.partition('<dl class="glossary">')[2].partition("</dl>")[0]
     terms = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", section, re.DOTALL)
     return {term: html.unescape(text) for term, text in terms}
 
@@ -37,7 +37,7 @@ def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, s
 def test_hostile_text_is_shown_as_text(analysis: Analysis) -> None:
     setting = analysis.verdict.setting._replace(dataset=HOSTILE)
     analysis = analysis._replace(verdict=analysis.verdict._replace(setting=setting))
-    document = page.render(analysis, state(analysis), PARAMS, [], Origin([], [], []))
+    document = page.render(analysis, state(analysis), PARAMS, [], ORIGIN)
     assert "<script" not in document
     assert HOSTILE in html.unescape(document)
     markdown = summary.render(analysis, state(analysis))

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from pipeline.core import runs as run_folders
 from pipeline.core.runs import Run
 from pipeline.params import Params, target_column
-from pipeline.range_test import rules
-from pipeline.range_test.rules import Agreement, Suggestion
-from pipeline.report.analysis import comparison, grid, mcnemar, speed, verdict
+from pipeline.range_test.rules import Suggestion
+from pipeline.report.analysis import comparison, grid, mcnemar, range_test, speed, verdict
 from pipeline.report.analysis.grid import Advice
 from pipeline.report.analysis.mcnemar import Discordance
-from pipeline.report.analysis.speed import Reach, Winner
+from pipeline.report.analysis.range_test import Agreement
+from pipeline.report.analysis.speed import Winner
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.verdict import Setting, Verdict
 
 
@@ -25,7 +26,7 @@ class Analysis(NamedTuple):
     Attributes:
         table, curves: a row a run, and a row a point; see `comparison`.
         tested: by the rates that the chosen one was tested against on the test images.
-        reach: by rate, for each of `report.accuracy_targets`.
+        reach: by rate, epochs to each of `report.accuracy_targets`, shape (targets, seeds); NaN for never.
         range_test: by rule, its suggestion, and whether the study agrees; None without a range test.
     """
 
@@ -34,7 +35,7 @@ class Analysis(NamedTuple):
     verdict: Verdict
     tested: dict[float, Discordance]
     advice: Advice
-    reach: dict[float, tuple[Reach, ...]]
+    reach: dict[float, Floats]
     winners: tuple[Winner, ...]
     range_test: dict[str, tuple[Suggestion, Agreement]] | None
 
@@ -50,7 +51,6 @@ def analyse(
 
     Args:
         runs: by rate and seed, every rate with every seed.
-        test_labels: shape (test images,), what the runs' predictions are compared with.
         validation_images: how many images a validation accuracy is a share of.
         suggestions: what the range test suggests, by rule.
     """
@@ -63,13 +63,9 @@ def analyse(
         rate: np.stack([run.predictions == test_labels for run in runs if run.learning_rate == rate])
         for rate in rates
     }
-    epochs = [comparison.matrix(table, target_column(target))[1] for target in params.report.accuracy_targets]
-    reach = {rate: tuple(speed.reach(own[index]) for own in epochs) for index, rate in enumerate(rates)}
+    targets = [target_column(target) for target in params.report.accuracy_targets]
     agreements = {
-        rule: (
-            suggestion,
-            rules.judge(suggestion.median, rates, decision.learning_rate, decision.near),
-        )
+        rule: (suggestion, range_test.judge(suggestion.median, decision))
         for rule, suggestion in (suggestions or {}).items()
     }
     return Analysis(
@@ -78,7 +74,7 @@ def analyse(
         decision,
         mcnemar.check_on_test(decision, right),
         grid.advise(decision, params.report.coarse_ratio),
-        reach,
+        {rate: table.loc[table["learning_rate"] == rate, targets].to_numpy(np.float64).T for rate in rates},
         speed.winners(runs, params.report, 1 / validation_images),
         None if suggestions is None else agreements,
     )

@@ -8,7 +8,7 @@ from pipeline.report.analysis.verdict import Verdict
 
 _ENOUGH_SEEDS = 5
 _TOO_FEW_SEEDS = 2
-"""With so few, even rates far apart are not distinguishable: one at the edge would mean nothing."""
+"""With so few, even rates far apart are not distinguishable: a rate at the edge would mean nothing."""
 _WIDEST_STEP, _NARROWEST_STEP = 10.0, 2.0
 
 
@@ -29,17 +29,14 @@ class Advice(NamedTuple):
 
 
 def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
-    """Find what the study leaves open.
-
-    Args:
-        coarse_ratio: neighbours further apart than this factor are far apart.
-    """
+    """Find what the study leaves open; neighbours further apart than `coarse_ratio` leave a gap."""
     grid = [rate.learning_rate for rate in verdict.rates]
     chosen, seeds, near = verdict.learning_rate, verdict.seeds, verdict.near or ()
     if chosen is None:
         return Advice((), (), _with_more(grid, [grid[0] / 10, grid[0] / 100]), None, None)
-    edges, gaps = _edges(grid, chosen, near if len(seeds) > _TOO_FEW_SEEDS else ()), []
-    more = [chosen * 10, chosen / 10] if len(grid) == 1 else [_beyond(grid, edge) for edge in edges]
+    top = (chosen, *near) if len(seeds) > _TOO_FEW_SEEDS else (chosen,)
+    edges = tuple(edge for edge in (grid[0], grid[-1]) if edge in top) if len(grid) > 1 else ()
+    more, gaps = [_beyond(grid, edge) for edge in edges] if len(grid) > 1 else [chosen * 10, chosen / 10], []
     index = grid.index(chosen)
     for neighbour in (*grid[max(index - 1, 0) : index], *grid[index + 1 : index + 2]):
         # A gap matters where the accuracy changes across it: towards a neighbour that is distinguishable.
@@ -47,11 +44,12 @@ def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
             gaps.append(neighbour)
             more.append(math.sqrt(chosen * neighbour))
     wanted = 3 if len(seeds) < 2 else _ENOUGH_SEEDS if near else 0
+    unused = [seed for seed in range(wanted) if seed not in seeds]
     return Advice(
         edges,
         tuple(gaps),
         _with_more(grid, more) if more else None,
-        _more_seeds(seeds, wanted) if len(seeds) < wanted else None,
+        (*seeds, *unused[: wanted - len(seeds)]) if len(seeds) < wanted else None,
         2 * verdict.setting.epochs if verdict.improving else None,
     )
 
@@ -59,10 +57,6 @@ def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
 def factor(first: float, second: float) -> float:
     """Divide the larger rate by the smaller."""
     return max(first, second) / min(first, second)
-
-
-def _edges(grid: Sequence[float], chosen: float, near: Sequence[float]) -> tuple[float, ...]:
-    return tuple(edge for edge in (grid[0], grid[-1]) if edge in (chosen, *near)) if len(grid) > 1 else ()
 
 
 def _beyond(grid: Sequence[float], edge: float) -> float:
@@ -79,8 +73,3 @@ def _with_more(grid: Sequence[float], more: Sequence[float]) -> tuple[float, ...
         rounded = (float(f"{rate:.{digits}e}") for digits in (0, 1))
         added.append(next((value for value in rounded if value not in grid), rate))
     return tuple(sorted({*grid, *added}, reverse=True))
-
-
-def _more_seeds(seeds: Sequence[int], count: int) -> tuple[int, ...]:
-    unused = [seed for seed in range(count) if seed not in seeds]
-    return (*seeds, *unused[: count - len(seeds)])

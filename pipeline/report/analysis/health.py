@@ -28,7 +28,7 @@ LABELS = (DIVERGED, STUCK, OSCILLATING, SPIKE, OVERFITTING, IMPROVING, UNSETTLED
 
 _CLASSES = 10
 _SHORTEST = 5
-"""Epochs below which a curve has no end that could be told from its beginning."""
+"""Epochs below which the end of a curve is also its beginning."""
 _TREND_LEVEL = 0.05
 """A trend is believed if noise alone would show one so clear in fewer than this share of cases."""
 
@@ -37,7 +37,7 @@ class Health(NamedTuple):
     """What one run's curves show.
 
     Attributes:
-        labels: of `LABELS`, in that order; never empty.
+        labels: of `LABELS`, in that order, or `TOO_SHORT`; never empty.
         roughness: how much the training loss goes up on its way down: the sum of its rises over the sum of
             its falls, in log loss. 0 never rises, 1 rises as much as it falls; NaN for one epoch.
         rising_share: share of the epochs, from the second on, whose training loss is above the one before.
@@ -49,18 +49,13 @@ class Health(NamedTuple):
 
 
 def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
-    """Label a run.
-
-    Args:
-        history: columns `loss` and `val_loss`, a row per epoch, in nats.
-    """
+    """Label a run by its `loss` and `val_loss`, in nats."""
     loss = history["loss"].to_numpy(np.float64)
     val_loss = history["val_loss"].to_numpy(np.float64)
-    if not (np.isfinite(loss).all() and np.isfinite(val_loss).all()):
-        finite = loss[: int(np.argmin(np.isfinite(loss)))] if not np.isfinite(loss).all() else loss
-        return Health((DIVERGED,), *_measure(finite, thresholds)[:2])
-    roughness, rising_share, typical_rise = _measure(loss, thresholds)
-    if _diverged(loss, thresholds):
+    finite = np.isfinite(loss)
+    measured = loss[np.logical_and.accumulate(finite)]
+    roughness, rising_share, typical_rise = _measure(measured, thresholds)
+    if not (finite.all() and np.isfinite(val_loss).all()) or _diverged(loss, thresholds):
         return Health((DIVERGED,), roughness, rising_share)
     if len(loss) < _SHORTEST:
         return Health((TOO_SHORT,), roughness, rising_share)

@@ -15,12 +15,7 @@ from pipeline.report.analysis.verdict import Verdict
 
 
 class Discordance(NamedTuple):
-    """McNemar's test of two rates on one set of images, over several seeds.
-
-    Attributes:
-        only_first, only_second: images that only the one or only the other classifies right, all seeds.
-        p_value: exact; see `exact_test`.
-    """
+    """McNemar's test of two rates; counts of images that only the one has right are summed over the seeds."""
 
     only_first: int
     only_second: int
@@ -55,11 +50,9 @@ def check_on_test(verdict: Verdict, right: Mapping[float, Bools]) -> dict[float,
 def exact_test(first: Bools, second: Bools) -> Discordance:
     """Test two rates per seed by the exact binomial test, then combine the seeds.
 
-    Seeds are tested on the same images, so that their p-values depend on each other; twice their median is
-    a valid p-value under any dependence (Rüschendorf 1982).
-
-    Args:
-        first, second: shape (seeds, images), whether the image was classified right.
+    `first` and `second`, shape (seeds, images), say what was classified right. Seeds are tested on the same
+    images, so that their p-values depend on each other; twice their median is a valid p-value under any
+    dependence (Rüschendorf 1982).
     """
     only_first = (first & ~second).sum(axis=1)
     only_second = (second & ~first).sum(axis=1)

@@ -1,4 +1,4 @@
-"""How fast a rate gets somewhere, and which rate is best when one may train no longer.
+"""Which rate is best for a budget of epochs.
 
 The rate is constant and shuffles depend on (seed, epoch), so the first epochs of a long run are the short
 run: one study answers for every smaller number of epochs.
@@ -13,31 +13,13 @@ import numpy as np
 from pipeline.core.runs import Run
 from pipeline.params import ReportParams
 from pipeline.report.analysis import comparison, statistics
-from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import is_far
 
 
-class Reach(NamedTuple):
-    """Epochs to an accuracy, over a rate's seeds.
-
-    Attributes:
-        reached, runs: how many of how many runs got there.
-        median: infinite if half of the runs or more never did.
-        low, high: fewest and most epochs; infinite for a run that never got there.
-    """
-
-    reached: int
-    runs: int
-    median: float
-    low: float
-    high: float
-
-
 class Winner(NamedTuple):
-    """The best rate for a budget.
+    """The best rate for a budget of epochs.
 
     Attributes:
-        budget: epochs.
         rate: the choice; None if every rate has diverged by then.
         others: the rates near it that are not distinguishable from it; None with fewer than two seeds.
         mean: of the choice, over the seeds that had not diverged by then.
@@ -47,17 +29,6 @@ class Winner(NamedTuple):
     rate: float | None
     others: tuple[float, ...] | None
     mean: float
-
-
-def reach(epochs: Floats) -> Reach:
-    """Sum up one rate's runs.
-
-    Args:
-        epochs: shape (seeds,), NaN where the run never got there.
-    """
-    known = np.where(np.isfinite(epochs), epochs, np.inf)
-    reached = int(np.isfinite(epochs).sum())
-    return Reach(reached, len(epochs), float(np.median(known)), float(known.min()), float(known.max()))
 
 
 def winners(runs: Sequence[Run], params: ReportParams, resolution: float) -> tuple[Winner, ...]:

@@ -34,10 +34,9 @@ class Pairs(NamedTuple):
 
     Attributes:
         first, second: indices of the rates, `first` < `second`.
-        difference: mean over the common seeds of first minus second.
-        low, high: simultaneous interval: all pairs' intervals cover at once at the confidence.
-        p_value: two-sided paired t test. Interval and p-value are both corrected for the number of pairs by
-            Bonferroni's inequality, so that the one excludes 0 exactly when the other is small.
+        difference, low, high: mean of first minus second, and its interval.
+        p_value: of the two-sided test. Both are corrected for the number of pairs (Bonferroni): the intervals
+            of all pairs cover at once, and exclude 0 exactly where the p-value is small.
     """
 
     first: NDArray[np.intp]
@@ -54,9 +53,8 @@ class Challenge(NamedTuple):
     Attributes:
         p_value: how compatible the values are with the rate being the best, in [0, 1]; below 1 - confidence,
             the rival beats it. NaN for a rate with fewer than two seeds in common with any other.
-        rival: index of that other rate; of no meaning where the others are NaN.
-        gap: how much the rival is above it in the mean; negative if it is below.
-        at_least: how much it is above it at the confidence; above 0 exactly when it beats it.
+        rival: index of that other rate; undefined where the p-value is NaN.
+        gap, at_least: how much the rival is above it in the mean, and at the confidence.
     """
 
     p_value: Floats
@@ -66,12 +64,10 @@ class Challenge(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The rate to choose.
+    """The index of the rate to choose, None if no rate has values, and what speaks against each.
 
-    Attributes:
-        best: its index; None if no rate has values.
-        mask: shape (rates,), the rates that may be the best, the chosen one among them. With fewer than two
-            seeds nothing is known: it holds every rate that has values.
+    `mask`, shape (rates,), holds the rates that may be the best, the chosen one among them; with one seed,
+    all that have values.
     """
 
     best: int | None
@@ -81,7 +77,7 @@ class Choice(NamedTuple):
 
 def mean(values: Floats) -> Floats:
     """Average over the last axis, NaN left out; NaN where nothing is left."""
-    return np.ma.filled(_known(values).mean(axis=-1), np.nan)
+    return np.ma.filled(np.ma.masked_invalid(values).mean(axis=-1), np.nan)  # nanmean would warn
 
 
 def mean_intervals(values: Floats, resolution: float, confidence: float) -> Intervals:
@@ -97,11 +93,7 @@ def mean_intervals(values: Floats, resolution: float, confidence: float) -> Inte
 
 
 def compare_pairs(values: Floats, resolution: float, confidence: float) -> Pairs:
-    """Test every two rates against each other on their common seeds, by paired t tests.
-
-    Args:
-        resolution: as in `mean_intervals`; here for differences of two rounded values.
-    """
+    """Test every two rates against each other on their common seeds, by paired t tests."""
     first, second = np.triu_indices(values.shape[-2], k=1)
     center, error, count = _moments(values[..., first, :] - values[..., second, :], resolution**2 / 6)
     half = stats.t.ppf(1 - (1 - confidence) / 2 / max(len(first), 1), count - 1) * error
@@ -164,51 +156,37 @@ def choose(values: Floats, resolution: float, confidence: float) -> Choice:
     return Choice(best, mask, against)
 
 
-def probability_best(values: Floats, draws: int = _DRAWS) -> Floats:
-    """Estimate the share of bootstrap studies in which each rate has the highest mean; shape (rates,), sum 1.
+def probability_best(values: Floats) -> Floats:
+    """Estimate the share of bootstrap studies in which each rate has the highest mean; NaN with one seed.
 
     Seeds are drawn with replacement, each with all its rates, since a seed's runs belong together. One seed
     fewer is drawn than there are (Rao and Wu 1988): drawing all of them makes means of 3 seeds scatter by a
     fifth too little, and scipy's `bootstrap` can draw no other number. Ties are shared out. The generator is
     fixed: same values, same answer.
-
-    Returns:
-        NaN with fewer than two seeds.
     """
     rates, seeds = values.shape
     if seeds < 2:
         return np.full(rates, np.nan)
-    drawn = np.random.default_rng(0).integers(0, seeds, (draws, seeds - 1))
-    weights = (drawn[:, :, None] == np.arange(seeds)).sum(axis=1).astype(np.float64)
-    known = np.isfinite(values)
-    total = weights @ np.where(known, values, 0.0).T
-    share = weights @ known.T
-    means = np.where(share > 0, total / np.maximum(share, 1), -np.inf)
-    best = means >= means.max(axis=1, keepdims=True) - 1e-12
-    chances: Floats = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
-    return chances
+    drawn = np.random.default_rng(0).integers(0, seeds, (_DRAWS, seeds - 1))
+    means = np.nan_to_num(mean(values[:, drawn]), nan=-np.inf)
+    best = means >= means.max(axis=0) - 1e-12
+    return np.asarray((best / best.sum(axis=0)).mean(axis=1), np.float64)
 
 
 def _moments(values: Floats, rounding: float) -> tuple[Floats, Floats, NDArray[np.int_]]:
-    """Mean, standard error and count over the last axis, NaN left out; NaN error with fewer than two values.
+    """Compute mean, standard error and count over the last axis, NaN left out; an error takes two values.
 
-    Args:
-        rounding: variance that rounding contributes: step**2 / 12 for a value, twice that for a difference.
-            It is added, though a scatter well above the step holds it already: few values can fall on one
-            step by chance, and then nothing else would be left.
+    `rounding` is the variance that rounding contributes: step**2 / 12 for a value, twice that for a
+    difference. It is added, though a scatter well above the step holds it already: few values can fall on one
+    step by chance, and then nothing else would be left.
     """
-    known = _known(values)
+    known = np.ma.masked_invalid(values)
     count = known.count(axis=-1)
     variance = np.ma.filled(known.var(axis=-1, ddof=1), np.nan)
     return mean(values), np.sqrt((variance + rounding) / np.maximum(count, 1)), count
 
 
-def _known(values: Floats) -> "np.ma.MaskedArray[tuple[int, ...], np.dtype[np.float64]]":
-    """Mask NaN: nanmean and nanvar would warn of rates that have no value left."""
-    return np.ma.array(values, mask=~np.isfinite(values))
-
-
 def _upper_tail(mean: Floats, error: Floats, count: NDArray[np.int_]) -> Floats:
-    """One-sided p-values: how likely so high a mean is if the true one is 0."""
+    """Compute one-sided p-values: how likely so high a mean is if the true one is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(stats.t.sf(mean / error, count - 1), np.float64)

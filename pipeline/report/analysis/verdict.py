@@ -26,13 +26,7 @@ from pipeline.report.analysis.status import (
 
 
 class Setting(NamedTuple):
-    """What the runs were made of.
-
-    Attributes:
-        epochs: configured passes over the training images.
-        chosen_on: `validation`, or `test` where the test images are the validation data.
-        validation_images: how many images a validation accuracy is a share of.
-    """
+    """What the runs were made of: `chosen_on` is `validation`, or `test` where no images are held out."""
 
     dataset: str
     epochs: int
@@ -44,18 +38,14 @@ class RateVerdict(NamedTuple):
     """What is known of one rate.
 
     Attributes:
-        status: one of `pipeline.report.analysis.status`.
+        status: a word of `pipeline.report.analysis.status`.
         values: the criterion by seed, NaN for a diverged run.
-        mean, low, high: of the criterion over seeds; bounds NaN with fewer than two values.
-        other_mean: the mean by the other criterion.
-        test_mean: mean test accuracy over seeds.
-        p_best: how compatible the values are with this rate being the best; see `statistics.challenge`.
-        rival: the rate that speaks most against its being the best; None if no test was possible.
-        rival_gap: how much that rate is above this one, in the mean.
-        rival_at_least: and how much at the confidence; above 0 if this rate is worse.
+        mean, low, high: of these values; bounds NaN with fewer than two.
+        other_mean, test_mean: means of the other criterion and of the test accuracy.
+        p_best, rival, rival_gap, rival_at_least: see `statistics.Challenge`; no rival without a test.
         probability_best: share of bootstrap studies that it wins.
         diverged: number of runs that diverged.
-        labels: how many runs carry which health label, in the order of `health.LABELS`.
+        labels: how many runs carry which health label, worst first.
         roughness, rising_share: medians over seeds.
     """
 
@@ -79,12 +69,7 @@ class RateVerdict(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two feasible rates compared on their common seeds, `first` with the higher mean over these.
-
-    Attributes:
-        difference, low, high: first minus second, with its simultaneous interval.
-        p_value: corrected for the number of pairs.
-    """
+    """Two feasible rates compared as in `statistics.Pairs`, `first` with the higher mean over their common seeds."""
 
     first: float
     second: float
@@ -127,10 +112,7 @@ class Verdict(NamedTuple):
         return None if self.learning_rate is None else self.rate(self.learning_rate)
 
     def gap(self, rate: RateVerdict) -> float:
-        """Measure how far a rate lies below the chosen one: on the seeds that both have, so it may lie above.
-
-        NaN where they have no seed in common.
-        """
+        """Measure how far a rate lies below the chosen one on their common seeds, NaN without any."""
         if self.chosen is None:
             return math.nan
         return float(statistics.mean(np.subtract(self.chosen.values, rate.values)))
@@ -138,8 +120,8 @@ class Verdict(NamedTuple):
     def shown(self, rate: RateVerdict) -> str:
         """Give the status as readers see it.
 
-        A test of few seeds cannot call a rate worse whose seeds scatter, however low its mean. To say of
-        that one "not distinguishable" would be true and absurd, so it has a word of its own.
+        A test of few seeds cannot call a rate worse whose seeds scatter, however low its mean. To call that
+        rate "not distinguishable" would be true and absurd, so it has a word of its own.
         """
         far = rate.status == NOT_DISTINGUISHABLE and is_far(self.gap(rate))
         return SCATTERED if far else rate.status
@@ -151,30 +133,23 @@ class Verdict(NamedTuple):
     @property
     def near(self) -> tuple[float, ...] | None:
         """List `indistinguishable` without the rates that are too scattered to tell."""
-        if self.indistinguishable is None:
-            return None
-        return tuple(rate.learning_rate for rate in self.shown_as(NOT_DISTINGUISHABLE))
+        near = tuple(rate.learning_rate for rate in self.shown_as(NOT_DISTINGUISHABLE))
+        return None if self.indistinguishable is None else near
 
 
 def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
-    """Choose a rate, and find where every other stands.
-
-    Args:
-        table: as `comparison.tabulate` makes it, every rate with every seed.
-    """
+    """Choose a rate, and find the status of every other; in the table, every rate has every seed."""
     resolution, confidence = 1 / setting.validation_images, params.confidence
     column = comparison.CRITERIA[params.criterion]
     (other_column,) = set(comparison.CRITERIA.values()) - {column}
     rates, values = comparison.matrix(table, column)
     other_values = comparison.matrix(table, other_column)[1]
-    tests = comparison.matrix(table, "test_accuracy")[1]
     left = comparison.without_diverged(values, params.diverged_share)
     feasible = np.isfinite(statistics.mean(left))
     several = values.shape[1] > 1
     chosen, mask, challenge = statistics.choose(left, resolution, confidence)
-    other_chosen = statistics.choose(
-        np.where(feasible[:, None], other_values, np.nan), resolution, confidence
-    ).best
+    other_left = np.where(feasible[:, None], other_values, np.nan)
+    other_chosen = statistics.choose(other_left, resolution, confidence).best
     intervals = statistics.mean_intervals(values, resolution, confidence)
     probability = np.full(len(rates), np.nan)
     if chosen is not None:
@@ -182,6 +157,7 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
     verdicts = []
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
+        labels = Counter("; ".join(own["health"]).split("; "))
         if not feasible[index]:
             status = DIVERGED
         elif index == chosen:
@@ -196,27 +172,27 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
                 float(intervals.mean[index]),
                 float(intervals.low[index]),
                 float(intervals.high[index]),
-                float(statistics.mean(other_values[index])),
-                float(statistics.mean(tests[index])),
+                float(own[other_column].mean()),
+                float(own["test_accuracy"].mean()),
                 float(challenge.p_value[index]),
                 None if np.isnan(challenge.gap[index]) else rates[challenge.rival[index]],
                 float(challenge.gap[index]),
                 float(challenge.at_least[index]),
                 float(probability[index]),
                 int(np.isnan(values[index]).sum()),
-                _count_labels(own["health"]),
+                {label: labels[label] for label in (*health.LABELS, health.TOO_SHORT) if labels[label]},
                 float(own["roughness"].median()),
                 float(own["rising_share"].median()),
             )
         )
-    alike = tuple(verdict.learning_rate for verdict in verdicts if verdict.status == NOT_DISTINGUISHABLE)
+    others = tuple(verdict.learning_rate for verdict in verdicts if verdict.status == NOT_DISTINGUISHABLE)
     return Verdict(
         setting,
         params.criterion,
         confidence,
         tuple(sorted(int(seed) for seed in table["seed"].unique())),
         None if chosen is None else rates[chosen],
-        alike if several and chosen is not None else None,
+        others if several and chosen is not None else None,
         tuple(verdicts),
         _pairs(rates, left, resolution, confidence) if several else (),
         None if other_chosen is None else rates[other_chosen],
@@ -240,13 +216,9 @@ def _pairs(
         Pair(rates[order[first]], rates[order[second]], *map(float, numbers))
         for first, second, *numbers in zip(*tests, strict=True)
     )
-    return tuple(_turn(pair) if round(pair.difference, 9) < 0 else pair for pair in pairs)
-
-
-def _turn(pair: Pair) -> Pair:
-    return Pair(pair.second, pair.first, -pair.difference, -pair.high, -pair.low, pair.p_value)
-
-
-def _count_labels(cells: pd.Series) -> dict[str, int]:
-    counts = Counter(label for cell in cells for label in str(cell).split("; "))
-    return {label: counts[label] for label in (*health.LABELS, health.TOO_SHORT) if counts[label]}
+    return tuple(
+        Pair(pair.second, pair.first, -pair.difference, -pair.high, -pair.low, pair.p_value)
+        if round(pair.difference, 9) < 0
+        else pair
+        for pair in pairs
+    )

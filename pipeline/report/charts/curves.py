@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from pipeline.report.charts import style
 from pipeline.report.text import wording
@@ -19,11 +20,7 @@ Histories = Mapping[float, Sequence[pd.DataFrame]]
 
 
 def curves_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
-    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest.
-
-    Args:
-        log: whether the axis is logarithmic; that of accuracies is stretched towards 100 %.
-    """
+    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest."""
     figure, (axes,) = style.figure(right=64)
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
@@ -41,7 +38,7 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
         marker = "." if len(values) == 1 else ""
         axes.plot(middle, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
-        if values.index[-1] < last:  # it diverged there
+        if values.index[-1] < last:  # diverged there
             axes.plot(middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
         ends.append((middle.iloc[-1], wording.rate(rate), colour))
     style.title(axes, title)
@@ -49,6 +46,11 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
     if column.endswith("accuracy") and ends:
         style.accuracy_axis(axes, max(0.0, low - 0.1 * (1 - low)), min(0.9999, high + 0.15 * (1 - high)))
     elif log and ends:
-        style.log_axis(axes, max(low, high * _DEEPEST) / 1.25, high * 1.25)
+        low, high = max(low, high * _DEEPEST) / 1.25, high * 1.25
+        axes.set_yscale("log")
+        axes.set_ylim(low, high)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
+        axes.yaxis.set_major_formatter("{x:g}")
     style.end_labels(axes, ends)
     return figure

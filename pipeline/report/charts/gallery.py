@@ -1,92 +1,89 @@
 """All charts of a report, each with its name, its title, and in words what can be seen in it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from pipeline.core.measures import MEASURES
-from pipeline.core.runs import CURVES
+from pipeline.core.runs import CURVES, Run
 from pipeline.report.analysis.status import DIVERGED
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
-from pipeline.report.charts import style
+from pipeline.report.charts import style, svg
 from pipeline.report.charts.curves import Histories, curves_chart
 from pipeline.report.charts.range_test import range_chart
 from pipeline.report.charts.recipe import recipe_chart
 from pipeline.report.charts.response import response_chart
+from pipeline.report.inputs import RangeTest
 from pipeline.report.text import wording
 
 
 class Chart(NamedTuple):
-    """A figure and what the page says about it.
+    """A chart and what the page says about it.
 
     Attributes:
         group: `response`, `recipe`, `overlay`, `diagnostic` or `range_test`: where the page shows it.
         description: what can be seen, in words.
+        svg: as `svg.to_text` makes it.
     """
 
     name: str
     group: str
     title: str
     description: str
-    figure: Figure
+    svg: str
 
 
-def charts(verdict: Verdict, histories: Histories, criterion: str) -> Iterator[Chart]:
-    """Draw the study's charts, one at a time, so that no two figures need be held at once.
-
-    Args:
-        histories: of each rate's runs, in the order of the seeds.
-        criterion: what rates are compared by, in words.
-    """
+def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> Iterator[Chart]:
+    """Draw all charts, one at a time, so that no two figures need be held at once."""
     held_out = verdict.setting.chosen_on
+    criterion = wording.criterion(verdict.criterion, held_out)
+    histories = {
+        rate.learning_rate: [run.history for run in runs if run.learning_rate == rate.learning_rate]
+        for rate in verdict.rates
+    }
     heading = f"{criterion}, mean over seeds" if len(verdict.seeds) > 1 else criterion
     yield Chart(
         "response",
         "response",
         _capitalized(f"{criterion} over learning rate"),
         _describe_response(verdict),
-        response_chart(verdict, heading),
+        svg.to_text(response_chart(verdict, heading)),
     )
     for rate in verdict.rates:
-        runs = histories[rate.learning_rate]
+        own = histories[rate.learning_rate]
         yield Chart(
             f"rate-{rate.learning_rate}",
             "recipe",
             f"Learning rate {wording.rate(rate.learning_rate)}",
-            _describe_rate(rate, runs, held_out),
-            recipe_chart(runs, held_out),
+            _describe_rate(rate, own, held_out),
+            svg.to_text(recipe_chart(own, held_out)),
         )
     for name, label, log in MEASURES:
         # The accuracy on the training images is in each rate's own chart.
-        if name != "accuracy" and all(name in run for runs in histories.values() for run in runs):
+        if name != "accuracy" and all(name in run.history for run in runs):
             title = label.format(held_out)
             yield Chart(
                 name,
                 "overlay" if name in CURVES else "diagnostic",
                 _capitalized(title),
                 _describe_ends(histories, name),
-                curves_chart(histories, name, title, log=log),
+                svg.to_text(curves_chart(histories, name, title, log=log)),
             )
-
-
-def range_charts(
-    rates: np.ndarray, losses: np.ndarray, suggestions: Mapping[str, float], chosen: float | None
-) -> Iterator[Chart]:
-    """Draw the range test's chart; the arguments are those of `range_test.range_chart`."""
-    marks = wording.listed([f"{rule} at {rate:.2g}" for rule, rate in suggestions.items()]) or "none"
-    medians = np.nanmedian(losses[:, np.isfinite(losses).any(axis=0)], axis=0)
-    yield Chart(
-        "range_test",
-        "range_test",
-        "Range test: training loss while the rate rises",
-        f"Smoothed loss over the rate, which rises from {rates[0]:.2g} to {rates[-1]:.2g}; the lowest median "
-        f"over the seeds is {medians.min():.3g}. Suggestions: {marks}.",
-        range_chart(rates, losses, suggestions, chosen),
-    )
+    if ranged:
+        low, high = ranged.rates[[0, -1]]
+        marks = [f"{rule} at {suggestion.median:.2g}" for rule, suggestion in ranged.suggestions.items()]
+        medians = np.nanmedian(ranged.losses[:, np.isfinite(ranged.losses).any(axis=0)], axis=0)
+        yield Chart(
+            "range_test",
+            "range_test",
+            "Range test: training loss while the rate rises",
+            f"Smoothed loss over the rate, which rises from {low:.2g} to {high:.2g}; the lowest median over "
+            f"the seeds is {medians.min():.3g}. Suggestions: {wording.listed(marks) or 'none'}.",
+            svg.to_text(range_chart(ranged, verdict.learning_rate)),
+        )
 
 
 def variables(rates: int) -> dict[str, style.Colour]:
@@ -103,7 +100,7 @@ def _describe_response(verdict: Verdict) -> str:
     for rate in verdict.rates:
         text = f"{wording.rate(rate.learning_rate)}: {wording.percent(rate.mean)}"
         if not math.isnan(rate.low):
-            text += f", interval {wording.percent(max(rate.low, 0))} to {wording.percent(min(rate.high, 1))}"
+            text += f", interval {wording.bounds(rate)}"
         if rate.status == DIVERGED:
             text += f", {rate.diverged} of {len(rate.values)} runs diverged"
         parts.append(f"{text}, {verdict.shown(rate)}")
@@ -111,7 +108,7 @@ def _describe_response(verdict: Verdict) -> str:
 
 
 def _describe_ends(histories: Histories, column: str) -> str:
-    ends = [f"{wording.rate(rate)}: {_median_end(runs, column)}" for rate, runs in sorted(histories.items())]
+    ends = [f"{wording.rate(rate)}: {_median_end(runs, column)}" for rate, runs in histories.items()]
     return f"Median over seeds at the last epoch: {'; '.join(ends)}."
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.charts import style
 
 _TALL = 2.5
@@ -14,11 +15,7 @@ _TALL = 2.5
 
 
 def recipe_chart(histories: Sequence[pd.DataFrame], held_out: str = "validation") -> Figure:
-    """Draw one rate's loss above its accuracy, a line for each run.
-
-    Args:
-        held_out: what the validation data are: `validation` or `test`.
-    """
+    """Draw one rate's loss above its accuracy, a line for each run; `held_out` is `validation` or `test`."""
     figure, panels = style.figure(height=430, rows=2, right=78)
     last = max(map(len, histories))
     limits = {"loss": _limit_loss, "accuracy": _limit_accuracy}
@@ -42,7 +39,7 @@ def recipe_chart(histories: Sequence[pd.DataFrame], held_out: str = "validation"
     return figure
 
 
-def _limit_loss(axes: Axes, values: style.Floats) -> None:
+def _limit_loss(axes: Axes, values: Floats) -> None:
     first, rest = (np.nanmax(part, initial=0) for part in (values[:1], values[1:]))
     top = max(first, rest)
     if first > _TALL * rest > 0:
@@ -53,7 +50,7 @@ def _limit_loss(axes: Axes, values: style.Floats) -> None:
     axes.set_ylim(0, 1.05 * top if top > 0 else 1)
 
 
-def _limit_accuracy(axes: Axes, values: style.Floats) -> None:
+def _limit_accuracy(axes: Axes, values: Floats) -> None:
     low = np.nanmin(values, initial=1) if np.isfinite(values).any() else 0.0
     axes.set_ylim(max(0.0, low - 0.05 * (1 - low) - 0.002), 1.0 + 0.02 * (1 - low))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")

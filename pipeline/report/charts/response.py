@@ -23,7 +23,7 @@ _CROWDED = 6
 
 
 def response_chart(verdict: Verdict, title: str) -> Figure:
-    """Draw the criterion over the rate, with intervals; every run a dot, infeasible rates at the bottom."""
+    """Draw the criterion over the rate, with intervals; every run a dot, diverged rates at the bottom."""
     rates = [rate.learning_rate for rate in verdict.rates]
     crowded = len(rates) > _CROWDED
     figure, (axes,) = style.figure(height=340, top=56, bottom=62 if crowded else 42, right=22)
@@ -32,10 +32,10 @@ def response_chart(verdict: Verdict, title: str) -> Figure:
     axes.set_xticks(rates)
     if crowded:
         axes.tick_params(axis="x", labelrotation=28, labelsize=9.5)
-    feasible = [rate for rate in verdict.rates if rate.status != DIVERGED]
-    _limit(axes, feasible, space=0.14 if len(feasible) < len(rates) else 0.04)
-    means = [rate.mean for rate in feasible]
-    axes.plot([rate.learning_rate for rate in feasible], means, color=style.GRID, linewidth=1.6, zorder=1)
+    drawn = [rate for rate in verdict.rates if rate.status != DIVERGED]
+    _limit(axes, drawn, space=0.14 if len(drawn) < len(rates) else 0.04)
+    means = [rate.mean for rate in drawn]
+    axes.plot([rate.learning_rate for rate in drawn], means, color=style.GRID, linewidth=1.6, zorder=1)
     low = axes.get_xaxis_transform()  # heights as shares of the axis
     for rate in verdict.rates:
         x = rate.learning_rate
@@ -64,13 +64,13 @@ def _draw_rate(axes: Axes, rate: RateVerdict, status: str) -> None:
     mark.set_markerfacecolor(face)
 
 
-def _limit(axes: Axes, feasible: list[RateVerdict], space: float) -> None:
+def _limit(axes: Axes, drawn: list[RateVerdict], space: float) -> None:
     """Fit the vertical axis to the runs, with a share `space` of it free below them, and to the intervals.
 
     An interval of two or three seeds can be far longer than the differences worth seeing: it is cut off.
     """
-    known = [value for rate in feasible for value in rate.values if not math.isnan(value)] or [0.1, 0.9]
-    ends = [end for rate in feasible if not math.isnan(rate.low) for end in (rate.low, rate.high)] or known
+    known = [value for rate in drawn for value in rate.values if not math.isnan(value)] or [0.1, 0.9]
+    ends = [end for rate in drawn if not math.isnan(rate.low) for end in (rate.low, rate.high)] or known
     low, high = style.stretched([min(known), max(known)])
     reach = 0.6 * (high - low) + 0.05
     lowest, highest = style.stretched(np.clip([min(ends), max(ends)], 0, 1))

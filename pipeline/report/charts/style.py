@@ -1,7 +1,7 @@
 """What all charts share: colours for light and dark, the size of a chart, axes, labels that do not overlap.
 
 Every colour has a role. Charts are drawn in the roles' light colours; where a chart stands inside the page,
-`svg.inline` puts a CSS variable in the place of each, which is how one drawing serves both schemes.
+`svg.inline` puts a CSS variable instead of each, so that the same drawing serves both schemes.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-from numpy.typing import ArrayLike, NDArray
+from matplotlib.ticker import MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.text import wording
-
-Floats = NDArray[np.float64]
 
 
 class Colour(NamedTuple):
@@ -126,15 +125,6 @@ def rate_axis(axes: Axes, low: float, high: float) -> None:
     axes.set_xlabel("learning rate")
 
 
-def log_axis(axes: Axes, low: float, high: float) -> None:
-    """Make the vertical axis logarithmic, without the thicket of minor ticks."""
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
-    axes.yaxis.set_major_formatter("{x:g}")
-
-
 def stretched(accuracy: ArrayLike) -> Floats:
     """Stretch accuracies towards 100 %: an equal step divides the errors that are left by an equal factor."""
     return np.asarray(-np.log10(np.maximum(1 - np.asarray(accuracy), 1e-4)), np.float64)
@@ -163,12 +153,9 @@ def accuracy_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def end_labels(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write a label beside the right end of each line, moved up or down where two would overlap.
+    """Write a label beside the right end of each line (value, text, colour), where no two overlap.
 
     A leader in the line's colour ties the two together; the text is in ink, which can be read on any ground.
-
-    Args:
-        ends: value on the vertical axis, text, colour.
     """
     if not ends:
         return

@@ -17,7 +17,7 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def to_text(figure: Figure) -> str:
-    """The figure as an SVG document; the same figure gives the same text."""
+    """Write a figure as an SVG document; the same figure gives the same text."""
     buffer = io.StringIO()
     with mpl.rc_context(_SETTINGS):
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -40,7 +40,7 @@ def inline(text: str, name: str, title: str, description: str, variables: Mappin
     """
     drawing = text[text.index("<svg") :]
     opening, drawing = drawing.split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', opening)
+    (box,) = re.findall(r'viewBox="[^"]*"', opening)
     drawing = re.sub(r'\b(id|xlink:href)="(#?)', rf'\1="\2{name}-', drawing)
     drawing = drawing.replace("url(#", f"url(#{name}-").replace("xlink:href=", "href=")
     for colour, variable in variables.items():
@@ -48,7 +48,7 @@ def inline(text: str, name: str, title: str, description: str, variables: Mappin
     drawing = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", drawing)
     drawing = re.sub(r" ?font-family: [^;\"]*;?", "", drawing)
     return (
-        f'<svg {box[0] if box else ""} role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<svg {box} role="img" aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{html.escape(title)}</title>'
         f'<desc id="{name}-desc">{html.escape(description)}</desc>{drawing.rstrip()}'
     )

@@ -19,12 +19,7 @@ _FORMER = {"infeasible": DIVERGED, "not told apart": NOT_DISTINGUISHABLE}
 
 
 def render(before: Mapping[str, Any] | None, after: Mapping[str, Any], revision: str) -> str:
-    """Render what changed.
-
-    Args:
-        before: None if there was no verdict yet.
-        revision: what to call it.
-    """
+    """Render what changed since `revision`, whose verdict is None if it had none yet."""
     if before is None:
         changes = "That revision has no verdict yet."
     else:
@@ -40,9 +35,9 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
         for key, noun in _FACTS.items()
         if before.get(key) != after.get(key)
     ]
-    alike = [_rates(_near(verdict)) for verdict in (before, after)]
-    if alike[0] != alike[1]:
-        sentences.append(f"Not distinguishable from it: {alike[0]} before, {alike[1]} now.")
+    near = [_rates(_near(verdict)) for verdict in (before, after)]
+    if near[0] != near[1]:
+        sentences.append(f"Not distinguishable from it: {near[0]} before, {near[1]} now.")
     sentences += _list_rates(before.get("rates") or {}, after.get("rates") or {})
     old, new = (verdict.get("learning_rate") for verdict in (before, after))
     if old != new:
@@ -54,15 +49,12 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 
 def _near(verdict: Mapping[str, Any]) -> list[float] | None:
     """List `indistinguishable` without the rates shown as too scattered to tell; see `Verdict.near`."""
-    listed, rates = verdict.get("indistinguishable"), verdict.get("rates") or {}
-
-    def mean(rate: float | None) -> float | None:
-        return _value(rates.get(f"lr-{rate}", {}).get("validation_accuracy"))
-
-    best = mean(verdict.get("learning_rate"))
+    rates, listed = verdict.get("rates") or {}, verdict.get("indistinguishable")
+    means = {name: _value(rate.get("validation_accuracy")) for name, rate in rates.items()}
+    best = means.get(f"lr-{verdict.get('learning_rate')}")
     if listed is None or best is None:
         return listed
-    return [rate for rate in listed if (own := mean(rate)) is None or not is_far(best - own)]
+    return [rate for rate in listed if (mean := means.get(f"lr-{rate}")) is None or not is_far(best - mean)]
 
 
 def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -13,11 +13,7 @@ FOLDER = Path(__file__).parents[1] / "templates"
 
 
 def environment(**options: Any) -> Environment:
-    """Set up the templates, with the functions of `wording` as filters.
-
-    Args:
-        options: how values are escaped.
-    """
+    """Set up the templates, with the functions of `wording` as filters; `options` say what is escaped."""
     templates = Environment(  # noqa: S701  (Markdown and plain sentences are no HTML; the page asks for it)
         loader=FileSystemLoader(FOLDER),
         trim_blocks=True,

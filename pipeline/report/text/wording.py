@@ -2,15 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import DIVERGED
-
-if TYPE_CHECKING:  # the charts, which use this, need no scipy
-    from pipeline.report.analysis.speed import Reach
-    from pipeline.report.analysis.verdict import RateVerdict, Verdict
+from pipeline.report.analysis.verdict import RateVerdict, Verdict
 
 _CRITERIA = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
 
@@ -57,7 +54,7 @@ def number(value: float, digits: int = 3) -> str:
     return "∞" if math.isinf(value) else f"{value:.{digits}g}"
 
 
-def bounds(interval: "RateVerdict") -> str:
+def bounds(interval: RateVerdict) -> str:
     """Write a rate's interval; parts outside of 0 and 1 are not shown."""
     if math.isnan(interval.low):
         return "–"
@@ -74,7 +71,7 @@ def rates(values: Sequence[float]) -> str:
     return listed([rate(value) for value in values])
 
 
-def names(verdicts: "Sequence[RateVerdict]") -> str:
+def names(verdicts: Sequence[RateVerdict]) -> str:
     """Join the learning rates of several verdicts as in a sentence."""
     return rates([verdict.learning_rate for verdict in verdicts])
 
@@ -89,27 +86,28 @@ def criterion(name: str, held_out: str) -> str:
     return _CRITERIA[name].format(held_out)
 
 
-def size(verdict: "Verdict") -> str:
+def size(verdict: Verdict) -> str:
     """Describe the study in a line."""
     counts = ((len(verdict.rates), "rate"), (len(verdict.seeds), "seed"), (verdict.setting.epochs, "epoch"))
     return " × ".join(counted(*count) for count in counts)
 
 
-def ranked(verdict: "Verdict") -> "list[RateVerdict]":
+def ranked(verdict: Verdict) -> list[RateVerdict]:
     """Sort the rates: highest mean first, diverged ones last."""
     return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -np.nan_to_num(rate.mean)))
 
 
-def labels(rate: "RateVerdict") -> str:
+def labels(rate: RateVerdict) -> str:
     """List health labels with the number of runs that have them: `stuck 3/3, oscillating 2/3`."""
     return ", ".join(f"{label} {count}/{len(rate.values)}" for label, count in rate.labels.items())
 
 
-def reach(epochs: "Reach", configured: int) -> str:
-    """Write epochs to an accuracy: `4 (3–5)`, `12 or more (2 of 3 runs)`, or that it was not reached."""
-    if not epochs.reached:
+def reach(epochs: Floats, configured: int) -> str:
+    """Write the seeds' epochs to an accuracy, NaN for never: `4 (3–5)`, `12 or more (2 of 3 runs)`."""
+    reached = epochs[np.isfinite(epochs)]
+    if not len(reached):
         return f"not in {configured}"
-    if epochs.reached < epochs.runs:
-        return f"{epochs.low:g} or more ({epochs.reached} of {epochs.runs} runs)"
-    spread = "" if epochs.low == epochs.high else f" ({epochs.low:g}–{epochs.high:g})"
-    return f"{epochs.median:g}{spread}"
+    low, high = reached.min(), reached.max()
+    if len(reached) < len(epochs):
+        return f"{low:g} or more ({len(reached)} of {len(epochs)} runs)"
+    return f"{np.median(reached):g}" + (f" ({low:g}–{high:g})" if low < high else "")

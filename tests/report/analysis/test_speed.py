@@ -1,4 +1,4 @@
-"""How fast rates get somewhere, and which is best for a budget."""
+"""Which rate is best for a budget of epochs."""
 
 import math
 from collections.abc import Sequence
@@ -26,13 +26,6 @@ def winners(
             runs.append(trained(float(rate), seed, curves))
     params = PARAMS.model_copy(update={"budgets": budgets, **settings})
     return speed.winners(runs, params, resolution)
-
-
-def test_reach_counts_runs_that_never_got_there_as_later_than_any() -> None:
-    assert speed.reach(np.array([3.0, NAN, 5.0])) == (2, 3, 5.0, 3.0, math.inf)
-    assert speed.reach(np.array([3.0, NAN])).median == math.inf
-    assert speed.reach(np.array([NAN, NAN])) == (0, 2, math.inf, math.inf, math.inf)
-    assert speed.reach(np.array([2.0, 4.0])).median == 3
 
 
 def test_the_winner_depends_on_the_budget_and_budgets_beyond_the_histories_are_left_out() -> None:

@@ -132,7 +132,7 @@ def test_the_first_of_a_pair_is_higher_on_the_common_seeds_whatever_the_means() 
 def test_test_data_choose_nothing() -> None:
     runs = table(STUDY)
     changed = runs.assign(test_accuracy=np.linspace(0.1, 0.9, len(runs)))
-    before, after = (verdict.decide(one, PARAMS, SETTING) for one in (runs, changed))
+    before, after = (verdict.decide(rows, PARAMS, SETTING) for rows in (runs, changed))
     assert statuses(before) == statuses(after)
 
 

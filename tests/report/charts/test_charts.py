@@ -10,10 +10,12 @@ import pandas as pd
 import pytest
 
 from pipeline.core.measures import MEASURES, Measure
+from pipeline.range_test.rules import Suggestion
 from pipeline.report.charts import gallery, style, svg
 from pipeline.report.charts.curves import curves_chart
 from pipeline.report.charts.range_test import range_chart
 from pipeline.report.charts.recipe import recipe_chart
+from pipeline.report.inputs import RangeTest
 from pipeline.report.stage import report
 from tests.report.conftest import history, realistic, write_study
 
@@ -147,7 +149,8 @@ def test_the_range_tests_chart_marks_suggestions_and_the_studys_choice() -> None
     rates = np.geomspace(1e-5, 1, 50)
     losses = np.stack([2.3 - np.linspace(0, 2, 50), 2.3 - np.linspace(0, 1.9, 50)])
     losses[:, 45:] = np.nan
-    document = svg.to_text(range_chart(rates, losses, {"steepest": 1e-3, "valley": 2e-3}, 0.001))
+    suggestions = {rule: Suggestion(0.001, 0.001, 0.001) for rule in ("steepest", "valley")}
+    document = svg.to_text(range_chart(RangeTest(rates, losses, suggestions), 0.001))
     shown = {text.strip() for text in texts(document)}
     assert {"steepest", "valley", "study"} <= shown
     assert {"0.00001", "0.0001", "0.001", "0.01"} <= shown

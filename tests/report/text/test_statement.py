@@ -3,9 +3,10 @@
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.range_test.rules import Agreement, Suggestion
+from pipeline.range_test.rules import Suggestion
 from pipeline.report.analysis import verdict
 from pipeline.report.analysis.mcnemar import Discordance
+from pipeline.report.analysis.range_test import Agreement
 from pipeline.report.analysis.status import NOT_DISTINGUISHABLE, SCATTERED
 from pipeline.report.analysis.verdict import Verdict
 from pipeline.report.text import wording

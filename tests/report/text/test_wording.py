@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.report.analysis import speed
 from pipeline.report.text import wording
 from tests.report.samples import NAN
 
 
 def test_how_epochs_to_an_accuracy_read() -> None:
     for epochs, said in (([3, 4, 5], "4 (3–5)"), ([3, 3], "3"), ([NAN, 12, 14], "12 or more (2 of 3 runs)")):
-        assert wording.reach(speed.reach(np.array(epochs, float)), 20) == said
-    assert wording.reach(speed.reach(np.array([NAN])), 20) == "not in 20"
+        assert wording.reach(np.array(epochs, float), 20) == said
+    assert wording.reach(np.array([NAN]), 20) == "not in 20"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""The range test's suggestions, compared with the study's choice."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.report.analysis.verdict import Verdict
+
+
+class Agreement(NamedTuple):
+    """What the study says about a suggestion.
+
+    Attributes:
+        nearest: the configured rate that it comes nearest to; None if it lies outside the grid.
+        agrees: whether that is the chosen rate or near it, as `Verdict.near` says; None if unknown.
+    """
+
+    nearest: float | None
+    agrees: bool | None
+
+
+def judge(suggestion: float, verdict: Verdict) -> Agreement:
+    """Compare a suggested rate with the chosen one."""
+    rates = [rate.learning_rate for rate in verdict.rates]
+    logs, log = np.log10(rates), np.log10(suggestion)
+    # Beyond the grid's ends, half of the step there still belongs to the last rate.
+    steps = np.diff(logs) if len(logs) > 1 else [0.5]
+    if not logs[0] - steps[0] / 2 <= log <= logs[-1] + steps[-1] / 2:
+        return Agreement(None, None)
+    nearest = rates[np.abs(logs - log).argmin()]
+    if nearest == verdict.learning_rate:
+        return Agreement(nearest, True)
+    return Agreement(nearest, None if verdict.near is None else nearest in verdict.near)
