@@ -6,6 +6,8 @@ from pathlib import Path
 from pipeline.core import files
 
 NAME = "learning-rate-study"
+REMEDY = "`python -m pipeline publish` adds what is missing."
+"""What to do where MLflow did not receive all; the outputs hold it."""
 
 
 def tracking_uri() -> str:
@@ -41,8 +43,3 @@ def lock(uri: str) -> Path:
 def experiment(dataset: str) -> str:
     """Name the experiment; it says which data set it is about, unless that is the default study's."""
     return NAME if dataset == "mnist" else f"{NAME}-{dataset}"
-
-
-def model(dataset: str) -> str:
-    """Give the name in the model registry."""
-    return f"{dataset}-classifier"

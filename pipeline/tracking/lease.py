@@ -10,14 +10,11 @@ from typing import NamedTuple, Self
 import psutil
 
 TAG = "tracker"
-RENEWAL = 20.0
-"""Seconds between two signs of life."""
-
-_SILENCE = 180.0
-"""Seconds without a sign after which a process on another machine counts as dead; clocks may differ a bit."""
-
-_ROUNDING = 2.0
-"""Seconds by which two readings of a process's start may differ; some systems keep it in coarse steps."""
+RENEWAL = 20.0  # seconds between two signs of life
+_SILENCE = (
+    180.0  # seconds without one after which a process elsewhere counts as dead; clocks may differ a bit
+)
+_ROUNDING = 2.0  # seconds by which two readings of a process's start may differ; some systems round it
 
 
 class Lease(NamedTuple):

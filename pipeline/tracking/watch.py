@@ -11,9 +11,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from pipeline.core.errors import Interrupted
 from pipeline.tracking import address
@@ -21,16 +21,12 @@ from pipeline.tracking import address
 CONNECTED = "connected"
 """What the tracking process prints once the store has answered."""
 
-_PATIENCE_REMOTE = 1.0
-"""Seconds that the end of a training waits for a server, at most. If the server has answered before, the
-process then goes on alone."""
-
-_PATIENCE_LOCAL = 60.0
-"""Seconds that it waits where there is no server that can be down, only work to be done: a second or two,
-unless other trainings keep the processors or the database file busy."""
+_PATIENCE_REMOTE = (
+    1.0  # seconds that a training's end waits for a server; one that answered gets the rest later
+)
+_PATIENCE_LOCAL = 60.0  # and for a local store, which is never down, only slow where the machine is busy
 
 _WARNING = "warning: "
-_REMEDY = "`python -m pipeline publish` adds what is missing."
 
 
 class Watcher:
@@ -53,7 +49,7 @@ class Watcher:
                 start_new_session=True,  # Ctrl-C in the terminal is for the training, which says how it ended
             )
         except OSError as error:
-            self._print(f"{_WARNING}MLflow receives nothing of this run ({error}); {_REMEDY}")
+            self._print(f"{_WARNING}MLflow receives nothing of this run ({error}); {address.REMEDY}")
             return
         if process.stdin and process.stdout:
             os.set_blocking(process.stdin.fileno(), False)
@@ -61,32 +57,26 @@ class Watcher:
             self._listener = threading.Thread(target=self._listen, args=(output,), daemon=True)
             self._listener.start()
 
-    def epoch(self, measures: Mapping[str, float]) -> None:
+    def epoch(self, measures: dict[str, Any]) -> None:
         """Pass on an epoch: its number, from 1, as `epoch`, and its measures; NaN and infinity are fine."""
-        self._pass_on(dict(measures))
-
-    def finish(self, folder: Path) -> None:
-        """Pass on that the run's outputs are complete in `folder`, and give the process time to sync them."""
-        # The process looks for the folder by its rate and seed, two levels up.
-        self._leave({"finished": str(folder.parent.parent.resolve())})
-
-    def end(self, status: Literal["FAILED", "KILLED"]) -> None:
-        """Pass on that there will be no outputs; after `finish` or `end`, do nothing."""
-        self._leave({"ended": status})
-
-    def _pass_on(self, message: dict[str, Any]) -> None:
         if self._process is None:
             return
         # A pipe takes a line of this length as a whole or not at all. It holds hundreds of them while the
         # process starts; if it is full, the process stands still, and the training will not wait for it.
         try:
-            os.write(self._input.fileno(), json.dumps(message).encode() + b"\n")
+            os.write(self._input.fileno(), json.dumps(measures).encode() + b"\n")
         except OSError:
             self._process.kill()
             self._close(self._process)
 
-    def _leave(self, message: dict[str, Any]) -> None:
-        self._pass_on(message)
+    def finish(self, folder: Path) -> None:
+        """Pass on that the run's outputs are complete in `folder`, and give the process time to sync them."""
+        # The process looks for the folder by its rate and seed, two levels up.
+        self.end({"finished": str(folder.parent.parent.resolve())})
+
+    def end(self, message: dict[str, Any]) -> None:
+        """Pass on the last message (see `pipeline.tracking.follow`); a second one goes nowhere."""
+        self.epoch(message)
         if (process := self._process) is None:
             return
         self._input.close()
@@ -98,7 +88,7 @@ class Watcher:
                 self._process = None
                 self._print(
                     "note: MLflow's server is still receiving this run, and the training does not wait. "
-                    f"If that fails, {_REMEDY}"
+                    f"If that fails, {address.REMEDY}"
                 )
                 return
             process.kill()
@@ -114,7 +104,7 @@ class Watcher:
             reason = self._last_line if code > 0 else "it did not answer in time"
             self._print(
                 f"{_WARNING}MLflow did not receive all of this run ({reason or f'exit code {code}'}). "
-                f"Training is not affected; {_REMEDY}"
+                f"Training is not affected; {address.REMEDY}"
             )
 
     def _listen(self, output: IO[bytes]) -> None:
@@ -139,7 +129,7 @@ def watching(learning_rate: float, seed: int, run_key: str) -> Iterator[Watcher]
     try:
         yield watcher
     except (Interrupted, KeyboardInterrupt, SystemExit):
-        watcher.end("KILLED")
+        watcher.end({"ended": "KILLED"})
         raise
     finally:
-        watcher.end("FAILED")
+        watcher.end({"ended": "FAILED"})
