@@ -7,7 +7,6 @@ from pipeline.core import files
 
 NAME = "learning-rate-study"
 REMEDY = "`python -m pipeline publish` adds what is missing."
-"""What to do where MLflow did not receive all; the outputs hold it."""
 
 
 def tracking_uri() -> str:
@@ -25,7 +24,7 @@ def is_server(uri: str) -> bool:
 
 
 def artifacts() -> Path:
-    """Give the folder in which a local store keeps files."""
+    """Give the folder of a local store's files."""
     return files.repository().resolve() / "mlartifacts"
 
 

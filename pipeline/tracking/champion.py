@@ -26,9 +26,9 @@ class Candidate(NamedTuple):
 
     @property
     def model_name(self) -> str:
-        """The registered model's name."""
         return f"{self.record.params['dataset']}-classifier"
 
+    @property
     def evidence(self) -> str:
         """Hash all that speaks for the model: the verdict, the run, its outputs."""
         return run_keys.digest([self.verdict, self.record.key, self.record.digest])
@@ -52,7 +52,7 @@ def choose(verdict: Mapping[str, Any], records: Iterable[Record]) -> Candidate |
 def is_current(store: Store, candidate: Candidate, runs: list[Any]) -> bool:
     """Whether the registry already holds this evidence, by one of the candidate's runs in MLflow."""
     models = store.client.search_registered_models(f"name = '{candidate.model_name}'") if runs else ()
-    current = any(model.tags.get(_EVIDENCE) == candidate.evidence() for model in models)
+    current = any(model.tags.get(_EVIDENCE) == candidate.evidence for model in models)
     return current and bool(_versions(store, candidate, runs))
 
 
@@ -69,12 +69,12 @@ def promote(store: Store, candidate: Candidate, run: Any) -> str:
     versions = _versions(store, candidate, [run]) or [_register(store, candidate, run)]
     version = str(versions[0].version)
     client.set_registered_model_alias(name, ALIAS, version)
-    client.set_registered_model_tag(name, _EVIDENCE, candidate.evidence())
+    client.set_registered_model_tag(name, _EVIDENCE, candidate.evidence)
     return version
 
 
 def _versions(store: Store, candidate: Candidate, runs: list[Any]) -> list[Any]:
-    condition = f"name = '{candidate.model_name}' AND tags.{_EVIDENCE} = '{candidate.evidence()}'"
+    condition = f"name = '{candidate.model_name}' AND tags.{_EVIDENCE} = '{candidate.evidence}'"
     run_ids = {run.info.run_id for run in runs}
     return [item for item in store.client.search_model_versions(condition) if item.run_id in run_ids]
 
@@ -84,7 +84,7 @@ def _register(store: Store, candidate: Candidate, run: Any) -> Any:
 
     record, verdict = candidate
     tags = {name: record.params[name] for name in ("learning_rate", "seed")}
-    tags |= {_EVIDENCE: candidate.evidence(), "run_key": record.key, "verdict": verdict["headline"]}
+    tags |= {_EVIDENCE: candidate.evidence, "run_key": record.key, "verdict": verdict["headline"]}
     for kind in ("reason", "warning"):
         for number, line in enumerate(verdict.get(f"{kind}s", ()), 1):
             tags[f"{kind}.{number}"] = line[:1000]
@@ -92,13 +92,10 @@ def _register(store: Store, candidate: Candidate, run: Any) -> Any:
     tags |= {name: str(numbers[name]) for name in ("final_val_accuracy", "test_accuracy") if name in numbers}
     (model,) = run.outputs.model_outputs
     mlflow.set_tracking_uri(store.client.tracking_uri)  # the registry asks this store for the model
+    origin = {"source": f"models:/{model.model_id}", "model_id": model.model_id, "run_id": run.info.run_id}
+    description = study.note(verdict)
     return store.client.create_model_version(
-        candidate.model_name,
-        source=f"models:/{model.model_id}",
-        run_id=run.info.run_id,
-        tags=tags,
-        description=study.note(verdict),
-        model_id=model.model_id,
+        candidate.model_name, **origin, tags=tags, description=description
     )
 
 

@@ -18,17 +18,12 @@ _ROUNDING = 2.0  # seconds by which two readings of a process's start may differ
 
 
 class Lease(NamedTuple):
-    """A process's claim on a run.
+    """A process's claim on a run; times in seconds since 1970."""
 
-    `host` is the machine and, on Linux, the namespace in which its process ids count (containers have
-    others). `started` tells apart processes with the same id; `seen` is the last sign of life. Both in
-    seconds since 1970.
-    """
-
-    host: str
+    host: str  # the machine and, on Linux, the namespace in which process ids count: containers have others
     pid: int
-    started: float
-    seen: float
+    started: float  # tells apart processes with the same id
+    seen: float  # the last sign of life
 
     @classmethod
     def of_this_process(cls) -> Self:

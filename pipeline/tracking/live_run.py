@@ -113,12 +113,11 @@ class LiveRun:
             self._claimed = True
         if self._mlflow_run is None:
             return
-        if rows := self._rows[self._sent :]:
+        rows = self._rows[self._sent :]
+        if rows or time.monotonic() - self._renewed > RENEWAL:
             values = {} if self._sent else record.run_params(self._params, self._rate, self._seed)
-            sync.send(store, self._mlflow_run, rows, values)
+            sync.send(store, self._mlflow_run, rows, values, Lease.of_this_process().tag())
             self._sent += len(rows)
-        if time.monotonic() - self._renewed > RENEWAL:
-            sync.send(store, self._mlflow_run, tags=Lease.of_this_process().tag())
             self._renewed = time.monotonic()
 
     def _claim(self, store: Store) -> Any | None:

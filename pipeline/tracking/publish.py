@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,7 @@ _PATIENCE = 600  # seconds that a second `publish` on the machine waits for the 
 def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> int:
     """Create what is missing in MLflow, complete what is partial, end what is dead; print what was done.
 
-    Returns:
-        0; or 1 if a run or the report is missing, damaged or out of date; the rest is published.
+    Return 1 if a run or the report is missing, damaged or out of date (the rest is published), else 0.
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
@@ -59,13 +57,10 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
 
 
 class Publisher:
-    """The steps of one `publish`.
-
-    `counts` holds how many of them came to each of CHANGED, UNCHANGED, BUSY and PROBLEM.
-    """
+    """The steps of one `publish`."""
 
     def __init__(self, settings: Params, store: Store, *, dry_run: bool) -> None:
-        self.counts = Counter[str]()
+        self.counts = Counter[str]()  # how many steps came to each of CHANGED, UNCHANGED, BUSY and PROBLEM
         self._params, self._store, self._dry_run = settings, store, dry_run
         self._records: list[Record] = []
         self._unnoted = Provenance(None, None, {})
@@ -102,9 +97,14 @@ class Publisher:
     def publish(self, report: Path) -> None:
         """Make MLflow agree with the outputs, step by step."""
         index, label = self._store.index(), {study.membership(self.study_id): "yes"}
-        for run in self._records:
-            self._sync(dataclasses.replace(run, tags=run.tags | label), index.pop(run.key, []))
-        self._end_dead_runs(itertools.chain.from_iterable(index.values()))
+        for item in self._records:
+            self._sync(dataclasses.replace(item, tags=item.tags | label), index.pop(item.key, []))
+        for run in itertools.chain.from_iterable(index.values()):  # of other studies
+            holder = Lease.read(run.data.tags)
+            if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
+                if not self._dry_run:
+                    sync.finish(self._store, run, "KILLED")
+                self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
         if self._records:
             fresh = view.share(self._store, self.study_id, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
@@ -116,7 +116,10 @@ class Publisher:
                 return
             whole = study.of_report(self._params, self.study_id, report, verdict)
             self._sync(whole, index.get(whole.key, []))
-            self._promote(champion.choose(verdict, self._records))
+            if candidate := champion.choose(verdict, self._records):
+                self._promote(candidate)
+            else:
+                self._report("champion", UNCHANGED)
 
     def _report(self, what: str, state: str, text: str = "") -> None:
         self.counts[state] += 1
@@ -131,19 +134,7 @@ class Publisher:
         states = {SyncResult.UNCHANGED: UNCHANGED, SyncResult.BUSY: BUSY}
         self._report(item.name, states.get(result, CHANGED), result.value)
 
-    def _end_dead_runs(self, runs: Iterable[Any]) -> None:
-        """Mark as KILLED what is RUNNING in MLflow and whose process is dead."""
-        for run in runs:
-            holder = Lease.read(run.data.tags)
-            if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
-                if not self._dry_run:
-                    sync.finish(self._store, run, "KILLED")
-                self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
-
-    def _promote(self, candidate: champion.Candidate | None) -> None:
-        if candidate is None:  # the verdict chooses none of these runs
-            self._report("champion", UNCHANGED)
-            return
+    def _promote(self, candidate: champion.Candidate) -> None:
         name = candidate.record.name
         runs = [run for run in self._store.find(candidate.record.key) if sync.shows(run, candidate.record)]
         if champion.is_current(self._store, candidate, runs):

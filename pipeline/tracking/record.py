@@ -15,8 +15,7 @@ from pipeline.core.errors import RunError
 from pipeline.params import Params
 from pipeline.tracking import chart
 
-LAYOUT = 1
-"""Raise it when a record is made differently from the same outputs: `publish` then replaces old runs."""
+LAYOUT = 1  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
 
 class Row(NamedTuple):
@@ -29,22 +28,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """What MLflow should show under one key; it has at most one run with it.
-
-    `params` never change for a key, so nothing in them depends on when or where it ran. `digest` is of all
-    outputs: MLflow's run that carries it is complete. `write_artifacts` fills a folder with the files to
-    upload. `dataset` holds the arguments of MLflow's `Dataset`; `network` is the .keras file.
-    """
+    """What MLflow should show under one key; it has at most one run with it."""
 
     key: str
     name: str
-    params: dict[str, str]
+    params: dict[str, str]  # the same for every run with the key, whenever and wherever it ran
     rows: tuple[Row, ...]
     tags: dict[str, str]
-    digest: str
-    write_artifacts: Callable[[Path], object]
-    dataset: dict[str, str] | None = None
-    network: Path | None = None
+    digest: str  # of all outputs: MLflow's run that carries it is complete
+    write_artifacts: Callable[[Path], object]  # fills a folder with the files to upload
+    dataset: dict[str, str] | None = None  # the arguments of MLflow's `Dataset`
+    network: Path | None = None  # the .keras file
 
 
 def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Record:
@@ -69,9 +63,8 @@ def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Recor
     numbers = {f"{part}_{name}": value for part in parts for name, value in run.metrics[part].items()}
     numbers |= {"learning_rate": learning_rate, "epochs_trained": run.metrics["epochs"], "epoch": 0}
     rows = [row for measures in run.history.to_dict("records") for row in finite_rows(measures)]
-    tags = identity_tags(params)
-    if (diverged := run.metrics.get("diverged_epoch")) is not None:
-        tags["diverged_epoch"] = str(diverged)
+    diverged = run.metrics.get("diverged_epoch")
+    tags = identity_tags(params) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
     values, name = run_params(params, learning_rate, seed), run_name(learning_rate, seed)
 
     def write_artifacts(target: Path) -> None:
@@ -102,9 +95,9 @@ def run_params(params: Params, learning_rate: float, seed: int) -> dict[str, str
 
 def shared_params(params: Params) -> dict[str, str]:
     """Give what all runs of a study have in common."""
-    values = params.train.model_dump(exclude={"learning_rates", "seeds"})
-    values |= params.data.model_dump(include={"dataset", "validation_size"})
-    return {name: str(value) for name, value in values.items()}
+    train = params.train.model_dump(exclude={"learning_rates", "seeds"})
+    data = params.data.model_dump(include={"dataset", "validation_size"})
+    return {name: str(value) for name, value in (train | data).items()}
 
 
 def identity_tags(params: Params) -> dict[str, str]:

@@ -35,10 +35,10 @@ _NOTE = (
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: its `mlflow.MlflowClient`, and the id of the data set's experiment; "" without one."""
+    """An open store, and the data set's experiment in it."""
 
-    client: Any
-    experiment_id: str
+    client: Any  # an `mlflow.MlflowClient`
+    experiment_id: str  # empty if there is none
 
     def find(self, run_key: str) -> list[Any]:
         """List all runs with the run key that are not deleted."""
@@ -56,10 +56,9 @@ class Store:
         from mlflow.utils import get_results_from_paginated_fn
 
         def page(size: int, token: str | None) -> Any:
-            return self.client.search_runs(
-                [self.experiment_id], condition, max_results=size, page_token=token
-            )
+            return self.client.search_runs(experiments, condition, max_results=size, page_token=token)
 
+        experiments = [self.experiment_id]
         return list(get_results_from_paginated_fn(page, 1000)) if self.experiment_id else []
 
 
@@ -126,10 +125,6 @@ def explained(uri: str) -> Iterator[None]:
         yield
     except PipelineError:
         raise
-    except ImportError as error:
-        raise ToolError(
-            f"expected MLflow to be installed, got: {error}. `make repro` installs it."
-        ) from error
     except Exception as error:
         raise ToolError(
             f"{without_login(uri)}: expected MLflow's store to answer, got: {summary(error)}. "

@@ -23,9 +23,7 @@ from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
 
-OUTPUTS = "outputs"
-"""The tag of a complete run: the digest of the outputs that it shows."""
-
+OUTPUTS = "outputs"  # the tag of a complete run: the digest of the outputs that it shows
 _NONE: Mapping[str, str] = MappingProxyType({})
 _BATCH = 900  # MLflow takes up to 1,000 metrics, params and tags a request
 
@@ -57,7 +55,7 @@ def sync(
     """
     run = elect(store, runs, dry_run=dry_run)
     if run and shows(run, record):
-        if record.tags.items() <= run.data.tags.items():
+        if record.tags.keys() <= run.data.tags.keys():  # a person may have edited them
             return SyncResult.UNCHANGED
         if not dry_run:
             send(store, run, tags=record.tags)
@@ -146,11 +144,8 @@ def send(
 
 def known_rows(store: Store, run: Any) -> list[Row]:
     """List every row that MLflow has of the run."""
-    return [
-        Row(metric.key, metric.value, metric.step)
-        for key in run.data.metrics
-        for metric in store.client.get_metric_history(run.info.run_id, key)
-    ]
+    histories = (store.client.get_metric_history(run.info.run_id, key) for key in run.data.metrics)
+    return [Row(row.key, row.value, row.step) for history in histories for row in history]
 
 
 def finish(store: Store, run: Any, status: str, ended: int | None = None) -> None:
@@ -161,10 +156,7 @@ def finish(store: Store, run: Any, status: str, ended: int | None = None) -> Non
 
 
 def delete(store: Store, run: Any) -> None:
-    """Delete as MLflow does: `mlflow gc` empties the bin, `mlflow runs restore` takes out of it.
-
-    The run's models go for good, complete or not: MLflow lists them even when their run is deleted.
-    """
+    """Delete the run as MLflow does, and its models, complete or not: MLflow would go on listing them."""
     condition = f"source_run_id = '{run.info.run_id}'"
     for logged in store.client.search_logged_models([store.experiment_id], filter_string=condition):
         store.client.delete_logged_model(logged.model_id)
@@ -178,11 +170,10 @@ def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
     """
     if OUTPUTS in run.data.tags or not run.data.params.items() <= record.params.items():
         return None
-    rows = known_rows(store, run)
-    known = set(rows)
-    if len(known) < len(rows) or not known <= set(record.rows):
+    known = known_rows(store, run)
+    if len(set(known)) < len(known) or not set(known) <= set(record.rows):
         return None
-    return [row for row in record.rows if row not in known]
+    return sorted(set(record.rows) - set(known))
 
 
 def _attach(store: Store, run: Any, record: Record) -> None:

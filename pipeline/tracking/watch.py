@@ -18,14 +18,9 @@ from typing import IO, Any
 from pipeline.core.errors import Interrupted
 from pipeline.tracking import address
 
-CONNECTED = "connected"
-"""What the tracking process prints once the store has answered."""
-
-_PATIENCE_REMOTE = (
-    1.0  # seconds that a training's end waits for a server; one that answered gets the rest later
-)
-_PATIENCE_LOCAL = 60.0  # and for a local store, which is never down, only slow where the machine is busy
-
+CONNECTED = "connected"  # what the tracking process prints once the store has answered
+_PATIENCE_REMOTE = 1.0  # seconds that a training waits for a server at its end
+_PATIENCE_LOCAL = 60.0  # and for a local store, which is never down, only slow on a busy machine
 _WARNING = "warning: "
 
 
@@ -38,9 +33,9 @@ class Watcher:
         # Its own way to stderr: while TensorFlow is imported, what is written there is held back.
         self._stderr = os.dup(2)
         run = ("--learning_rate", str(learning_rate), "--seed", str(seed), "--run_key", run_key)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Any = None  # a Popen, as long as there is something to pass on
         try:
-            process = self._process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "track", *run],
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -51,11 +46,9 @@ class Watcher:
         except OSError as error:
             self._print(f"{_WARNING}MLflow receives nothing of this run ({error}); {address.REMEDY}")
             return
-        if process.stdin and process.stdout:
-            os.set_blocking(process.stdin.fileno(), False)
-            self._input, output = process.stdin, process.stdout
-            self._listener = threading.Thread(target=self._listen, args=(output,), daemon=True)
-            self._listener.start()
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
 
     def epoch(self, measures: dict[str, Any]) -> None:
         """Pass on an epoch: its number, from 1, as `epoch`, and its measures; NaN and infinity are fine."""
@@ -64,10 +57,10 @@ class Watcher:
         # A pipe takes a line of this length as a whole or not at all. It holds hundreds of them while the
         # process starts; if it is full, the process stands still, and the training will not wait for it.
         try:
-            os.write(self._input.fileno(), json.dumps(measures).encode() + b"\n")
+            os.write(self._process.stdin.fileno(), json.dumps(measures).encode() + b"\n")
         except OSError:
             self._process.kill()
-            self._close(self._process)
+            self._close()
 
     def finish(self, folder: Path) -> None:
         """Pass on that the run's outputs are complete in `folder`, and give the process time to sync them."""
@@ -77,12 +70,12 @@ class Watcher:
     def end(self, message: dict[str, Any]) -> None:
         """Pass on the last message (see `pipeline.tracking.follow`); a second one goes nowhere."""
         self.epoch(message)
-        if (process := self._process) is None:
+        if self._process is None:
             return
-        self._input.close()
+        self._process.stdin.close()
         remote = address.is_remote(address.tracking_uri())
         try:
-            process.wait(_PATIENCE_REMOTE if remote else _PATIENCE_LOCAL)
+            self._process.wait(_PATIENCE_REMOTE if remote else _PATIENCE_LOCAL)
         except subprocess.TimeoutExpired:
             if remote and self._connected and not self._warned:
                 self._process = None
@@ -91,19 +84,19 @@ class Watcher:
                     f"If that fails, {address.REMEDY}"
                 )
                 return
-            process.kill()
-        self._close(process)
+            self._process.kill()
+        self._close()
 
-    def _close(self, process: "subprocess.Popen[bytes]") -> None:
+    def _close(self) -> None:
         """Report how the process ended, unless it went well."""
-        self._process = None
-        self._input.close()
+        process, self._process = self._process, None
+        process.stdin.close()
         code = process.wait()
         self._listener.join(1.0)
         if code != 0:
-            reason = self._last_line if code > 0 else "it did not answer in time"
+            reason = self._last_line or f"exit code {code}" if code > 0 else "it did not answer in time"
             self._print(
-                f"{_WARNING}MLflow did not receive all of this run ({reason or f'exit code {code}'}). "
+                f"{_WARNING}MLflow did not receive all of this run ({reason}). "
                 f"Training is not affected; {address.REMEDY}"
             )
 
