@@ -35,25 +35,24 @@ class Candidate(NamedTuple):
 
 
 def choose(verdict: Mapping[str, Any], records: Iterable[Record]) -> Candidate | None:
-    """Choose, of the chosen rate's runs, the one with the highest validation accuracy at its end.
+    """Choose, of the chosen rate's runs, the one whose model, that of its last epoch, validates best.
 
-    The end is what its model file holds, whatever its best epoch was. None if the verdict chooses no rate, or
-    none of these runs.
+    None if the verdict chooses no rate, or none of these runs.
     """
 
     def order(run: Record) -> tuple[float, int]:
-        return -_numbers(run).get("final_val_accuracy", float("-inf")), int(run.params["seed"])
+        return _numbers(run).get("final_val_accuracy", float("-inf")), -int(run.params["seed"])
 
     rate = str(verdict["learning_rate"])
-    best = min((run for run in records if run.params["learning_rate"] == rate), key=order, default=None)
+    best = max((run for run in records if run.params["learning_rate"] == rate), key=order, default=None)
     return Candidate(best, verdict) if best else None
 
 
 def is_current(store: Store, candidate: Candidate, runs: list[Any]) -> bool:
     """Whether the registry already holds this evidence, by one of the candidate's runs in MLflow."""
     models = store.client.search_registered_models(f"name = '{candidate.model_name}'") if runs else ()
-    current = any(model.tags.get(_EVIDENCE) == candidate.evidence for model in models)
-    return current and bool(_versions(store, candidate, runs))
+    known = [model.tags.get(_EVIDENCE) for model in models]
+    return candidate.evidence in known and bool(_versions(store, candidate, runs))
 
 
 def promote(store: Store, candidate: Candidate, run: Any) -> str:
@@ -93,10 +92,8 @@ def _register(store: Store, candidate: Candidate, run: Any) -> Any:
     (model,) = run.outputs.model_outputs
     mlflow.set_tracking_uri(store.client.tracking_uri)  # the registry asks this store for the model
     origin = {"source": f"models:/{model.model_id}", "model_id": model.model_id, "run_id": run.info.run_id}
-    description = study.note(verdict)
-    return store.client.create_model_version(
-        candidate.model_name, **origin, tags=tags, description=description
-    )
+    content = {"tags": tags, "description": study.note(verdict)}
+    return store.client.create_model_version(candidate.model_name, **origin, **content)
 
 
 def _numbers(run: Record) -> dict[str, float]:

@@ -39,10 +39,7 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
 
 
 def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None:
-    """Send to MLflow what `lines` hold of a run, until they end.
-
-    If somebody waits for the last sync (`awaited`), it is prepared meanwhile.
-    """
+    """Send to MLflow what `lines` hold of a run; prepare the last sync meanwhile if it is `awaited`."""
     messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
     live.attempt()

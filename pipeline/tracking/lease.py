@@ -11,9 +11,7 @@ import psutil
 
 TAG = "tracker"
 RENEWAL = 20.0  # seconds between two signs of life
-_SILENCE = (
-    180.0  # seconds without one after which a process elsewhere counts as dead; clocks may differ a bit
-)
+_SILENCE = 180.0  # seconds without one after which a process elsewhere is dead; clocks may differ a bit
 _ROUNDING = 2.0  # seconds by which two readings of a process's start may differ; some systems round it
 
 

@@ -14,15 +14,11 @@ from pipeline.tracking.record import Row
 from pipeline.tracking.store import Store, open_store, summary
 from pipeline.tracking.sync import SyncResult
 
-_TIMEOUT = 10  # seconds for one request to a server; nobody waits for it but this process
-
 
 class LiveRun:
     """What MLflow gets of a run until its outputs are there.
 
-    Args:
-        warn: called at most once, with what is wrong and what to do.
-        connected: called once the store has answered.
+    `warn` is called at most once, with what is wrong and what to do; `connected` once the store has answered.
     """
 
     def __init__(
@@ -101,7 +97,7 @@ class LiveRun:
 
     def _open(self) -> Store:
         if self._store is None:
-            self._store = open_store(self._params.data.dataset, retries=0, timeout=_TIMEOUT)
+            self._store = open_store(self._params.data.dataset, retries=0, timeout=10)
             with contextlib.suppress(OSError):  # the training may be gone
                 self._connected()
         return self._store

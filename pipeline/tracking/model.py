@@ -17,7 +17,6 @@ import numpy as np
 from pipeline.core import run_keys
 from pipeline.tracking.store import Store
 
-NAME = "digit-classifier"
 _CODE = Path(__file__).parent / "served" / "learning_rate_study_model.py"
 
 
@@ -33,7 +32,7 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> None:
         store.client.delete_logged_model(model.model_id)
     model = store.client.create_logged_model(
         store.experiment_id,
-        name=NAME,
+        name="digit-classifier",
         source_run_id=run.info.run_id,
         tags={"outputs": outputs, "run_key": run.data.tags["run_key"]},
         params=run.data.params,

@@ -23,8 +23,6 @@ from pipeline.tracking.sync import SyncResult
 RUNS, REPORT = Path("runs"), Path("report")
 CHANGED, UNCHANGED, BUSY, PROBLEM = "changed", "up to date", "left to another process", "not published"
 
-_PATIENCE = 600  # seconds that a second `publish` on the machine waits for the first
-
 
 def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> int:
     """Create what is missing in MLflow, complete what is partial, end what is dead; print what was done.
@@ -47,7 +45,7 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     publisher = Publisher(settings, store, dry_run=dry_run)
     publisher.read(runs)
     lock = address.lock(uri).with_suffix(".publish.lock")
-    alone = contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", _PATIENCE)
+    alone = contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", timeout=600)
     with explained(uri), alone:
         publisher.publish(report)
     counts = publisher.counts
@@ -99,7 +97,7 @@ class Publisher:
         index, label = self._store.index(), {study.membership(self.study_id): "yes"}
         for item in self._records:
             self._sync(dataclasses.replace(item, tags=item.tags | label), index.pop(item.key, []))
-        for run in itertools.chain.from_iterable(index.values()):  # of other studies
+        for run in itertools.chain.from_iterable(index.values()):  # beside the study's own
             holder = Lease.read(run.data.tags)
             if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
                 if not self._dry_run:

@@ -13,7 +13,6 @@ from pipeline.params import Params
 from pipeline.tracking import record
 from pipeline.tracking.record import Record
 
-VERDICT = "verdict.json"
 _NUMBERS = ("test_accuracy", "p_best", "probability_best", "roughness", "rising_share")
 
 
@@ -34,12 +33,13 @@ def read_verdict(report: Path) -> dict[str, Any]:
         RunError: there is no report, or it is of another program.
         DataError: its verdict is damaged.
     """
-    if not (report / VERDICT).is_file():
+    path = report / "verdict.json"
+    if not path.is_file():
         raise RunError(f"{report}: expected the study's report, found none. Run `dvc repro` to make it.")
-    verdict = files.read_json(report / VERDICT)
+    verdict = files.read_json(path)
     if not isinstance(verdict, dict) or not {"learning_rate", "headline"} <= verdict.keys():
         raise RunError(
-            f"{report / VERDICT}: expected learning_rate and headline, got {str(verdict)[:80]}. "
+            f"{path}: expected learning_rate and headline, got {str(verdict)[:80]}. "
             "Run `dvc repro -f report` to make it again."
         )
     return verdict

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -24,7 +23,6 @@ from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
 
 OUTPUTS = "outputs"  # the tag of a complete run: the digest of the outputs that it shows
-_NONE: Mapping[str, str] = MappingProxyType({})
 _BATCH = 900  # MLflow takes up to 1,000 metrics, params and tags a request
 
 
@@ -49,9 +47,7 @@ def sync(
 ) -> SyncResult:
     """Make MLflow agree with `record`; one finished run shows it afterwards.
 
-    Args:
-        runs: what `store.find(record.key)` gives.
-        dry_run: change nothing; return what would be done.
+    `runs` is what `store.find(record.key)` gives. A dry run changes nothing, and returns what would be done.
     """
     run = elect(store, runs, dry_run=dry_run)
     if run and shows(run, record):
@@ -130,14 +126,14 @@ def send(
     store: Store,
     run: Any,
     rows: Sequence[Row] = (),
-    params: Mapping[str, str] = _NONE,
-    tags: Mapping[str, str] = _NONE,
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Send rows, and the same params and tags with each batch of them."""
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [Metric(row.key, row.value, run.info.start_time + row.step, row.step) for row in rows]
-    few = [Param(*item) for item in params.items()], [RunTag(*item) for item in tags.items()]
+    few = [Param(*item) for item in (params or {}).items()], [RunTag(*item) for item in (tags or {}).items()]
     for start in range(0, len(metrics) or 1, _BATCH):
         store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH], *few)
 
