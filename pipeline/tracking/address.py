@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.core import files
 
 NAME = "learning-rate-study"
+REMEDY = "`python -m pipeline publish` adds what is missing."
 
 
 def tracking_uri() -> str:
@@ -23,7 +24,7 @@ def is_server(uri: str) -> bool:
 
 
 def artifacts() -> Path:
-    """Give the folder in which a local store keeps files."""
+    """Give the folder of a local store's files."""
     return files.repository().resolve() / "mlartifacts"
 
 
@@ -41,8 +42,3 @@ def lock(uri: str) -> Path:
 def experiment(dataset: str) -> str:
     """Name the experiment; it says which data set it is about, unless that is the default study's."""
     return NAME if dataset == "mnist" else f"{NAME}-{dataset}"
-
-
-def model(dataset: str) -> str:
-    """Give the name in the model registry."""
-    return f"{dataset}-classifier"

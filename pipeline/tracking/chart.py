@@ -7,15 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 _LINES = (("training", "", "#0a6ebd", "-"), ("validation", "val_", "#c4470a", "--"))
-_TALL = 2.5
-"""A first loss this many times above all later ones would flatten them, and is cut off."""
+_TALL = 2.5  # a first loss this many times above all later ones would flatten them, and is cut off
 
 
 def draw(path: Path, history: pd.DataFrame, title: str) -> None:
     """Draw loss and accuracy side by side, training and validation in each, as a PNG.
 
-    Args:
-        history: columns `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`; NaN and infinity leave gaps.
+    `history` has `epoch`, `loss`, `accuracy`, `val_loss` and `val_accuracy`; NaN and infinity leave gaps.
     """
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     figure.suptitle(title)

@@ -27,11 +27,8 @@ from pipeline.tracking import sync
 from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.watch import CONNECTED
 
-INTERVAL = 2.0
-"""Seconds between two batches, and until a failed request is tried again."""
-
-_LAST_TRIES = 10
-"""How often a process whose training was killed tries to report that: nobody waits for it any longer."""
+INTERVAL = 2.0  # seconds between two batches, and until a failed request is tried again
+_LAST_TRIES = 10  # of a process whose training was killed, to report that: nobody waits for it any longer
 
 
 def track(learning_rate: float, seed: int, run_key: str) -> None:
@@ -42,11 +39,7 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
 
 
 def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None:
-    """Bring to MLflow what `lines` hold of a run, until they end.
-
-    Args:
-        awaited: whether somebody waits for the last sync, so that it is to be prepared meanwhile.
-    """
+    """Send to MLflow what `lines` hold of a run; prepare the last sync meanwhile if it is `awaited`."""
     messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
     live.attempt()

@@ -10,28 +10,18 @@ from typing import NamedTuple, Self
 import psutil
 
 TAG = "tracker"
-RENEWAL = 20.0
-"""Seconds between two signs of life."""
-
-_SILENCE = 180.0
-"""Seconds without a sign after which a process on another machine counts as dead; clocks may differ a bit."""
-
-_ROUNDING = 2.0
-"""Seconds by which two readings of a process's start may differ; some systems keep it in coarse steps."""
+RENEWAL = 20.0  # seconds between two signs of life
+_SILENCE = 180.0  # seconds without one after which a process elsewhere is dead; clocks may differ a bit
+_ROUNDING = 2.0  # seconds by which two readings of a process's start may differ; some systems round it
 
 
 class Lease(NamedTuple):
-    """A process's claim on a run.
+    """A process's claim on a run; times in seconds since 1970."""
 
-    `host` is the machine and, on Linux, the namespace in which its process ids count (containers have
-    others). `started` tells apart processes with the same id; `seen` is the last sign of life. Both in
-    seconds since 1970.
-    """
-
-    host: str
+    host: str  # the machine and, on Linux, the namespace in which process ids count: containers have others
     pid: int
-    started: float
-    seen: float
+    started: float  # tells apart processes with the same id
+    seen: float  # the last sign of life
 
     @classmethod
     def of_this_process(cls) -> Self:

@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.params import Params
-from pipeline.tracking import provenance, record, sync
+from pipeline.tracking import address, provenance, record, sync
 from pipeline.tracking.lease import RENEWAL, Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Row
 from pipeline.tracking.store import Store, open_store, summary
 from pipeline.tracking.sync import SyncResult
 
-_TIMEOUT = 10  # seconds for one request to a server; nobody waits for it but this process
-
 
 class LiveRun:
     """What MLflow gets of a run until its outputs are there.
 
-    Args:
-        warn: called at most once, with what is wrong and what to do.
-        connected: called once the store has answered.
+    `warn` is called at most once, with what is wrong and what to do; `connected` once the store has answered.
     """
 
     def __init__(
@@ -35,20 +31,19 @@ class LiveRun:
         connected: Callable[[], object] = lambda: None,
     ) -> None:
         self._params, self._rate, self._seed, self._key = params, learning_rate, seed, run_key
-        self._warn: Callable[[str], object] | None = warn
-        self._connected = connected
+        self._warn, self._connected, self._warned = warn, connected, False
         self._store: Store | None = None
-        self._mlflow_run: Any = None
-        self._idle = False  # whether another process sends the same run, or it is complete
+        self._claimed = False
+        self._mlflow_run: Any = None  # none also where another process sends the same run, or it is complete
         self._failures = self._sent = 0
         self._rows = [Row("learning_rate", learning_rate, 0)]
         self._renewed = time.monotonic()
-        self._started = sync.now()
+        self._started = _now()
         self._tags = provenance.process() | record.identity_tags(params)
 
     def add(self, measures: Mapping[str, Any]) -> None:
         """Keep an epoch's measures for the next attempt."""
-        self._rows += record.epoch_rows(measures)
+        self._rows += record.finite_rows(measures)
 
     def attempt(self, action: Callable[[], object] | None = None) -> bool:
         """Send what is there, or do `action`; a second failure in a row gives a warning.
@@ -60,8 +55,13 @@ class LiveRun:
             (action or self._send)()
         except Exception as error:  # whatever MLflow, the network or the disk come up with
             self._failures += 1
-            if self._failures > 1:
-                self._warn_once(error)
+            if self._failures > 1 and not self._warned:
+                self._warned = True
+                with contextlib.suppress(OSError):  # the training may be gone
+                    self._warn(
+                        f"warning: MLflow is not receiving this run for now ({summary(error)}). "
+                        f"Training goes on; {address.REMEDY}"
+                    )
             return False
         self._failures = 0
         return True
@@ -69,7 +69,7 @@ class LiveRun:
     def complete(self, runs: Path) -> None:
         """Sync the finished run from its outputs under `runs`; what is there already is not sent again."""
         before = Provenance.read(self._key)
-        origin = Provenance(self._started, sync.now(), self._tags)
+        origin = Provenance(self._started, _now(), self._tags)
 
         def bring() -> None:
             origin.write(self._key)  # first: this process may be ended while it waits for a server
@@ -97,54 +97,46 @@ class LiveRun:
 
     def _open(self) -> Store:
         if self._store is None:
-            self._store = open_store(self._params.data.dataset, retries=0, timeout=_TIMEOUT)
+            self._store = open_store(self._params.data.dataset, retries=0, timeout=10)
             with contextlib.suppress(OSError):  # the training may be gone
                 self._connected()
         return self._store
 
     def _send(self) -> None:
         store = self._open()
-        if self._mlflow_run is None and not self._idle:
-            self._claim(store)
+        if not self._claimed:
+            self._mlflow_run = self._claim(store)
+            self._claimed = True
         if self._mlflow_run is None:
             return
-        if rows := self._rows[self._sent :]:
+        rows = self._rows[self._sent :]
+        if rows or time.monotonic() - self._renewed > RENEWAL:
             values = {} if self._sent else record.run_params(self._params, self._rate, self._seed)
-            sync.send(store, self._mlflow_run, rows, values)
+            sync.send(store, self._mlflow_run, rows, values, Lease.of_this_process().tag())
             self._sent += len(rows)
-        if time.monotonic() - self._renewed > RENEWAL:
-            sync.send(store, self._mlflow_run, tags=Lease.of_this_process().tag())
             self._renewed = time.monotonic()
 
-    def _claim(self, store: Store) -> None:
+    def _claim(self, store: Store) -> Any | None:
         """Go on with the run's unfinished predecessor, or create a run."""
         run = sync.elect(store, store.find(self._key))
-        if run is not None and (run.info.status == "FINISHED" or sync.is_busy(run)):
+        if run and (run.info.status == "FINISHED" or sync.is_busy(run)):
             # The same run once more: at its end, when the outputs can be compared, it may replace the other.
-            self._idle = True
-            return
-        if run is not None and self._contradicts(sync.known_rows(store, run)):
+            return None
+        own = {(row.key, row.step): row.value for row in self._rows}
+        known = sync.known_rows(store, run) if run else []
+        if any(own.get((row.key, row.step), row.value) != row.value for row in known):
             sync.delete(store, run)  # begun on another processor, which rounds differently
             run = None
-        if run is not None:
+        if run:
             store.client.update_run(run.info.run_id, status="RUNNING")
             sync.send(store, run, tags=self._tags | Lease.of_this_process().tag())
             self._started = run.info.start_time
-        else:
-            name = record.run_name(self._rate, self._seed)
-            run = sync.create(store, self._key, name, self._tags, self._started)
-            self._idle = not sync.is_elected(store, self._key, run)
-        self._mlflow_run = None if self._idle else run
+            return run
+        name = record.run_name(self._rate, self._seed)
+        run = sync.create(store, self._key, name, self._tags, self._started)
+        return run if sync.is_elected(store, self._key, run) else None
 
-    def _contradicts(self, known: list[Row]) -> bool:
-        values = {(row.key, row.step): row.value for row in self._rows}
-        return any(values.get((row.key, row.step), row.value) != row.value for row in known)
 
-    def _warn_once(self, error: Exception) -> None:
-        if warn := self._warn:
-            self._warn = None
-            with contextlib.suppress(OSError):  # the training may be gone
-                warn(
-                    f"warning: MLflow is not receiving this run for now ({summary(error)}). "
-                    "Training goes on; `python -m pipeline publish` adds what is missing."
-                )
+def _now() -> int:
+    """Give the time in milliseconds since 1970, as MLflow counts."""
+    return time.time_ns() // 1_000_000

@@ -17,51 +17,34 @@ import numpy as np
 from pipeline.core import run_keys
 from pipeline.tracking.store import Store
 
-NAME = "digit-classifier"
 _CODE = Path(__file__).parent / "served" / "learning_rate_study_model.py"
 
 
 def log(store: Store, run: Any, network: Path, outputs: str) -> None:
-    """Have the run's model in MLflow, once.
-
-    Args:
-        network: the .keras file.
-        outputs: digest of the outputs that the model belongs to.
-    """
+    """Have the run's model in MLflow, once: `network` is the .keras file, `outputs` the outputs' digest."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    for output in run.outputs.model_outputs if run.outputs else ():
+    for output in run.outputs.model_outputs:
         model = store.client.get_logged_model(output.model_id)
         if model.tags.get("outputs") == outputs and str(model.status) == "READY":
             return
         store.client.delete_logged_model(model.model_id)
     model = store.client.create_logged_model(
         store.experiment_id,
-        name=NAME,
+        name="digit-classifier",
         source_run_id=run.info.run_id,
         tags={"outputs": outputs, "run_key": run.data.tags["run_key"]},
         params=run.data.params,
         model_type="classifier",
     )
-    described = Model(
-        artifact_path=model.artifact_location,
-        model_uuid=model.model_id,
-        run_id=run.info.run_id,
-        model_id=model.model_id,
-    )
+    location, model_id = model.artifact_location, model.model_id
+    described = Model(location, run.info.run_id, model_uuid=model_id, model_id=model_id)
     with tempfile.TemporaryDirectory() as temporary:
         save(Path(temporary) / "model", network, described)
-        store.client.log_model_artifacts(model.model_id, f"{temporary}/model")
-    store.client.finalize_logged_model(model.model_id, "READY")
-    store.client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
-
-
-def delete_all(store: Store, run_id: str) -> None:
-    """Delete the run's models, complete or not: MLflow lists them even when their run is deleted."""
-    condition = f"source_run_id = '{run_id}'"
-    for model in store.client.search_logged_models([store.experiment_id], filter_string=condition):
-        store.client.delete_logged_model(model.model_id)
+        store.client.log_model_artifacts(model_id, f"{temporary}/model")
+    store.client.finalize_logged_model(model_id, "READY")
+    store.client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
 
 
 def save(folder: Path, network: Path, described: Any = None) -> None:

@@ -16,8 +16,7 @@ from pipeline.core.errors import DataError, ToolError
 from pipeline.tools import machine, programs
 
 _DVC = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
-_OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")
-"""What a study writes into the tree while it runs: a change there says nothing about what was run."""
+_OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")  # a change there says nothing about what was run
 
 
 class Provenance(NamedTuple):

@@ -1,10 +1,10 @@
 """Command `publish`: make MLflow agree with the outputs, whatever happened to it before."""
 
 import contextlib
+import dataclasses
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,17 @@ from pipeline.tracking import address, champion, provenance, record, study, sync
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record
-from pipeline.tracking.store import Store, explained, find_store, open_store
+from pipeline.tracking.store import Store, explained, open_store
 from pipeline.tracking.sync import SyncResult
 
 RUNS, REPORT = Path("runs"), Path("report")
 CHANGED, UNCHANGED, BUSY, PROBLEM = "changed", "up to date", "left to another process", "not published"
 
-_PATIENCE = 600  # seconds that a second `publish` on the machine waits for the first
-
 
 def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> int:
     """Create what is missing in MLflow, complete what is partial, end what is dead; print what was done.
 
-    Returns:
-        0; or 1 if a run or the report is missing, damaged or out of date; the rest is published.
+    Return 1 if a run or the report is missing, damaged or out of date (the rest is published), else 0.
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
@@ -43,12 +40,12 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     """Do what `publish` does; return the publisher, which knows the comparison page."""
     settings = params.load()
     uri, dataset = address.tracking_uri(), settings.data.dataset
-    store = find_store(dataset) if dry_run else open_store(dataset)
+    store = open_store(dataset, create=not dry_run)
     print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
     publisher = Publisher(settings, store, dry_run=dry_run)
     publisher.read(runs)
     lock = address.lock(uri).with_suffix(".publish.lock")
-    alone = contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", _PATIENCE)
+    alone = contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", timeout=600)
     with explained(uri), alone:
         publisher.publish(report)
     counts = publisher.counts
@@ -58,22 +55,22 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
 
 
 class Publisher:
-    """The steps of one `publish`; `store` is None in a dry run, if there is none yet.
+    """The steps of one `publish`."""
 
-    `counts` holds how many steps came to each of CHANGED, UNCHANGED, BUSY and PROBLEM.
-    """
-
-    def __init__(self, settings: Params, store: Store | None, *, dry_run: bool) -> None:
-        self.store, self.counts = store, Counter[str]()
-        self._params, self._dry_run = settings, dry_run
-        self._records: dict[tuple[float, int], Record] = {}
-        self._index: dict[str, list[Any]] = {}
+    def __init__(self, settings: Params, store: Store, *, dry_run: bool) -> None:
+        self.counts = Counter[str]()  # how many steps came to each of CHANGED, UNCHANGED, BUSY and PROBLEM
+        self._params, self._store, self._dry_run = settings, store, dry_run
+        self._records: list[Record] = []
         self._unnoted = Provenance(None, None, {})
 
     @property
     def study_id(self) -> str:
         """Stands for the set of published runs; empty if there are none."""
-        return study.study_id(run.key for run in self._records.values()) if self._records else ""
+        return study.study_id(run.key for run in self._records) if self._records else ""
+
+    def page(self, server: str) -> str:
+        """Give the address of the comparison page on a server that shows the store."""
+        return view.page(server, self._store.experiment_id, self.study_id)
 
     def read(self, folder: Path) -> None:
         """Read the runs that are as params.yaml, code and data want them; report each of the others."""
@@ -91,27 +88,36 @@ class Publisher:
                         "parameters, data or code than there are now, and is left as it is. `dvc repro` "
                         "trains it again."
                     )
-                self._records[rate, seed] = run
+                self._records.append(run)
             except RunError as error:
                 self._report(record.run_name(rate, seed), PROBLEM, str(error))
 
-    def page(self, server: str) -> str:
-        """Give the address of the comparison page on a server that shows the store."""
-        return view.page(server, self.store.experiment_id, self.study_id) if self.store else server
-
     def publish(self, report: Path) -> None:
         """Make MLflow agree with the outputs, step by step."""
-        self._index = self.store.index() if self.store else {}
-        labels = {study.membership(self.study_id): "yes"}
-        for run in self._records.values():
-            self._sync(run.name, run, Provenance.read(run.key), labels)
-        if self.store:
-            self._end_dead_runs(self.store)
-        if self.store and self._records:
-            fresh = view.share(self.store, self.study_id, dry_run=self._dry_run)
+        index, label = self._store.index(), {study.membership(self.study_id): "yes"}
+        for item in self._records:
+            self._sync(dataclasses.replace(item, tags=item.tags | label), index.pop(item.key, []))
+        for run in itertools.chain.from_iterable(index.values()):  # beside the study's own
+            holder = Lease.read(run.data.tags)
+            if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
+                if not self._dry_run:
+                    sync.finish(self._store, run, "KILLED")
+                self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
+        if self._records:
+            fresh = view.share(self._store, self.study_id, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
         if not self.counts[PROBLEM]:
-            self._publish_report(report)
+            try:
+                verdict = study.read_verdict(report)
+            except (RunError, DataError) as error:
+                self._report("report", PROBLEM, str(error))
+                return
+            whole = study.of_report(self._params, self.study_id, report, verdict)
+            self._sync(whole, index.get(whole.key, []))
+            if candidate := champion.choose(verdict, self._records):
+                self._promote(candidate)
+            else:
+                self._report("champion", UNCHANGED)
 
     def _report(self, what: str, state: str, text: str = "") -> None:
         self.counts[state] += 1
@@ -120,55 +126,21 @@ class Publisher:
         elif state != UNCHANGED:
             print(f"  {what}: {'would be ' if self._dry_run and state == CHANGED else ''}{text}")
 
-    def _sync(
-        self,
-        what: str,
-        item: Record,
-        noted: Provenance | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> None:
-        result = SyncResult.CREATED
-        if self.store:
-            known, origin = self._index.get(item.key, []), noted or self._unnoted
-            result = sync.sync(self.store, item, known, origin, labels or {}, dry_run=self._dry_run)
+    def _sync(self, item: Record, runs: list[Any]) -> None:
+        origin = Provenance.read(item.key) or self._unnoted
+        result = sync.sync(self._store, item, runs, origin, dry_run=self._dry_run)
         states = {SyncResult.UNCHANGED: UNCHANGED, SyncResult.BUSY: BUSY}
-        self._report(what, states.get(result, CHANGED), result.value)
+        self._report(item.name, states.get(result, CHANGED), result.value)
 
-    def _end_dead_runs(self, store: Store) -> None:
-        """Mark as KILLED what is RUNNING in MLflow and whose process is dead, beside the study's own runs."""
-        own = {run.key for run in self._records.values()}
-        for run in itertools.chain.from_iterable(runs for key, runs in self._index.items() if key not in own):
-            holder = Lease.read(run.data.tags)
-            if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
-                if not self._dry_run:
-                    sync.finish(store, run, "KILLED")
-                self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
-
-    def _publish_report(self, folder: Path) -> None:
-        try:
-            verdict = study.read_verdict(folder)
-        except (RunError, DataError) as error:
-            self._report("report", PROBLEM, str(error))
-            return
-        self._sync("report", study.of_report(self._params, self.study_id, folder, verdict))
-        candidate = champion.choose(verdict, self._records)
-        if candidate is None:  # the verdict chooses none of these runs
-            self._report("champion", UNCHANGED)
-        elif self.store is None:
-            self._report("champion", CHANGED, f"moved to {candidate.record.name}")
-        else:
-            self._promote(self.store, candidate)
-
-    def _promote(self, store: Store, candidate: champion.Candidate) -> None:
-        name = address.model(self._params.data.dataset)
-        runs = [run for run in store.find(candidate.record.key) if sync.shows(run, candidate.record)]
-        moved = f"moved to {candidate.record.name}"
-        if champion.is_current(store, name, candidate, runs):
+    def _promote(self, candidate: champion.Candidate) -> None:
+        name = candidate.record.name
+        runs = [run for run in self._store.find(candidate.record.key) if sync.shows(run, candidate.record)]
+        if champion.is_current(self._store, candidate, runs):
             self._report("champion", UNCHANGED)
         elif self._dry_run:
-            self._report("champion", CHANGED, moved)
+            self._report("champion", CHANGED, f"moved to {name}")
         elif runs:
-            version = champion.promote(store, name, candidate, runs[0])
-            self._report("champion", CHANGED, f"{moved}, version {version} of {name}")
+            version = champion.promote(self._store, candidate, runs[0])
+            self._report("champion", CHANGED, f"moved to {name}, version {version} of {candidate.model_name}")
         else:
-            self._report("champion", BUSY, f"not moved: another process is syncing {candidate.record.name}")
+            self._report("champion", BUSY, f"not moved: another process is syncing {name}")

@@ -1,6 +1,5 @@
 """What MLflow should show of a run, made from outputs alone; knows nothing of MLflow."""
 
-import hashlib
 import json
 import math
 import shutil
@@ -9,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.core import files
+from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import RunError
 from pipeline.params import Params
 from pipeline.tracking import chart
 
-LAYOUT = 1
-"""Raise it when a record is made differently from the same outputs: `publish` then replaces old runs."""
+LAYOUT = 1  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
 
 class Row(NamedTuple):
@@ -30,22 +28,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Record:
-    """What MLflow should show under one key; it has at most one run with it.
-
-    `params` never change for a key, so nothing in them depends on when or where it ran. `digest` is of all
-    outputs: MLflow's run that carries it is complete. `write_artifacts` fills a folder with the files to
-    upload. `dataset` holds the arguments of MLflow's `Dataset`; `network` is the .keras file.
-    """
+    """What MLflow should show under one key; it has at most one run with it."""
 
     key: str
     name: str
-    params: dict[str, str]
+    params: dict[str, str]  # the same for every run with the key, whenever and wherever it ran
     rows: tuple[Row, ...]
     tags: dict[str, str]
-    digest: str
-    write_artifacts: Callable[[Path], object]
-    dataset: dict[str, str] | None = None
-    network: Path | None = None
+    digest: str  # of all outputs: MLflow's run that carries it is complete
+    write_artifacts: Callable[[Path], object]  # fills a folder with the files to upload
+    dataset: dict[str, str] | None = None  # the arguments of MLflow's `Dataset`
+    network: Path | None = None  # the .keras file
 
 
 def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Record:
@@ -56,13 +49,23 @@ def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Recor
     """
     run = run_folders.read(runs, learning_rate, seed)
     folder = run_folders.folder(runs, learning_rate, seed)
-    _check_params(folder, params, run.metrics)
-    rows = [row for measures in run.history.to_dict("records") for row in epoch_rows(measures)]
-    tags = identity_tags(params)
-    if (diverged := run.metrics.get("diverged_epoch")) is not None:
-        tags["diverged_epoch"] = str(diverged)
-    values = run_params(params, learning_rate, seed)
-    name = run_name(learning_rate, seed)
+    for name, configured, trained in (
+        ("dataset", params.data.dataset, run.metrics.get("dataset")),
+        ("epochs", params.train.epochs, run.metrics.get("epochs_configured")),
+    ):
+        if configured != trained:
+            raise RunError(
+                f"{folder}: expected a run with {name} {configured} as in params.yaml, got {trained}. "
+                "Run `dvc repro` to train it again."
+            )
+    # Also what MLflow's tables could not show: they have a metric's last value, never its best.
+    parts = ("final", "best", "test")
+    numbers = {f"{part}_{name}": value for part in parts for name, value in run.metrics[part].items()}
+    numbers |= {"learning_rate": learning_rate, "epochs_trained": run.metrics["epochs"], "epoch": 0}
+    rows = [row for measures in run.history.to_dict("records") for row in finite_rows(measures)]
+    diverged = run.metrics.get("diverged_epoch")
+    tags = identity_tags(params) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
+    values, name = run_params(params, learning_rate, seed), run_name(learning_rate, seed)
 
     def write_artifacts(target: Path) -> None:
         for file in (run_folders.HISTORY, run_folders.METRICS, run_folders.PREDICTIONS):
@@ -73,7 +76,7 @@ def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Recor
         key=run.metrics["run_key"],
         name=name,
         params=values,
-        rows=(Row("learning_rate", learning_rate, 0), *rows, *_summary_rows(run.metrics)),
+        rows=(*rows, *finite_rows(numbers)),
         tags=tags,
         digest=digest(values, folder),
         write_artifacts=write_artifacts,
@@ -92,9 +95,9 @@ def run_params(params: Params, learning_rate: float, seed: int) -> dict[str, str
 
 def shared_params(params: Params) -> dict[str, str]:
     """Give what all runs of a study have in common."""
-    values = params.train.model_dump(exclude={"learning_rates", "seeds"})
-    values |= params.data.model_dump(include={"dataset", "validation_size"})
-    return {name: str(value) for name, value in values.items()}
+    train = params.train.model_dump(exclude={"learning_rates", "seeds"})
+    data = params.data.model_dump(include={"dataset", "validation_size"})
+    return {name: str(value) for name, value in (train | data).items()}
 
 
 def identity_tags(params: Params) -> dict[str, str]:
@@ -103,8 +106,8 @@ def identity_tags(params: Params) -> dict[str, str]:
     return {"kind": "run", "dataset": dataset.name} | hashes
 
 
-def epoch_rows(measures: Mapping[Any, Any]) -> list[Row]:
-    """Make a row of each finite measure of an epoch; `measures` holds its number, from 1, as `epoch`."""
+def finite_rows(measures: Mapping[Any, Any]) -> list[Row]:
+    """Make a row of each finite measure; the step is the one called `epoch`."""
     return [
         Row(key, float(value), int(measures["epoch"]))
         for key, value in measures.items()
@@ -113,44 +116,18 @@ def epoch_rows(measures: Mapping[Any, Any]) -> list[Row]:
 
 
 def digest(values: Mapping[str, str], folder: Path) -> str:
-    content = json.dumps([LAYOUT, values, files.sha256(folder)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """Make rows `final_*`, `best_*`, `test_*`: MLflow's tables show a metric's last value, never its best."""
-    named = {
-        f"{part}_{name}": metrics[part][name] for part in ("final", "best", "test") for name in metrics[part]
-    }
-    named["epochs_trained"] = metrics["epochs"]
-    return [Row(key, float(value), 0) for key, value in named.items() if value is not None]
+    """Hash what a record shows: its params and the files of its folder."""
+    return run_keys.digest([LAYOUT, values, files.sha256(folder)])
 
 
 def _dataset(params: Params) -> dict[str, str]:
     dataset, validation = DATASETS[params.data.dataset], params.data.validation_size
     hashes = {file.name: file.content_sha256 for file in dataset.files}
-    counts = {
-        "training": dataset.train.size - validation,
-        "test": dataset.test.size,
-        "validation": validation,
-    }
+    training = dataset.train.size - validation
     return {
         "name": dataset.name,
-        "digest": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:32],  # 36 at most
+        "digest": run_keys.digest(hashes)[:32],  # 36 at most
         "source_type": "code",
         "source": json.dumps({"tags": {"sha256": hashes}}),
-        "profile": json.dumps(counts),
+        "profile": json.dumps({"training": training, "test": dataset.test.size, "validation": validation}),
     }
-
-
-def _check_params(folder: Path, params: Params, metrics: Mapping[str, Any]) -> None:
-    """Refuse a folder that was trained before params.yaml changed."""
-    for name, configured, trained in (
-        ("dataset", params.data.dataset, metrics.get("dataset")),
-        ("epochs", params.train.epochs, metrics.get("epochs_configured")),
-    ):
-        if configured != trained:
-            raise RunError(
-                f"{folder}: expected a run with {name} {configured} as in params.yaml, got {trained}. "
-                "Run `dvc repro` to train it again."
-            )

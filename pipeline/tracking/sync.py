@@ -8,11 +8,9 @@ start alone, and MLflow drops identical rows. So a request whose answer got lost
 # ruff: noqa: TID251 - the package that imports MLflow
 
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -24,11 +22,8 @@ from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
 
-OUTPUTS = "outputs"
-"""The tag of a complete run: the digest of the outputs that it shows."""
-
-_NONE: Mapping[str, str] = MappingProxyType({})
-_BATCH = 900  # MLflow takes up to 1,000 metrics a request
+OUTPUTS = "outputs"  # the tag of a complete run: the digest of the outputs that it shows
+_BATCH = 900  # MLflow takes up to 1,000 metrics, params and tags a request
 
 
 class SyncResult(Enum):
@@ -47,37 +42,33 @@ def sync(
     record: Record,
     runs: Sequence[Any],
     provenance: Provenance,
-    labels: Mapping[str, str] = _NONE,
     *,
     dry_run: bool = False,
 ) -> SyncResult:
     """Make MLflow agree with `record`; one finished run shows it afterwards.
 
-    Args:
-        runs: what `store.find(record.key)` gives.
-        labels: tags to set on top of all others.
-        dry_run: change nothing; return what would be done.
+    `runs` is what `store.find(record.key)` gives. A dry run changes nothing, and returns what would be done.
     """
-    run = _ranked(runs)[0] if dry_run and runs else elect(store, runs)
-    if run is not None and shows(run, record):
-        if labels.items() <= run.data.tags.items():
+    run = elect(store, runs, dry_run=dry_run)
+    if run and shows(run, record):
+        if record.tags.keys() <= run.data.tags.keys():  # a person may have edited them
             return SyncResult.UNCHANGED
         if not dry_run:
-            send(store, run, tags=labels)
+            send(store, run, tags=record.tags)
         return SyncResult.LABELLED
-    if run is not None and is_busy(run):
+    if run and is_busy(run):
         return SyncResult.BUSY
-    missing = None if run is None else _missing(store, run, record)
-    result = SyncResult.CREATED if run is None else SyncResult.COMPLETED
-    if run is not None and missing is None:
-        result = SyncResult.REPLACED
+    missing = _missing(store, run, record) if run else record.rows
+    result = SyncResult.COMPLETED if run else SyncResult.CREATED
+    if missing is None:
+        result, missing = SyncResult.REPLACED, record.rows
     if dry_run:
         return result
     if result is SyncResult.REPLACED:
         delete(store, run)
-    if missing is None:
-        run, missing = create(store, record.key, record.name, record.tags, provenance.started), record.rows
-    tags = {**provenance.tags, **record.tags, **labels} | Lease.of_this_process().tag()
+    if result is not SyncResult.COMPLETED:
+        run = create(store, record.key, record.name, record.tags, provenance.started)
+    tags = {**provenance.tags, **record.tags, **Lease.of_this_process().tag()}
     send(store, run, missing, record.params, tags)
     _attach(store, run, record)
     if not is_elected(store, record.key, run):
@@ -105,17 +96,19 @@ def is_busy(run: Any) -> bool:
     return run.info.status == "RUNNING" and holder is not None and holder.is_alive() and not holder.is_mine()
 
 
-def elect(store: Store, runs: Iterable[Any]) -> Any | None:
+def elect(store: Store, runs: Iterable[Any], *, dry_run: bool = False) -> Any | None:
     """Choose the run that stays of those with the same key, and delete the others.
 
     There is more than one only if two machines created theirs within the same moment. The choice depends on
     nothing but what the store holds, so all processes choose the same: a finished run before others, then the
     older one.
     """
-    ranked = _ranked(runs)
-    for run in ranked[1:]:
+    elected, *others = sorted(
+        runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id)
+    ) or [None]
+    for run in () if dry_run else others:
         delete(store, run)
-    return ranked[0] if ranked else None
+    return elected
 
 
 def is_elected(store: Store, run_key: str, run: Any) -> bool:
@@ -123,58 +116,47 @@ def is_elected(store: Store, run_key: str, run: Any) -> bool:
     return elected is not None and elected.info.run_id == run.info.run_id
 
 
-def _ranked(runs: Iterable[Any]) -> list[Any]:
-    return sorted(runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id))
-
-
 def create(store: Store, run_key: str, name: str, tags: Mapping[str, str], started: int | None = None) -> Any:
     """Create a run with this process's lease, started at `started` in milliseconds since 1970, or now."""
     tags = {**tags, "run_key": run_key} | Lease.of_this_process().tag()
-    return store.client.create_run(store.experiment_id, start_time=started or now(), run_name=name, tags=tags)
+    return store.client.create_run(store.experiment_id, start_time=started, run_name=name, tags=tags)
 
 
 def send(
     store: Store,
     run: Any,
     rows: Sequence[Row] = (),
-    params: Mapping[str, str] = _NONE,
-    tags: Mapping[str, str] = _NONE,
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Send rows, and the params and tags with the first batch."""
+    """Send rows, and the same params and tags with each batch of them."""
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [Metric(row.key, row.value, run.info.start_time + row.step, row.step) for row in rows]
-    few = [Param(*item) for item in params.items()], [RunTag(*item) for item in tags.items()]
-    store.client.log_batch(run.info.run_id, metrics[:_BATCH], *few)
-    for start in range(_BATCH, len(metrics), _BATCH):
-        store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH])
+    few = [Param(*item) for item in (params or {}).items()], [RunTag(*item) for item in (tags or {}).items()]
+    for start in range(0, len(metrics) or 1, _BATCH):
+        store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH], *few)
 
 
 def known_rows(store: Store, run: Any) -> list[Row]:
     """List every row that MLflow has of the run."""
-    return [
-        Row(metric.key, metric.value, metric.step)
-        for key in run.data.metrics
-        for metric in store.client.get_metric_history(run.info.run_id, key)
-    ]
+    histories = (store.client.get_metric_history(run.info.run_id, key) for key in run.data.metrics)
+    return [Row(row.key, row.value, row.step) for history in histories for row in history]
 
 
 def finish(store: Store, run: Any, status: str, ended: int | None = None) -> None:
     """End the run as `FINISHED`, `FAILED` or `KILLED`, at `ended` in milliseconds since 1970, or now."""
-    store.client.set_terminated(run.info.run_id, status, ended or max(now(), run.info.start_time))
+    store.client.set_terminated(run.info.run_id, status, ended)
     if lease.TAG in run.data.tags or status == "FINISHED":
         store.client.delete_tag(run.info.run_id, lease.TAG)
 
 
 def delete(store: Store, run: Any) -> None:
-    """Delete as MLflow does: `mlflow gc` empties the bin, `mlflow runs restore` takes out of it."""
-    model.delete_all(store, run.info.run_id)
+    """Delete the run as MLflow does, and its models, complete or not: MLflow would go on listing them."""
+    condition = f"source_run_id = '{run.info.run_id}'"
+    for logged in store.client.search_logged_models([store.experiment_id], filter_string=condition):
+        store.client.delete_logged_model(logged.model_id)
     store.client.delete_run(run.info.run_id)
-
-
-def now() -> int:
-    """Give the time in milliseconds since 1970, as MLflow counts."""
-    return int(time.time() * 1000)
 
 
 def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
@@ -184,11 +166,10 @@ def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
     """
     if OUTPUTS in run.data.tags or not run.data.params.items() <= record.params.items():
         return None
-    rows = known_rows(store, run)
-    known = set(rows)
-    if len(known) < len(rows) or not known <= set(record.rows):
+    known = known_rows(store, run)
+    if len(set(known)) < len(known) or not set(known) <= set(record.rows):
         return None
-    return [row for row in record.rows if row not in known]
+    return sorted(set(record.rows) - set(known))
 
 
 def _attach(store: Store, run: Any, record: Record) -> None:

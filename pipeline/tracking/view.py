@@ -1,7 +1,7 @@
 """The comparison page: which runs, columns and charts MLflow's UI opens with.
 
-The UI keeps a shared view in a tag of the experiment and opens it by the tag's name; this writes such a tag.
-It is the only way to a page with chosen charts, and an address short enough to pass on.
+The UI keeps a shared view in a tag of the experiment and opens it by the tag's name: the only way to a page
+with chosen charts. This writes such a tag.
 """
 
 import base64
@@ -24,8 +24,6 @@ _COLUMNS = (
     "attributes.`Models`",
 )
 _SCALES = {"val_loss": "log", "val_accuracy": "linear", "loss": "log"}
-
-
 _CHART = {
     "type": "LINE",
     "metricSectionId": "study-curves",
@@ -48,7 +46,8 @@ def share(store: Store, study_id: str, *, dry_run: bool) -> bool:
     # As the UI writes it; a tag of an experiment holds 5,000 characters.
     packed = zlib.compress(json.dumps(_state(study_id), sort_keys=True).encode(), 9)
     key, value = _TAG + study_id, f"deflate;{base64.b64encode(packed).decode()}"
-    if store.client.get_experiment(store.experiment_id).tags.get(key) == value:
+    experiment = store.experiment_id and store.client.get_experiment(store.experiment_id)
+    if experiment and experiment.tags.get(key) == value:
         return False
     if not dry_run:
         store.client.set_experiment_tag(store.experiment_id, key, value)
@@ -71,13 +70,8 @@ def _state(study_id: str) -> dict[str, Any]:
         "columnOrder": _COLUMNS,
         "runsHiddenMode": "SHOWALL",
         "compareRunCharts": [
-            _CHART
-            | {
-                "uuid": f"study-{metric}",
-                "metricKey": metric,
-                "selectedMetricKeys": [metric],
-                "scaleType": scale,
-            }
+            {**_CHART, "uuid": f"study-{metric}", "metricKey": metric, "selectedMetricKeys": [metric]}
+            | {"scaleType": scale}
             for metric, scale in _SCALES.items()
         ],
         "compareRunSections": [

@@ -11,26 +11,17 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from pipeline.core.errors import Interrupted
 from pipeline.tracking import address
 
-CONNECTED = "connected"
-"""What the tracking process prints once the store has answered."""
-
-_PATIENCE_REMOTE = 1.0
-"""Seconds that the end of a training waits for a server, at most. If the server has answered before, the
-process then goes on alone."""
-
-_PATIENCE_LOCAL = 60.0
-"""Seconds that it waits where there is no server that can be down, only work to be done: a second or two,
-unless other trainings keep the processors or the database file busy."""
-
+CONNECTED = "connected"  # what the tracking process prints once the store has answered
+_PATIENCE_REMOTE = 1.0  # seconds that a training waits for a server at its end
+_PATIENCE_LOCAL = 60.0  # and for a local store, which is never down, only slow on a busy machine
 _WARNING = "warning: "
-_REMEDY = "`python -m pipeline publish` adds what is missing."
 
 
 class Watcher:
@@ -42,9 +33,9 @@ class Watcher:
         # Its own way to stderr: while TensorFlow is imported, what is written there is held back.
         self._stderr = os.dup(2)
         run = ("--learning_rate", str(learning_rate), "--seed", str(seed), "--run_key", run_key)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Any = None  # a Popen, as long as there is something to pass on
         try:
-            process = self._process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "track", *run],
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -53,68 +44,60 @@ class Watcher:
                 start_new_session=True,  # Ctrl-C in the terminal is for the training, which says how it ended
             )
         except OSError as error:
-            self._print(f"{_WARNING}MLflow receives nothing of this run ({error}); {_REMEDY}")
+            self._print(f"{_WARNING}MLflow receives nothing of this run ({error}); {address.REMEDY}")
             return
-        if process.stdin and process.stdout:
-            os.set_blocking(process.stdin.fileno(), False)
-            self._input, output = process.stdin, process.stdout
-            self._listener = threading.Thread(target=self._listen, args=(output,), daemon=True)
-            self._listener.start()
+        os.set_blocking(self._process.stdin.fileno(), False)
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)
+        self._listener.start()
 
-    def epoch(self, measures: Mapping[str, float]) -> None:
+    def epoch(self, measures: dict[str, Any]) -> None:
         """Pass on an epoch: its number, from 1, as `epoch`, and its measures; NaN and infinity are fine."""
-        self._pass_on(dict(measures))
-
-    def finish(self, folder: Path) -> None:
-        """Pass on that the run's outputs are complete in `folder`, and give the process time to sync them."""
-        # The process looks for the folder by its rate and seed, two levels up.
-        self._leave({"finished": str(folder.parent.parent.resolve())})
-
-    def end(self, status: Literal["FAILED", "KILLED"]) -> None:
-        """Pass on that there will be no outputs; after `finish` or `end`, do nothing."""
-        self._leave({"ended": status})
-
-    def _pass_on(self, message: dict[str, Any]) -> None:
         if self._process is None:
             return
         # A pipe takes a line of this length as a whole or not at all. It holds hundreds of them while the
         # process starts; if it is full, the process stands still, and the training will not wait for it.
         try:
-            os.write(self._input.fileno(), json.dumps(message).encode() + b"\n")
+            os.write(self._process.stdin.fileno(), json.dumps(measures).encode() + b"\n")
         except OSError:
             self._process.kill()
-            self._close(self._process)
+            self._close()
 
-    def _leave(self, message: dict[str, Any]) -> None:
-        self._pass_on(message)
-        if (process := self._process) is None:
+    def finish(self, folder: Path) -> None:
+        """Pass on that the run's outputs are complete in `folder`, and give the process time to sync them."""
+        # The process looks for the folder by its rate and seed, two levels up.
+        self.end({"finished": str(folder.parent.parent.resolve())})
+
+    def end(self, message: dict[str, Any]) -> None:
+        """Pass on the last message (see `pipeline.tracking.follow`); a second one goes nowhere."""
+        self.epoch(message)
+        if self._process is None:
             return
-        self._input.close()
+        self._process.stdin.close()
         remote = address.is_remote(address.tracking_uri())
         try:
-            process.wait(_PATIENCE_REMOTE if remote else _PATIENCE_LOCAL)
+            self._process.wait(_PATIENCE_REMOTE if remote else _PATIENCE_LOCAL)
         except subprocess.TimeoutExpired:
             if remote and self._connected and not self._warned:
                 self._process = None
                 self._print(
                     "note: MLflow's server is still receiving this run, and the training does not wait. "
-                    f"If that fails, {_REMEDY}"
+                    f"If that fails, {address.REMEDY}"
                 )
                 return
-            process.kill()
-        self._close(process)
+            self._process.kill()
+        self._close()
 
-    def _close(self, process: "subprocess.Popen[bytes]") -> None:
+    def _close(self) -> None:
         """Report how the process ended, unless it went well."""
-        self._process = None
-        self._input.close()
+        process, self._process = self._process, None
+        process.stdin.close()
         code = process.wait()
         self._listener.join(1.0)
         if code != 0:
-            reason = self._last_line if code > 0 else "it did not answer in time"
+            reason = self._last_line or f"exit code {code}" if code > 0 else "it did not answer in time"
             self._print(
-                f"{_WARNING}MLflow did not receive all of this run ({reason or f'exit code {code}'}). "
-                f"Training is not affected; {_REMEDY}"
+                f"{_WARNING}MLflow did not receive all of this run ({reason}). "
+                f"Training is not affected; {address.REMEDY}"
             )
 
     def _listen(self, output: IO[bytes]) -> None:
@@ -139,7 +122,7 @@ def watching(learning_rate: float, seed: int, run_key: str) -> Iterator[Watcher]
     try:
         yield watcher
     except (Interrupted, KeyboardInterrupt, SystemExit):
-        watcher.end("KILLED")
+        watcher.end({"ended": "KILLED"})
         raise
     finally:
-        watcher.end("FAILED")
+        watcher.end({"ended": "FAILED"})

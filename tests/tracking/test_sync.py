@@ -84,7 +84,7 @@ def test_the_model_has_signature_example_and_pinned_requirements(store: Store, w
     sync_alone(store, whole)
     (run,) = store.find(whole.key)
     (output,) = run.outputs.model_outputs
-    mlflow.set_tracking_uri(store.uri)
+    mlflow.set_tracking_uri(store.client.tracking_uri)
     info = mlflow.models.get_model_info(f"models:/{output.model_id}")
     assert str(info.signature.inputs) == "[Tensor('uint8', (-1, 28, 28))]"
     assert str(info.signature.outputs) == "[Tensor('float32', (-1, 10))]"
@@ -177,7 +177,7 @@ def test_a_diverged_run_has_no_metric_that_is_no_number(store: Store, study: Pat
 
 def test_rows_are_finite() -> None:
     measures = {"epoch": 7, "loss": math.nan, "accuracy": math.inf, "val_loss": 0.5}
-    assert record.epoch_rows(measures) == [Row("val_loss", 0.5, 7)]
+    assert record.finite_rows(measures) == [Row("val_loss", 0.5, 7)]
 
 
 @pytest.mark.parametrize(

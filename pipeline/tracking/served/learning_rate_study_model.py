@@ -20,11 +20,10 @@ class Network:
         self._network = network
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> NDArray[np.float32]:  # noqa: ARG002 - MLflow's signature
-        """Args:
-            model_input: shape (n, 28, 28), 0 is paper, 255 is ink.
+        """Give the probability of each digit, shape (n, 10), each row adding up to 1.
 
-        Returns:
-            Shape (n, 10), the probability of each digit; each row adds up to 1.
+        Args:
+            model_input: shape (n, 28, 28), 0 is paper, 255 is ink.
         """
         images = np.asarray(model_input)
         if images.shape[1:] != (SIDE, SIDE):
