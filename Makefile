@@ -39,7 +39,7 @@ test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour on two c
 
 # Besides what `make test` runs: the tests marked hard in its files, and these of tests/hard.
 COVERED := $(filter-out tests/hard/% tests/services/%, $(wildcard $(addsuffix test_*.py, tests/ tests/*/ tests/*/*/))) \
-	$(addprefix tests/hard/test_, offline.py sweep.py sweep_elsewhere.py sweep_faults.py)
+	$(addprefix tests/hard/test_, repro.py sweep.py sweep_elsewhere.py sweep_faults.py)
 
 coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
 	@coverage erase && pytest -m '' $(COVERED) $(PARALLEL) --cov --cov-report term-missing:skip-covered

@@ -125,7 +125,7 @@ def history(rate: float, noise: np.random.Generator, epochs: int, spare: int = 0
     held_out = (0.055 + 0.9 * loss) * np.exp(noise.normal(0, 0.01 + unrest / 3, epochs))
     images = _IMAGES["validation"]
     right = np.round(np.exp(-0.3 * held_out) * images) / images
-    small = [np.abs(noise.normal(0.01, 0.002, epochs)) for _ in range(3 + spare)]
+    small = [np.abs(noise.normal(0.01, 0.002, epochs)) for _ in names(spare)[5:]]
     columns = [loss, np.exp(-0.6 * loss), held_out, right, 0.1 + loss, *small]
     return np.stack(columns, axis=1).tolist()
 

@@ -77,10 +77,10 @@ def print_record(counts: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory(prefix="record-") as scratch:
         for count in counts:
             rates = [round(1e-5 * (number + 1), 8) for number in range(count)]
-            place = project(Path(scratch) / str(count), _DIGITS | {"train.learning_rates": rates})
-            call(place, "dvc", "repro", "--quiet", "scale")
-            phases = json.loads(call(place, "benchmarks.sweep", "record-inner").splitlines()[-1])
-            again = json.loads(call(place, "benchmarks.sweep", "record-inner").splitlines()[-1])
+            root = project(Path(scratch) / str(count), _DIGITS | {"train.learning_rates": rates})
+            call(root, "dvc", "repro", "--quiet", "scale")
+            phases = json.loads(call(root, "benchmarks.sweep", "record-inner").splitlines()[-1])
+            again = json.loads(call(root, "benchmarks.sweep", "record-inner").splitlines()[-1])
             print(f"\n{count} runs: seconds of wall time (of processor time)")
             for title, table in (("first sweep", phases), ("nothing to do", again)):
                 wall_s, cpu_s = (sum(value[which] for value in table.values()) for which in (0, 1))
@@ -89,7 +89,7 @@ def print_record(counts: Sequence[int]) -> None:
                 )
                 for name, (spent, used) in table.items():
                     print(f"    {name:<28} {spent:7.2f} ({used:.2f})")
-            stale = call(place, "dvc", "status", "--quiet", check=False)
+            stale = call(root, "dvc", "status", "--quiet", check=False)
             print(f"  `dvc status` on the train stages afterwards: {stale or 'nothing stale'}")
 
 

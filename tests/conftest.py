@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -68,52 +68,52 @@ def project(tmp_path: Path) -> Path:
     return make_project(tmp_path / "project")
 
 
-def make_project(place: Path) -> Path:
+def make_project(folder: Path) -> Path:
     """Copy the checkout's tracked and new files, with params for seconds: digits, 2 rates, 1 seed."""
     from pipeline.params import reading
     from pipeline.tools import programs
 
-    place.mkdir()
+    folder.mkdir()
     names = programs.git("ls-files", "--cached", "--others", "--exclude-standard", "-z", folder=ROOT)
     for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file() and not name.startswith("report/"):
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, place / name)
-    (place / "dvc.lock").unlink(missing_ok=True)
-    reading.override(place / "params.yaml", SMALL)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    reading.override(folder / "params.yaml", SMALL)
     for command in (["init", "-q"], ["add", "-A"], [*AUTHOR, "commit", "-qm", "scratch"]):
-        subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
-    return place
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
+    return folder
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """What `make` makes at the path that it is given, once for all xdist workers; others wait for the first.
+    """Let `make` fill a folder once for all xdist workers; the others wait for the first.
 
     Nobody may change anything in it: a test that has to works in a copy.
     """
     root = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
-    place, complete = root / name, root / f"{name}.complete"
+    folder, complete = root / name, root / f"{name}.complete"
     with FileLock(root / f"{name}.lock"):
         if not complete.exists():
-            shutil.rmtree(place, ignore_errors=True)
-            make(place)
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
             complete.touch()
-    return place
+    return folder
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scratch project after `dvc repro`, all of it committed; see `made_once`."""
 
-    def make(place: Path) -> None:
-        done = run_dvc(make_project(place), "repro", timeout=1800)  # beside a study, perhaps
+    def make(folder: Path) -> None:
+        done = run_dvc(make_project(folder), "repro", timeout=1800)  # beside a study, perhaps
         assert done.returncode == 0, done.stdout + done.stderr
-        done = _run(place, ["docs.render"], 60, {})
+        done = _run(folder, ["docs.render"], 60, {})
         assert done.returncode == 0, done.stdout + done.stderr
         for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
-            subprocess.run(["git", *command], cwd=place, check=True, capture_output=True)
+            subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
 
     return made_once(tmp_path_factory, "finished", make)
 
@@ -144,17 +144,19 @@ def run_dvc(
     return _run(folder, ["dvc", *arguments], timeout, variables)
 
 
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of a process that finds `dvc` and `python` where these tests do."""
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    return os.environ | {"PATH": path, **variables}
+
+
 def _run(
     folder: Path, module: list[str], timeout: float, variables: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
-        **variables,
-    }
     return subprocess.run(
         [sys.executable, "-m", *module],
         cwd=folder,
-        env=environment,
+        env=environment(variables),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -163,22 +165,22 @@ def _run(
 
 
 def listening(process: int) -> set[str]:
-    """The addresses at which a process, or one that it started, takes connections."""
-    found = set()
+    """List the addresses at which a process, or one that it started, takes connections."""
+    addresses = set()
     with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process)
-        for one in [family, *family.children(recursive=True)]:
+        parent = psutil.Process(process)
+        for member in [parent, *parent.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                found |= {
+                addresses |= {
                     connection.laddr.ip.removeprefix("::ffff:")  # an IPv4 address as IPv6 writes it
-                    for connection in one.net_connections()
+                    for connection in member.net_connections()
                     if connection.status == psutil.CONN_LISTEN
                 }
-    return found
+    return addresses
 
 
 def random_images(count: int, seed: int = 0, *, unlit: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels (count, 784) uint8 with some pixels always 0, and one-hot labels (count, 10) float32."""
+    """Draw grey levels (count, 784) uint8 with some pixels always 0; one-hot labels (count, 10) float32."""
     generator = np.random.default_rng(seed)
     levels = generator.integers(0, 256, (count, 784), dtype=np.uint8)
     levels *= generator.random((count, 784)) < 0.2

@@ -1,7 +1,6 @@
 """Finished studies on the digits sample, made once; every test works in a copy of one."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -36,65 +35,65 @@ RUNS, EPOCHS = 4, 300
 def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of `RUNS` longer runs as `dvc repro` trains them."""
 
-    def make(place: Path) -> None:
-        shutil.copytree(finished, place, symlinks=True)
-        forget(place)
+    def make(folder: Path) -> None:
+        shutil.copytree(finished, folder, symlinks=True)
+        forget(folder)
         reading.override(
-            place / "params.yaml",
+            folder / "params.yaml",
             {"train.learning_rates": [0.01, 0.001], "train.seeds": [0, 1], "train.epochs": EPOCHS},
         )
-        code = place / "pipeline/train/checkpoints.py"  # so that a run of seconds has some
+        code = folder / "pipeline/train/checkpoints.py"  # so that a run of seconds has some
         often = code.read_text(encoding="utf-8").replace("INTERVAL = 10.0", "INTERVAL = 0.1")
         assert "INTERVAL = 0.1" in often
         code.write_text(often, encoding="utf-8")
-        done = run_dvc(place, "repro")
+        done = run_dvc(folder, "repro")
         assert done.returncode == 0, done.stderr
 
     return made_once(tmp_path_factory, "trained", make)
 
 
 class Swept(NamedTuple):
-    """Attributes:
+    """The study of `trained` after a sweep from nothing.
 
-    place: the study of `trained` after a sweep from nothing.
-    said: by the sweep, on stderr.
-    seconds: that it took.
+    Attributes:
+        stderr: what the sweep printed there.
+        seconds: how long it took.
     """
 
-    place: Path
-    said: str
+    folder: Path
+    stderr: str
     seconds: float
 
 
 @pytest.fixture(scope="session")
 def swept(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
-    def make(place: Path) -> None:
-        shutil.copytree(trained, place, symlinks=True)
-        forget(place)
+    def make(folder: Path) -> None:
+        shutil.copytree(trained, folder, symlinks=True)
+        forget(folder)
         began = time.monotonic()
-        done = run_pipeline(place, "sweep")
+        done = run_pipeline(folder, "sweep")
         assert done.returncode == 0, done.stderr
         note = json.dumps([done.stderr, time.monotonic() - began])
-        place.with_suffix(".json").write_text(note, encoding="utf-8")
+        folder.with_suffix(".json").write_text(note, encoding="utf-8")
 
-    place = made_once(tmp_path_factory, "swept", make)
-    return Swept(place, *json.loads(place.with_suffix(".json").read_text(encoding="utf-8")))
+    folder = made_once(tmp_path_factory, "swept", make)
+    return Swept(folder, *json.loads(folder.with_suffix(".json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture
 def untrained(trained: Path, tmp_path: Path) -> Path:
     """The same study before anything was done."""
-    place = tmp_path / "untrained"
-    shutil.copytree(trained, place, symlinks=True)
-    return forget(place)
+    folder = tmp_path / "untrained"
+    shutil.copytree(trained, folder, symlinks=True)
+    return forget(folder)
 
 
 @pytest.fixture
 def study(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished study, with its cache."""
-    place = tmp_path / "study"
-    shutil.copytree(finished, place, symlinks=True)
-    return place
+    folder = tmp_path / "study"
+    shutil.copytree(finished, folder, symlinks=True)
+    return folder
 
 
 @pytest.fixture
@@ -103,51 +102,51 @@ def fresh(study: Path) -> Path:
     return forget(study)
 
 
-def forget(place: Path) -> Path:
+def forget(folder: Path) -> Path:
     """Remove all that was computed."""
     for name in ("data", "runs", "range_test", ".scratch", "mlartifacts", ".dvc/cache", ".dvc/tmp"):
-        shutil.rmtree(place / name, ignore_errors=True)
-    for path in [place / "dvc.lock", *place.glob("mlflow.db*"), *(place / "report").glob("*.*")]:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in [folder / "dvc.lock", *folder.glob("mlflow.db*"), *(folder / "report").glob("*.*")]:
         if path.is_file() and path.name != ".gitignore":
             path.unlink()
-    shutil.rmtree(place / "report" / "figures", ignore_errors=True)
-    return place
+    shutil.rmtree(folder / "report" / "figures", ignore_errors=True)
+    return folder
 
 
-def outputs(place: Path) -> dict[str, str]:
-    """The MD5 of every output as it lies there, and not as DVC remembers it."""
+def outputs(folder: Path) -> dict[str, str]:
+    """Hash every output as it is on the disk: MD5 by path."""
     from pipeline.verify import hashes
 
-    return {path: hashes.md5(place / path, place) for path in says(place)}
+    return {path: hashes.md5(folder / path, folder) for path in locked(folder)}
 
 
-def says(place: Path) -> dict[str, str]:
-    """The MD5 of every output as dvc.lock has it."""
+def locked(folder: Path) -> dict[str, str]:
+    """Read the MD5 of every output from dvc.lock."""
     from pipeline.verify import lockfile
 
-    return lockfile.outputs(lockfile.read(place / "dvc.lock"))
+    return lockfile.outputs(lockfile.read(folder / "dvc.lock"))
 
 
-def assert_same(place: Path, reference: Path) -> None:
-    """Everything is as `dvc repro` left it in `reference`, on the disk and in dvc.lock and DVC's cache."""
-    assert (place / "dvc.lock").read_text() == (reference / "dvc.lock").read_text()
-    assert outputs(place) == says(reference)
-    folders = {path for path in (place / "runs").glob("*/*") if path.is_dir()}
-    assert {path.relative_to(place) for path in folders} == {
+def assert_same(folder: Path, reference: Path) -> None:
+    """Check that all is as `dvc repro` left it in `reference`: on the disk, in dvc.lock, in DVC's cache."""
+    assert (folder / "dvc.lock").read_text() == (reference / "dvc.lock").read_text()
+    assert outputs(folder) == locked(reference)
+    folders = {path for path in (folder / "runs").glob("*/*") if path.is_dir()}
+    assert {path.relative_to(folder) for path in folders} == {
         path.relative_to(reference) for path in (reference / "runs").glob("*/*") if path.is_dir()
     }
-    assert "up to date" in run_dvc(place, "status").stdout
+    assert "up to date" in run_dvc(folder, "status").stdout
 
 
-def checkpoints(place: Path) -> list[Path]:
-    """Those of runs that are not complete."""
-    return list((place / ".scratch/checkpoints").glob("*.checkpoint"))
+def checkpoints(folder: Path) -> list[Path]:
+    """List the checkpoints of runs that are not complete."""
+    return list((folder / ".scratch/checkpoints").glob("*.checkpoint"))
 
 
 def wait_for(
     condition: Callable[[], object], process: "subprocess.Popen[str] | subprocess.Popen[bytes]"
 ) -> None:
-    """Wait until it is true, while the process is at work."""
+    """Wait until the condition holds, while the process is at work."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, f"it ended with {process.returncode}"
@@ -157,14 +156,10 @@ def wait_for(
 
 def start(folder: Path, *command: str, **variables: str) -> "subprocess.Popen[str]":
     """Start `python -m <command>` in a process group of its own; both its outputs go to one pipe."""
-    environment = os.environ | {
-        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
-        **variables,
-    }
     return subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=folder,
-        env=environment,
+        env=usual.environment(variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -173,7 +168,7 @@ def start(folder: Path, *command: str, **variables: str) -> "subprocess.Popen[st
 
 
 def one_line(stderr: str) -> str:
-    """The error, if it is one clear line and nothing else; warnings in front of it are fine."""
+    """Give the error, if it is one clear line and nothing else; warnings in front of it are fine."""
     assert "Traceback" not in stderr, stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
     return line

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import AUTHOR, listening
-from tests.hard.conftest import PATIENCE, forget, outputs, run_dvc, run_pipeline, says, start
+from tests.hard.conftest import PATIENCE, forget, locked, outputs, run_dvc, run_pipeline, start
 
 pytestmark = pytest.mark.hard
 
@@ -39,7 +39,7 @@ def test_four_repros_at_once_end_in_one_study(finished: Path, fresh: Path) -> No
             assert "lock" in said or "is busy" in said or "Unable to acquire" in said, said
     done = run_dvc(fresh, "repro")
     assert done.returncode == 0, done.stderr
-    assert outputs(fresh) == says(fresh) == says(finished)
+    assert outputs(fresh) == locked(fresh) == locked(finished)
     assert "up to date" in run_dvc(fresh, "status").stdout
 
 
@@ -63,7 +63,7 @@ def test_a_clock_that_was_set_back_changes_nothing(finished: Path, fresh: Path) 
     assert run_dvc(fresh, "repro", "train@0.01-0").returncode == 0
     in_the_past("dvc", "repro")  # part of it made in what is now the future
     in_the_past("pipeline", "publish")
-    assert outputs(fresh) == says(fresh) == says(finished)
+    assert outputs(fresh) == locked(fresh) == locked(finished)
     assert "up to date" in run_dvc(fresh, "status").stdout  # and back in the present
     (fresh / "params.yaml").touch()
     done = run_pipeline(fresh, "publish")
@@ -81,7 +81,7 @@ def test_a_path_with_spaces_and_other_letters_works_from_end_to_end(
 
     done = run_dvc(folder, "repro")
     assert done.returncode == 0, done.stderr
-    assert outputs(folder) == says(folder) == says(finished)
+    assert outputs(folder) == locked(folder) == locked(finished)
     published = run_pipeline(folder, "publish")
     assert published.returncode == 0, published.stderr
     assert run_pipeline(folder, "publish").stdout.count("publish: 0 changed") == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.verify import hashes
-from tests.hard.conftest import one_line, outputs, run_pipeline, says
+from tests.hard.conftest import locked, one_line, outputs, run_pipeline
 
 pytestmark = pytest.mark.hard
 
@@ -92,7 +92,7 @@ def test_a_full_disk_is_reported_and_room_helps(
     again = run_pipeline(study, *command)
     assert again.returncode == 0, again.stderr
     assert {path: hashes.md5(folder / name) for name, path in made.items()} == {
-        path: says(study)[path] for path in made.values()
+        path: locked(study)[path] for path in made.values()
     }
     assert not [path for path in folder.rglob(".*") if path.name != ".gitignore"]  # no temporary files
 
@@ -109,7 +109,7 @@ def test_a_full_disk_under_mlflow_costs_the_training_nothing(
     assert trained.returncode == 0, trained.stderr
     assert trained.stderr.count("warning: ") == 1
     assert "Traceback" not in trained.stderr
-    assert hashes.md5(tmp_path / RUN) == says(study)[RUN]
+    assert hashes.md5(tmp_path / RUN) == locked(study)[RUN]
 
     published = run_pipeline(study, "publish", MLFLOW_TRACKING_URI=uri)
     assert published.returncode != 0
@@ -145,7 +145,7 @@ def test_a_disk_that_fills_up_under_dvc_needs_nothing_but_room(
     done = run_pipeline(folder, "repro", DVC_SITE_CACHE_DIR=str(folder / ".dvc/tmp/site"))
 
     assert done.returncode == 0, done.stderr
-    assert outputs(folder) == says(folder) == says(finished)
+    assert outputs(folder) == locked(folder) == locked(finished)
     for path in (folder / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
             assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
@@ -212,7 +212,7 @@ def test_a_read_only_output_is_replaced(study: Path) -> None:
     done = without_privileges(study, "-m", "pipeline", "scale", "data/raw", "data/scaled")
 
     assert done.returncode == 0, done.stderr
-    assert hashes.md5(study / "data/scaled") == says(study)["data/scaled"]
+    assert hashes.md5(study / "data/scaled") == locked(study)["data/scaled"]
     assert all(path.stat().st_mode & 0o200 for path in files)
 
 

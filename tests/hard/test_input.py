@@ -29,7 +29,7 @@ from pipeline.core.errors import DataError, DownloadError, ParamsError
 from pipeline.download import raw_files, sources
 from pipeline.params import reading
 from tests.conftest import ROOT
-from tests.hard.conftest import PATIENCE, one_line, outputs, run_dvc, run_pipeline, says, start
+from tests.hard.conftest import PATIENCE, locked, one_line, outputs, run_dvc, run_pipeline, start
 
 pytestmark = pytest.mark.hard
 
@@ -178,7 +178,7 @@ def test_a_yaml_tag_runs_nothing(study: Path, tag: str) -> None:
     )
     assert dvcs.returncode != 0
     assert not (study / "pwned").exists()
-    assert outputs(study) == says(study)
+    assert outputs(study) == locked(study)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pipeline.verify import hashes
-from tests.hard.conftest import PATIENCE, outputs, run_dvc, run_pipeline, says, start
+from tests.hard.conftest import PATIENCE, locked, outputs, run_dvc, run_pipeline, start
 
 pytestmark = pytest.mark.hard
 
@@ -71,7 +71,7 @@ def recover(folder: Path) -> bool:
 
 def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None:
     chance = random.Random(20)
-    expected = says(study)
+    expected = locked(study)
     lasts = {}
     for name, command in STAGES.items():
         began = time.monotonic()
@@ -95,7 +95,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
 
     helpless += recover(study)
     assert helpless <= 3, "DVC writes those two files in moments"
-    assert outputs(study) == expected == says(study)
+    assert outputs(study) == expected == locked(study)
     # Not only what DVC's cache remembers: trained once more, on whatever the killed processes left around.
     done = run_dvc(study, "repro", "-f", "--no-run-cache")
     assert done.returncode == 0, done.stderr + done.stdout

@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from tests.conftest import AUTHOR
-from tests.hard.conftest import outputs, run_dvc, run_pipeline, says
+from tests.hard.conftest import locked, outputs, run_dvc, run_pipeline
 
 pytestmark = pytest.mark.hard
 
@@ -101,7 +101,7 @@ def test_a_fresh_clone_gets_everything_back_without_training(
         said = dvc(clone, *way)
 
         assert "Running stage" not in said
-        assert outputs(clone) == says(clone) == says(study)
+        assert outputs(clone) == locked(clone) == locked(study)
         assert "up to date" in dvc(clone, "status")
         assert (clone / "report/index.html").read_bytes() == (study / "report/index.html").read_bytes()
         assert "test_accuracy" in dvc(clone, "metrics", "show")
@@ -128,4 +128,4 @@ def test_the_run_cache_restores_what_dvc_lock_does_not_name(
     assert "Running stage 'train" not in said
     assert "Running stage 'range_test'" not in said  # the report runs: DVC caches no run with outputs in git
     assert (clone / "dvc.lock").read_bytes() == lock
-    assert outputs(clone) == says(study)
+    assert outputs(clone) == locked(study)

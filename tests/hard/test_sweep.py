@@ -21,43 +21,45 @@ pytestmark = pytest.mark.hard
 
 @pytest.fixture
 def copy(swept: Swept, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(swept.place, tmp_path / "study", symlinks=True))
+    return Path(shutil.copytree(swept.folder, tmp_path / "study", symlinks=True))
 
 
 def test_a_sweep_from_nothing_leaves_what_dvc_repro_leaves(swept: Swept, trained: Path) -> None:
-    assert_same(swept.place, trained)
-    ours, theirs = (sorted(entries(place)) for place in (swept.place, trained))
+    assert_same(swept.folder, trained)
+    ours, theirs = (sorted(entries(folder)) for folder in (swept.folder, trained))
     assert ours == theirs  # the run cache too
-    left = {path.name for path in swept.place.glob("runs/**/*") if path.is_file()} - {".gitignore"}
+    left = {path.name for path in swept.folder.glob("runs/**/*") if path.is_file()} - {".gitignore"}
     assert left == set(FILES)
 
 
-def entries(place: Path) -> Iterator[str]:
+def entries(folder: Path) -> Iterator[str]:
     """The names in DVC's cache: hashes of contents, and of what the run cache says."""
-    for path in (place / ".dvc/cache").rglob("*"):
+    for path in (folder / ".dvc/cache").rglob("*"):
         if path.is_file():
-            yield str(path.relative_to(place / ".dvc/cache"))
+            yield str(path.relative_to(folder / ".dvc/cache"))
 
 
 def test_it_says_what_it_does_how_far_it_is_and_what_a_run_costs(swept: Swept) -> None:
-    assert f"0 runs up to date, 0 in DVC's run cache, {RUNS} to train" in swept.said
-    assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in swept.said
-    assert "warning" not in swept.said
-    beyond = re.search(r"beyond its epochs, a run took its worker (\d+\.\d\d) s \(median of 4\)", swept.said)
+    assert f"0 runs up to date, 0 in DVC's run cache, {RUNS} to train" in swept.stderr
+    assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in swept.stderr
+    assert "warning" not in swept.stderr
+    beyond = re.search(
+        r"beyond its epochs, a run took its worker (\d+\.\d\d) s \(median of 4\)", swept.stderr
+    )
     assert beyond
     assert 0 < float(beyond[1]) < swept.seconds
 
 
 def test_the_environment_of_the_new_runs_is_noted(swept: Swept) -> None:
-    noted = machines.read(swept.place / machines.FILE)["outputs"]
-    lock = lockfile.read(swept.place / "dvc.lock")
+    noted = machines.read(swept.folder / machines.FILE)["outputs"]
+    lock = lockfile.read(swept.folder / "dvc.lock")
     for path in ("runs/lr-0.01/seed-0", "runs/lr-0.001/seed-1"):
         (md5,) = [stage.outs[path] for stage in lock.values() if path in stage.outs]
         assert noted[path]["md5"] == md5
 
 
 def test_runs_are_in_mlflow_with_every_epoch(swept: Swept) -> None:
-    with sqlite3.connect(swept.place / "mlflow.db") as store:
+    with sqlite3.connect(swept.folder / "mlflow.db") as store:
         runs = store.execute("SELECT name, status FROM runs ORDER BY name").fetchall()
         steps = store.execute("SELECT DISTINCT step FROM metrics WHERE key = 'val_loss'").fetchall()
     names = [f"lr-{rate} seed-{seed}" for rate in (0.001, 0.01) for seed in (0, 1)]
@@ -90,7 +92,7 @@ def test_a_second_sweep_beside_the_first_says_so(copy: Path, monkeypatch: pytest
 
 
 def test_metrics_of_a_run_hold_what_the_display_reads(swept: Swept) -> None:
-    metrics = json.loads((swept.place / "runs/lr-0.01/seed-0/metrics.json").read_text())
+    metrics = json.loads((swept.folder / "runs/lr-0.01/seed-0/metrics.json").read_text())
     display = Display(1, EPOCHS)
     display.finish("run", metrics)
     assert display.best == (metrics["best"]["val_accuracy"], 0.01, 0)

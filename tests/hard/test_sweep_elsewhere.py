@@ -118,17 +118,17 @@ def test_a_driver_outside_of_the_cluster_reaches_it_through_rays_client(
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """An MLflow server's address and its database."""
     port = free_port()
-    place = tmp_path / "server"
-    place.mkdir()
+    folder = tmp_path / "server"
+    folder.mkdir()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{place / 'store.db'}", "--workers", "1"]
-    command += ["--artifacts-destination", str(place / "artifacts")]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'store.db'}", "--workers", "1"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
     process = subprocess.Popen(
-        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     wait_for(lambda: answers(port), process)
-    yield f"http://127.0.0.1:{port}", place / "store.db"
+    yield f"http://127.0.0.1:{port}", folder / "store.db"
     process.terminate()
     process.wait(60)
 

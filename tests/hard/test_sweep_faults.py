@@ -108,10 +108,10 @@ def test_a_sweep_beside_dvc_repro_says_so_and_breaks_nothing(untrained: Path) ->
     repro.communicate(timeout=PATIENCE)
 
 
-def busy(place: Path) -> bool:
+def busy(folder: Path) -> bool:
     """Whether DVC notes that somebody writes a run."""
     with contextlib.suppress(FileNotFoundError, ValueError):  # DVC may be writing it just now
-        writers = json.loads((place / ".dvc/tmp/rwlock").read_text()).get("write", {})
+        writers = json.loads((folder / ".dvc/tmp/rwlock").read_text()).get("write", {})
         return any("seed-0" in path for path in writers)
     return False
 

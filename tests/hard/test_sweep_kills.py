@@ -75,14 +75,14 @@ def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path, 
     assert not left
 
 
-def half_written(place: Path) -> list[Path]:
+def half_written(folder: Path) -> list[Path]:
     """Folders of runs without all of their files, and files that are in nobody's plan."""
-    found = [path for path in place.glob("runs/*/*") if path.is_dir() and len(list(path.iterdir())) != 4]
-    return found + [path for path in place.glob("runs/*/.*") if path.name != ".gitignore"]
+    found = [path for path in folder.glob("runs/*/*") if path.is_dir() and len(list(path.iterdir())) != 4]
+    return found + [path for path in folder.glob("runs/*/.*") if path.name != ".gitignore"]
 
 
-def belongs(process: psutil.Process, place: Path) -> bool:
+def belongs(process: psutil.Process, folder: Path) -> bool:
     try:
-        return process.cwd() == str(place)
+        return process.cwd() == str(folder)
     except psutil.Error:
         return False
