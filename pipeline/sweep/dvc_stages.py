@@ -83,10 +83,10 @@ class _KnownParams(_KnownDep, ParamsDependency):  # type: ignore[misc]
 def _look_at(dep: Any) -> Any:
     """Ask DVC what a dep is now."""
     dep.save()
-    arguments = (dep.stage, dep.fs_path)
-    known = (
-        _KnownParams(*arguments, dep.params) if isinstance(dep, ParamsDependency) else _KnownFile(*arguments)
-    )
+    if isinstance(dep, ParamsDependency):
+        known = _KnownParams(dep.stage, dep.fs_path, dep.params)
+    else:
+        known = _KnownFile(dep.stage, dep.fs_path)
     known.hash_info, known.meta = dep.hash_info, dep.meta
     return known
 
@@ -120,9 +120,10 @@ class Stages:
         with self._repo.lock:  # not `lock_repo`: it forgets all that DVC has read, each time
             index = self._repo.index
         self._train = [stage for stage in index.stages if stage.addressing.startswith(f"{_STAGE}@")]
-        order, train = plan_repro(index.graph), set(self._train)
-        self.upstream = [stage for stage in plan_repro(index.graph, self._train) if stage not in train]
-        self.others = [stage for stage in order if stage not in train.union(self.upstream)]
+        order, needed = (plan_repro(index.graph, stages) for stages in (None, self._train))
+        train, wanted = set(self._train), set(needed)
+        self.upstream = [stage for stage in needed if stage not in train]
+        self.others = [stage for stage in order if stage not in wanted]
         # Runs arrive in any order; in dvc.lock they stand in the one in which `dvc repro` trains them.
         self._position = {stage: position for position, stage in enumerate(order)}
         self._unwritten: list[Any] = []
