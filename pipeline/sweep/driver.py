@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import shutil
 import statistics
 import sys
 import time
@@ -23,8 +22,6 @@ from pipeline.sweep.worker import Study, Trained
 from pipeline.tracking import address
 from pipeline.train.images import PARTS, read_images
 from pipeline.train.signals import Interruption
-
-SCRATCH = Path(".scratch/sweep")
 
 
 def train(
@@ -73,7 +70,7 @@ def train(
             stage = stale[run]
             if isinstance(result, Trained):
                 try:
-                    write(stage.folder, run.run_key, result.files)
+                    write(stage.folder, result.files)
                     stages.commit(stage)
                 except (OSError, ToolError) as error:
                     result = Failed(f"it could not be written: {error}")
@@ -206,18 +203,8 @@ def _gpus(engine: Engine) -> float:
     return math.fsum(gpus for _, gpus in engine.sizes)
 
 
-def write(folder: Path, run_key: str, content: Mapping[str, bytes]) -> None:
-    """Make the run's folder, complete at once.
-
-    It is prepared in the scratch folder: what a killed process leaves beside the runs would count as an
-    output of the study.
-    """
-    prepared = SCRATCH / run_key
-    shutil.rmtree(prepared, ignore_errors=True)
-    prepared.mkdir(parents=True)
-    for name, data in content.items():
-        (prepared / name).write_bytes(data)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    prepared.replace(folder)
+def write(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Make the run's folder, complete at once."""
+    with files.replacing_folder(folder) as new:
+        for name, data in content.items():
+            (new / name).write_bytes(data)

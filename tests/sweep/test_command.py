@@ -31,7 +31,7 @@ def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
         makers: dict[str, Mapping[str, str]],
     ) -> None:
         stage = plan.stale[0]
-        driver.write(stage.folder, "prepared", FILES | {"model.keras": b"new"})
+        driver.write(stage.folder, FILES | {"model.keras": b"new"})
         stages.commit(stage)
         makers[stage.folder.as_posix()] = elsewhere
         raise ConnectionError("Ray left")
