@@ -69,7 +69,7 @@ class RateVerdict(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two feasible rates as in `statistics.Pairs`, `first` with the higher mean over their common seeds."""
+    """Two feasible rates compared as in `statistics.Pairs`; `first` has the higher mean on common seeds."""
 
     first: float
     second: float
