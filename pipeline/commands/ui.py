@@ -106,4 +106,4 @@ def _free_port(wanted: int) -> int:
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.create_server((HOST, port)) as probe:
             return int(probe.getsockname()[1])
-    raise ToolError(f"{HOST}: expected a free port, found none.")
+    raise ToolError(f"{HOST}: expected a free port, got none.")

@@ -35,7 +35,7 @@ def read_verdict(report: Path) -> dict[str, Any]:
     """
     path = report / "verdict.json"
     if not path.is_file():
-        raise RunError(f"{report}: expected the study's report, found none. Run `dvc repro` to make it.")
+        raise RunError(f"{report}: expected the study's report, got none. Run `dvc repro` to make it.")
     verdict = files.read_json(path)
     if not isinstance(verdict, dict) or not {"learning_rate", "headline"} <= verdict.keys():
         raise RunError(

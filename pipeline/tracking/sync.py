@@ -99,9 +99,8 @@ def is_busy(run: Any) -> bool:
 def elect(store: Store, runs: Iterable[Any], *, dry_run: bool = False) -> Any | None:
     """Choose the run that stays of those with the same key, and delete the others.
 
-    There is more than one only if two machines created theirs within the same moment. The choice depends on
-    nothing but what the store holds, so all processes choose the same: a finished run before others, then the
-    older one.
+    There are others only if two machines created theirs at the same moment. All processes choose the same,
+    since they go by what the store holds alone: a finished run before others, then the older.
     """
     elected, *others = sorted(
         runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time, run.info.run_id)
@@ -133,9 +132,10 @@ def send(
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [Metric(row.key, row.value, run.info.start_time + row.step, row.step) for row in rows]
-    few = [Param(*item) for item in (params or {}).items()], [RunTag(*item) for item in (tags or {}).items()]
+    values = [Param(*item) for item in (params or {}).items()]
+    labels = [RunTag(*item) for item in (tags or {}).items()]
     for start in range(0, len(metrics) or 1, _BATCH):
-        store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH], *few)
+        store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH], values, labels)
 
 
 def known_rows(store: Store, run: Any) -> list[Row]:
