@@ -1,4 +1,4 @@
-# The environment, and thin lines over what can also be called directly. `make help` lists the targets.
+# The environment, and thin wrappers around commands that can also be called directly. `make help` lists the targets.
 # Works with GNU make 3.81 and later (macOS ships 3.81).
 
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
@@ -6,13 +6,13 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	&& { echo $$name; break; }; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-# One process works through a file; tests/conftest.py says which files come first.
+# Each process takes a whole file; tests/conftest.py says which files come first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
-# DVC's own notes about files; its default is a folder that everybody on the machine can write.
+# DVC's own notes about files; its default is a folder that everybody on the machine can write to.
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
-# Images of Python often set it; each process would then compile each module anew.
+# Container images of Python often set it; each process would then compile each module anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ test: lint ## lint, types, and all tests that need no service
 lint: .venv/.dev ## ruff, mypy, import-linter on the layers, zizmor on the workflows
 	@ruff check . && ruff format --check . && mypy && lint-imports --no-logo && zizmor --offline -qq .github
 
-test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; each test says what it misses
+test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; a skipped test says what is missing
 	@pytest -m services
 
 test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour on two cores
@@ -41,10 +41,10 @@ test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour on two c
 COVERED := $(filter-out tests/hard/% tests/services/%, $(wildcard $(addsuffix test_*.py, tests/ tests/*/ tests/*/*/))) \
 	$(addprefix tests/hard/test_, repro.py sweep.py sweep_elsewhere.py sweep_faults.py)
 
-coverage: .venv/.dev ## the share of pipeline/ that these tests run, by module, and the lines that they miss
+coverage: .venv/.dev ## the share of pipeline/ that tests run, by module, and the lines that they miss
 	@coverage erase && pytest -m '' $(COVERED) $(PARALLEL) --cov --cov-report term-missing:skip-covered
 
-mutants: .venv/.dev ## one operator or number of the pure modules changed at a time: does a test notice?
+mutants: .venv/.dev ## change one operator or number of the pure modules at a time: does a test notice?
 	@rm -rf mutants && mutmut run && mutmut export-cicd-stats
 	@python -c 'import json; stats = json.load(open("mutants/mutmut-cicd-stats.json")); total = stats["total"]; \
 		caught = stats["killed"] + stats["timeout"] + stats["segfault"]; \
@@ -62,19 +62,19 @@ recipe: .venv/.runtime ## the textbook protocol as a DVC experiment: 500 epochs,
 sweep: .venv/.ray ## the same runs as `dvc repro`, many at a time, on this machine or a Ray cluster
 	@python -m pipeline sweep
 
-ui: .venv/.runtime ## MLflow filled up from the outputs, its UI on 127.0.0.1 at this study's comparison
+ui: .venv/.runtime ## bring MLflow up to date, open its UI on 127.0.0.1 at this study's comparison
 	@python -m pipeline ui
 
-publish: .venv/.runtime ## MLflow filled up from the outputs
+publish: .venv/.runtime ## bring MLflow up to date with the outputs
 	@python -m pipeline publish
 
 verify: .venv/.runtime ## train again from nothing, elsewhere, and compare with dvc.lock, byte for byte
 	@python -m pipeline verify
 
-bench: .venv/.dev ## benchmarks, each beside what it is measured against, in one run
+bench: .venv/.dev ## benchmarks, each beside its reference, in one run
 	@python -m benchmarks
 
-docs: .venv/.dev ## figures and tables in README and docs, written again from the files that hold them
+docs: .venv/.dev ## rewrite the figures and tables in README and docs from the files that hold them
 	@python -m docs.render
 
 # One environment; each larger set contains the smaller ones, at the same versions. pip installs uv, uv the rest.
@@ -93,7 +93,7 @@ docs: .venv/.dev ## figures and tables in README and docs, written again from th
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate --no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml pipeline/train/requirements.txt --group installer
 
-lock: .venv/.runtime ## resolve requirements/ again; newer versions: make lock UPGRADE='--upgrade-package NAME'
+lock: .venv/.runtime ## resolve requirements/ again; for newer versions: make lock UPGRADE='--upgrade-package NAME'
 	$(COMPILE) -o requirements/runtime.txt
 	$(COMPILE) --extra ray -c requirements/runtime.txt -o requirements/ray.txt
 	$(COMPILE) --extra ray --group dev -c requirements/ray.txt -o requirements/dev.txt

@@ -1,4 +1,4 @@
-"""`python -m pipeline <command>`: the stages as dvc.yaml calls them, and what is offered beside them."""
+"""`python -m pipeline <command>`: the stages as dvc.yaml calls them, and commands for people."""
 
 import argparse
 import contextlib
@@ -80,7 +80,7 @@ _DRY_RUN = _argument("--dry-run", action="store_true", help="say what would be d
 COMMANDS = {
     "check": Command(
         "pipeline.check.stage",
-        "stage: read params.yaml before a value becomes part of a path",
+        "stage: check params.yaml before a value becomes part of a path",
         _paths("checked"),
     ),
     "download": Command(
@@ -94,7 +94,7 @@ COMMANDS = {
     ),
     "range_test": Command(
         "pipeline.range_test.stage",
-        "stage: raise the rate while training",
+        "stage: raise the rate while training, to see which suits",
         _paths("scaled", "range_test"),
     ),
     "report": Command(
@@ -116,14 +116,14 @@ COMMANDS = {
     "repro": Command("pipeline.commands.repro", "`dvc repro`, then `publish`; without a network, the demo"),
     "demo": Command("pipeline.commands.demo", "the whole pipeline on a bundled sample, in a scratch copy"),
     "publish": Command(
-        "pipeline.tracking.publish", "make MLflow agree with the outputs", (_RUNS, _REPORT, _DRY_RUN)
+        "pipeline.tracking.publish", "bring MLflow up to date with the outputs", (_RUNS, _REPORT, _DRY_RUN)
     ),
     "verify": Command(
         "pipeline.verify.command",
         "train again from nothing, elsewhere, and compare with dvc.lock",
         (
             _argument("--runs", type=int, default=2, metavar="K", help="how many runs to train (2)"),
-            _argument("--all", action="store_true", help="train all runs, and make the report"),
+            _argument("--all", action="store_true", help="train all runs; remake the range test and report"),
             _argument(
                 "--tolerance",
                 type=float,
@@ -134,7 +134,7 @@ COMMANDS = {
                 "--draw",
                 default="",
                 metavar="TEXT",
-                help="draw the runs by this text, too: who made the commit knows which its hash alone draws",
+                help="draw the runs by this text, too: the commit's author knows which its hash alone draws",
             ),
         ),
     ),
@@ -142,9 +142,9 @@ COMMANDS = {
         "pipeline.commands.ui",
         "`publish`, then MLflow's pages at the comparison of this study's runs",
         (
-            _argument("--port", type=_port, default=5000, help="if it is taken, any free one (5000)"),
+            _argument("--port", type=_port, default=5000, help="any free one if this is taken (5000)"),
             _argument(
-                "--no-browser", dest="browser", action="store_false", help="only say where the page is"
+                "--no-browser", dest="browser", action="store_false", help="only print the page's address"
             ),
         ),
     ),
@@ -162,9 +162,11 @@ COMMANDS = {
                 "go on)",
             ),
             _argument(
-                "--gpus-per-run", type=_share, default=0.0, help="share of a GPU for a run, as 0.25 (0)"
+                "--gpus-per-run", type=_share, default=0.0, help="share of a GPU for a run, such as 0.25 (0)"
             ),
-            _argument("--max-concurrent", type=_count, help="runs at a time at most (as many as fit)"),
+            _argument(
+                "--max-concurrent", type=_count, help="at most this many runs at a time (as many as fit)"
+            ),
             _DRY_RUN,
         ),
     ),

@@ -44,12 +44,12 @@ def test_the_reasons_say_that_a_higher_mean_was_beaten_on_the_common_seeds() -> 
         (
             {0.1: [NAN, NAN, 0.99, 0.99], 0.01: [0.98, 0.98, NAN, NAN]},
             0.1,
-            "0.01 is not distinguishable from it: too few seeds have a run of both.",
+            "0.01 is not distinguishable from it: too few seeds have runs at both rates.",
         ),
         (
             {0.1: [NAN, NAN, NAN, 0.99], 0.01: [0.97, 0.971, 0.97, 0.992], 0.001: [0.9, 0.9, 0.9, 0.92]},
             0.01,
-            "0.1 is not distinguishable from it: too few seeds have a run of both.",
+            "0.1 is not distinguishable from it: too few seeds have runs at both rates.",
         ),
         (  # on the seeds of both, 0.1 is above the choice; it is beaten by 0.001
             {
@@ -321,16 +321,16 @@ def test_the_lines_can_be_pasted(chosen: float | None) -> None:
         (
             0.5,
             Agreement(None, None),
-            "0.5, which is outside of the study's grid: neither confirmed nor refuted.",
+            "0.5, which is outside the study's grid: neither confirmed nor refuted.",
         ),
-        (0.0112, Agreement(0.01, True), "0.011, nearest to 0.01: the study agrees, that is its choice."),
+        (0.0112, Agreement(0.01, True), "0.011, nearest to 0.01: the study agrees; that is its choice."),
         (0.03, Agreement(0.03, None), "0.03, nearest to 0.03: the study cannot say how good that is."),
         (
             0.03,
             Agreement(0.03, True),
-            "0.03, nearest to 0.03: the study agrees, that rate is not distinguishable from its choice.",
+            "0.03, nearest to 0.03: the study agrees; that rate is not distinguishable from its choice.",
         ),
-        (0.1, Agreement(0.1, False), "0.1, nearest to 0.1: the study disagrees, that rate is worse."),
+        (0.1, Agreement(0.1, False), "0.1, nearest to 0.1: the study disagrees; that rate is worse."),
     ],
 )
 def test_a_suggestion_of_the_range_test_is_held_against_the_study(
