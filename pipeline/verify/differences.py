@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.core import files, runs
 from pipeline.tools import machine
 from pipeline.verify import environments, hashes, lockfile, tolerance
@@ -100,7 +102,7 @@ class Differences:
 
     def _describe(self, path: str, expected: str, got: str, clone: Clone) -> list[str]:
         if (before := self.find(path, expected)) is not None:
-            return describe(before, hashes.files_of(clone.folder / path))
+            return file_changes(before, hashes.files_of(clone.folder / path))
         here = self.root / path
         if here.exists() and hashes.md5(here, self.root) == got:
             return ["What lies here is what the rerun made: it is dvc.lock that is wrong."]
@@ -139,7 +141,7 @@ def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
     )
 
 
-def describe(before: Files, after: Files) -> list[str]:
+def file_changes(before: Files, after: Files) -> list[str]:
     """Say of each file that differs in what and, where that can be said, by how much."""
     lines = []
     for name in sorted({*before, *after}):
@@ -166,8 +168,6 @@ def first_difference(before: Path, after: Path) -> str:
     Raises:
         ValueError: one of them is not a table.
     """
-    import pandas as pd
-
     old, new = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (before, after))
     if list(old) != list(new):
         return "the columns differ"

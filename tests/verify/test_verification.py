@@ -205,7 +205,7 @@ def test_each_file_that_differs_is_named(tmp_path: Path) -> None:
         numbers = dict.fromkeys("abcdef", 1 if side == "before" else 2)
         (tmp_path / side / "many.json").write_text(json.dumps({"in": numbers}))
 
-    assert differences.describe(*(hashes.files_of(tmp_path / side) for side in ("before", "after"))) == [
+    assert differences.file_changes(*(hashes.files_of(tmp_path / side) for side in ("before", "after"))) == [
         "broken.json: differs (2 bytes before, 1 in the rerun); one of the two cannot be read: "
         "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         "form.json: differs in its form",
