@@ -104,12 +104,14 @@ def fresh(study: Path) -> Path:
 
 def forget(folder: Path) -> Path:
     """Remove all that was computed."""
-    for name in ("data", "runs", "range_test", ".scratch", "mlartifacts", ".dvc/cache", ".dvc/tmp"):
+    folders = ("data/raw", "data/scaled", "runs", "range_test", "report/figures")
+    for name in (*folders, ".scratch", "mlartifacts", ".dvc/cache", ".dvc/tmp"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for path in [folder / "dvc.lock", *folder.glob("mlflow.db*"), *(folder / "report").glob("*.*")]:
-        if path.is_file() and path.name != ".gitignore":
+    for path in [*folder.glob("mlflow.db*"), *(folder / "report").glob("*.*")]:
+        if path.name != ".gitignore":
             path.unlink()
-    shutil.rmtree(folder / "report" / "figures", ignore_errors=True)
+    for name in ("dvc.lock", "data/checked"):
+        (folder / name).unlink(missing_ok=True)
     return folder
 
 

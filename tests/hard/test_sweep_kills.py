@@ -40,7 +40,7 @@ def training_workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
     """Ray names a worker after its task."""
     with contextlib.suppress(psutil.NoSuchProcess):
         family = psutil.Process(process.pid).children(recursive=True)
-        return [one for one in family if "ray::learning rate" in " ".join(one.cmdline())]
+        return [member for member in family if "ray::learning rate" in " ".join(member.cmdline())]
     return []
 
 
@@ -68,7 +68,7 @@ def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path, 
     assert done.returncode == 0, done.stderr
     assert_same(untrained, trained)
     deadline = time.monotonic() + 60
-    while (left := [one for one in psutil.process_iter() if belongs(one, untrained)]) and (
+    while (left := [process for process in psutil.process_iter() if belongs(process, untrained)]) and (
         time.monotonic() < deadline
     ):
         time.sleep(1)
@@ -76,9 +76,9 @@ def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path, 
 
 
 def half_written(folder: Path) -> list[Path]:
-    """Folders of runs without all of their files, and files that are in nobody's plan."""
-    found = [path for path in folder.glob("runs/*/*") if path.is_dir() and len(list(path.iterdir())) != 4]
-    return found + [path for path in folder.glob("runs/*/.*") if path.name != ".gitignore"]
+    """List folders of runs without all of their files, and files that belong to nothing."""
+    partial = [path for path in folder.glob("runs/*/*") if path.is_dir() and len(list(path.iterdir())) != 4]
+    return partial + [path for path in folder.glob("runs/*/.*") if path.name != ".gitignore"]
 
 
 def belongs(process: psutil.Process, folder: Path) -> bool:

@@ -126,10 +126,10 @@ def test_what_only_the_runner_computed_is_no_change_of_the_pull_request(
     (runner.scratch / "path").write_text(f"{ROOT / '.venv/bin'}\n")
     verdict = folder / "report" / "verdict.json"
     committed = verdict.read_text()
-    found = json.loads(committed)
-    rate = next(iter(found["rates"].values()))
+    content = json.loads(committed)
+    rate = next(iter(content["rates"].values()))
     rate["validation_accuracy"]["mean"] += 0.125
-    verdict.write_text(json.dumps(found, indent=2, sort_keys=True) + "\n")
+    verdict.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     (step,) = [step for step in run_steps("study", "study") if step["name"] == "What changed"]
 
     runner.run(step, BASE=programs.git("rev-parse", "HEAD", folder=folder).strip())
