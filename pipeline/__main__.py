@@ -16,11 +16,8 @@ from pipeline.tools.os_errors import describe_os_error
 Number = TypeVar("Number", int, float)
 
 
-class Argument(NamedTuple):
-    """What `ArgumentParser.add_argument` takes."""
-
-    names: tuple[str, ...]
-    options: dict[str, Any]
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+"""What `ArgumentParser.add_argument` takes."""
 
 
 class Command(NamedTuple):
@@ -62,7 +59,7 @@ _port = _number(int, lambda value: 0 <= value < 1 << 16, "a port from 0 (any fre
 
 
 def _argument(*names: str, **options: Any) -> Argument:
-    return Argument(names, options)
+    return names, options
 
 
 def _paths(*names: str) -> tuple[Argument, ...]:
@@ -93,9 +90,7 @@ COMMANDS = {
         "pipeline.train.stage", "stage: train one rate and seed", (*_paths("scaled", "runs"), *_RUN)
     ),
     "range_test": Command(
-        "pipeline.range_test.stage",
-        "stage: raise the rate while training",
-        _paths("scaled", "range_test"),
+        "pipeline.range_test.stage", "stage: raise the rate while training", _paths("scaled", "range_test")
     ),
     "report": Command(
         "pipeline.report.stage",

@@ -28,7 +28,7 @@ def render(
     verdict = analysis.verdict
     held_out = verdict.setting.chosen_on
     (other,) = set(CRITERIA) - {verdict.criterion}
-    colours = gallery.variables(len(verdict.rates))
+    colours = gallery.css_variables(len(verdict.rates))
     roles = {colour.light: name for name, colour in colours.items()}
 
     def inline(chart: Chart) -> Markup:

@@ -11,7 +11,7 @@ from pipeline.tools import machine
 from pipeline.verify import environments, hashes, lockfile, tolerance
 from pipeline.verify.clone import Clone, Find
 from pipeline.verify.hashes import Files
-from pipeline.verify.lockfile import Lock, Stage
+from pipeline.verify.lockfile import Lock, StageHashes
 
 DATA = ("check", "download", "scale")
 """Stages of which no processor may change a bit."""
@@ -78,7 +78,7 @@ class Differences:
         outputs = lockfile.outputs({stage: self.lock[stage] for stage in self.stages})
         return [facts for path in outputs if (facts := environments.facts(self.record, path))]
 
-    def _add_deps(self, stage: str, entry: Stage, clone: Clone) -> None:
+    def _add_deps(self, stage: str, entry: StageHashes, clone: Clone) -> None:
         """Compare what a stage used, where the outputs in it are right: the folder of runs as a whole."""
         for path, got in entry.deps.items():
             expected = self.lock[stage].deps.get(path, "none")
@@ -100,7 +100,7 @@ class Differences:
 
     def _describe(self, path: str, expected: str, got: str, clone: Clone) -> list[str]:
         if (before := self.find(path, expected)) is not None:
-            return describe(before, hashes.files_of(clone.folder / path))
+            return describe_files(before, hashes.files_of(clone.folder / path))
         here = self.root / path
         if here.exists() and hashes.md5(here, self.root) == got:
             return ["What lies here is what the rerun made: it is dvc.lock that is wrong."]
@@ -134,12 +134,12 @@ class Differences:
 def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
     """Say what could not be checked for want of recorded outputs."""
     print(
-        f"verify: not checked: {what} {lockfile.listed(missing)}, which neither this folder nor DVC's cache "
-        f"has as dvc.lock names it. `dvc pull` {remedy}."
+        f"verify: not checked: {what} {lockfile.first_few(missing)}, which neither this folder nor "
+        f"DVC's cache has as dvc.lock names it. `dvc pull` {remedy}."
     )
 
 
-def describe(before: Files, after: Files) -> list[str]:
+def describe_files(before: Files, after: Files) -> list[str]:
     """Say of each file that differs in what and, where that can be said, by how much."""
     lines = []
     for name in sorted({*before, *after}):
@@ -186,7 +186,7 @@ def _changed_values(before: Any, after: Any) -> str:
     old, new = (flatten({"": value}) for value in (before, after))
     keys = [key for key in old | new if old.get(key) != new.get(key)]
     changes = [_change(key.removeprefix("."), old.get(key), new.get(key)) for key in keys]
-    return lockfile.listed(changes, 4) or "differs in its form"
+    return lockfile.first_few(changes, 4) or "differs in its form"
 
 
 def _change(name: str, before: Any, after: Any) -> str:
