@@ -198,7 +198,6 @@ def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of `COMMANDS`."""
     root = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     parsers = root.add_subparsers(required=True, metavar="command", dest="command")
     for name, command in COMMANDS.items():

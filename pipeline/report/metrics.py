@@ -46,13 +46,16 @@ def render(analysis: Analysis, statement: Statement) -> dict[str, Any]:
 
 
 def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
-    names = ("p_best", "probability_best", "roughness", "rising_share")
-    numbers: dict[str, Any] = {name: _rounded(getattr(rate, name)) for name in names} | {
+    numbers: dict[str, Any] = {
         "status": rate.status,
         "diverged": rate.diverged,
         "validation_accuracy": {name: _rounded(getattr(rate, name)) for name in ("mean", "low", "high")},
         "test_accuracy": _rounded(rate.test_mean),
+        "p_best": _rounded(rate.p_best),
         "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.status == WORSE else None,
+        "probability_best": _rounded(rate.probability_best),
+        "roughness": _rounded(rate.roughness),
+        "rising_share": _rounded(rate.rising_share),
         "health": {label.replace(" ", "_"): count for label, count in rate.labels.items()},
     }
     if tested:

@@ -24,7 +24,6 @@ def render(
     charts: Sequence[Chart],
     origin: Mapping[str, Sequence[tuple[str, str]]],
 ) -> str:
-    """Render index.html."""
     verdict = analysis.verdict
     held_out = verdict.setting.chosen_on
     (other,) = set(CRITERIA) - {verdict.criterion}

@@ -64,8 +64,8 @@ class Runner:
         """
         checkpoint = Checkpoint(run_key, self.processor)
         rows = self._train(learning_rate, seed, checkpoint, interruption, on_epoch)
-        test_loss, test_accuracy, predictions = self._trainer.evaluate(self._test)
-        tested: dict[str, float | None] = {"loss": test_loss, "accuracy": test_accuracy}
+        loss, accuracy, predictions = self._trainer.evaluate(self._test)
+        tested: dict[str, float | None] = {"loss": loss, "accuracy": accuracy}
         diverged = loop.is_diverged(rows[-1])
         if diverged:  # the network's answers may be NaN: their argmax would be a made-up class
             predictions, tested = np.full_like(predictions, _NO_PREDICTION), {"loss": None, "accuracy": None}

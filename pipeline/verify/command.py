@@ -122,7 +122,7 @@ def _print_summary(differences: Differences) -> bool:
         summary += f"; {differences.near} more have accuracies within {differences.within:g}"
     if differences.skipped:
         summary += f"; {differences.skipped} more were not compared"
-    here, recorded = differences.here, differences.environments()
+    here, recorded = differences.here, differences.recorded_environments()
     print(f"verify: {summary}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
     if not recorded:
         print(f"verify: {environments.FILE} does not say on what these outputs were made")

@@ -73,7 +73,7 @@ class Differences:
                 else:
                     self._add_accuracies(path, clone.folder / path, self.within)
 
-    def environments(self) -> list[dict[str, str]]:
+    def recorded_environments(self) -> list[dict[str, str]]:
         """List on what the outputs compared were made, as far as the commit says."""
         outputs = lockfile.outputs({stage: self.lock[stage] for stage in self.stages})
         return [facts for path in outputs if (facts := environments.facts(self.record, path))]

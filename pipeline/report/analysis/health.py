@@ -50,8 +50,7 @@ class Health(NamedTuple):
 
 def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
     """Label a run by its `loss` and `val_loss`, in nats."""
-    loss = history["loss"].to_numpy(np.float64)
-    val_loss = history["val_loss"].to_numpy(np.float64)
+    loss, val_loss = (history[name].to_numpy(np.float64) for name in ("loss", "val_loss"))
     finite = np.isfinite(loss)
     measured = loss[np.logical_and.accumulate(finite)]
     roughness, rising_share, typical_rise = _measure(measured, thresholds)
