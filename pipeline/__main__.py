@@ -16,11 +16,8 @@ from pipeline.tools.os_errors import describe_os_error
 Number = TypeVar("Number", int, float)
 
 
-class Argument(NamedTuple):
-    """What `ArgumentParser.add_argument` takes."""
-
-    names: tuple[str, ...]
-    options: dict[str, Any]
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+"""What `ArgumentParser.add_argument` takes."""
 
 
 class Command(NamedTuple):
@@ -62,7 +59,7 @@ _port = _number(int, lambda value: 0 <= value < 1 << 16, "a port from 0 (any fre
 
 
 def _argument(*names: str, **options: Any) -> Argument:
-    return Argument(names, options)
+    return names, options
 
 
 def _paths(*names: str) -> tuple[Argument, ...]:
@@ -205,7 +202,6 @@ def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of `COMMANDS`."""
     root = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     parsers = root.add_subparsers(required=True, metavar="command", dest="command")
     for name, command in COMMANDS.items():

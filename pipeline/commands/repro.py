@@ -22,7 +22,7 @@ def repro() -> int:
     """
     params.load()  # a mistake there is said at once
     repair.dvc_files(Path())
-    with environments.kept() as codes:
+    with environments.recording() as codes:
         failed = programs.dvc("repro", variables=programs.environment(**codes.variables)) != 0
         if failed and not codes.lacked_data():
             raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")

@@ -59,7 +59,7 @@ class Dataset(NamedTuple):
 
     @property
     def published(self) -> dict[str, Published]:
-        """Those files that are fetched, by name."""
+        """Map the name of each file that is fetched to what its publishers offer."""
         return {file.name: file.published for file in self.files if file.published}
 
 

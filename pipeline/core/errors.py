@@ -15,29 +15,29 @@ class PipelineError(Exception):
 
 
 class ParamsError(PipelineError):
-    """params.yaml, or a command's argument, holds something that cannot be worked with."""
+    """A value of params.yaml, or a command's argument, that cannot be worked with."""
 
 
 class DataError(PipelineError):
-    """A data file is not what it should be."""
+    """A data file that is not what it should be."""
 
 
 class DownloadError(PipelineError):
-    """No source delivered the data set. Exit code 75 (EX_TEMPFAIL of sysexits.h): trying later may help."""
+    """A data set that no source has. Exit code 75 (EX_TEMPFAIL of sysexits.h): trying later may help."""
 
     exit_code = 75
 
 
 class RunError(PipelineError):
-    """A run's folder is missing, incomplete or belongs to another run."""
+    """A run's folder that is missing, incomplete or another run's."""
 
 
 class ToolError(PipelineError):
-    """Something around the pipeline is missing or refuses: DVC, git, MLflow, Ray, a browser."""
+    """A tool around the pipeline that is missing or refuses: DVC, git, MLflow, Ray, a browser."""
 
 
 class Interrupted(PipelineError):
-    """The work was stopped by a signal and can go on later. Exit code 128 + signal, as shells have it."""
+    """A stop by a signal, after which the work can go on later. Exit code 128 + signal, as shells have it."""
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)

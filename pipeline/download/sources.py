@@ -87,7 +87,7 @@ def _fetch(name: str, file: Published, address: str, folder: Path, timeout: floa
         OSError: the source does not answer, or cannot be one.
     """
 
-    def deliver(url: str, path: str, _: object) -> None:
+    def transfer(url: str, path: str, _: object) -> None:
         Path(path).unlink()  # pooch made it readable by its owner alone; a new one is as any output
         bar = tqdm(total=file.size, desc=name, unit="B", unit_scale=True, leave=False, disable=None)
         with _opened(url, timeout) as source, Path(path).open("xb") as target, bar:
@@ -101,7 +101,7 @@ def _fetch(name: str, file: Published, address: str, folder: Path, timeout: floa
     pooch.get_logger().setLevel("WARNING")  # the stage says what came from where
     base, registry = f"{address.rstrip('/')}/", {name: f"sha256:{file.sha256}"}
     try:
-        pooch.Pooch(folder, base, registry, retry_if_failed=retries).fetch(name, downloader=deliver)
+        pooch.Pooch(folder, base, registry, retry_if_failed=retries).fetch(name, downloader=transfer)
     except OSError:
         raise  # some of requests are ValueErrors as well
     except ValueError as error:

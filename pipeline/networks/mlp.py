@@ -19,7 +19,7 @@ def build(hidden_units: int, seed: int, *, inputs: int = PIXELS, precision: str 
 
     Returns:
         Takes (n, inputs) float32, gives (n, 10) float32 probabilities. Layers carry fixed names: Keras'
-        automatic ones count up within a process, and the saved file should not tell which run it was.
+        automatic ones count up within a process, and the saved file should not say which run it was.
     """
     import keras  # not at the top: `train.backend` sets it up before the first import
 

@@ -51,13 +51,13 @@ Source = Annotated[str, Field(min_length=1, strict=True)]
 
 
 class Section(BaseModel):
-    """Frozen; a key that it does not know, a missing key and a wrong type are errors, never guesses."""
+    """A frozen model: an unknown key, a missing key and a wrong type are errors, never guesses."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class DataParams(Section):
-    """Which images, and which of them are held out.
+    """The images, and which of them are held out.
 
     Attributes:
         dataset: `mnist`, or `digits`, the small sample that scikit-learn ships.
@@ -73,7 +73,7 @@ class DataParams(Section):
 
 
 class TrainParams(Section):
-    """What is trained, and how.
+    """The network, its runs, and how they are trained.
 
     Attributes:
         learning_rates: each above 0 and below infinity, none twice; the only thing that the study varies.
@@ -96,7 +96,7 @@ class TrainParams(Section):
 
 
 class RangeTestParams(Section):
-    """How far, how finely, and until when the rate is raised.
+    """The rise of the rate: how far, how finely, and until when.
 
     Attributes:
         lowest, highest: the first and the last rate; in between it grows by the same factor each step.

@@ -49,11 +49,7 @@ def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
     numbers: dict[str, Any] = {
         "status": rate.status,
         "diverged": rate.diverged,
-        "validation_accuracy": {
-            "mean": _rounded(rate.mean),
-            "low": _rounded(rate.low),
-            "high": _rounded(rate.high),
-        },
+        "validation_accuracy": {name: _rounded(getattr(rate, name)) for name in ("mean", "low", "high")},
         "test_accuracy": _rounded(rate.test_mean),
         "p_best": _rounded(rate.p_best),
         "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.status == WORSE else None,

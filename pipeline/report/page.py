@@ -24,11 +24,10 @@ def render(
     charts: Sequence[Chart],
     origin: Mapping[str, Sequence[tuple[str, str]]],
 ) -> str:
-    """Render index.html."""
     verdict = analysis.verdict
     held_out = verdict.setting.chosen_on
     (other,) = set(CRITERIA) - {verdict.criterion}
-    colours = gallery.variables(len(verdict.rates))
+    colours = gallery.css_variables(len(verdict.rates))
     roles = {colour.light: name for name, colour in colours.items()}
 
     def inline(chart: Chart) -> Markup:

@@ -8,7 +8,7 @@ from pipeline.report import inputs, metrics, page
 from pipeline.report.analysis.analyse import analyse
 from pipeline.report.charts import gallery
 from pipeline.report.text import summary
-from pipeline.report.text.statement import state
+from pipeline.report.text.statement import compose
 
 
 def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = None) -> None:
@@ -30,7 +30,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     trained = inputs.read_runs(runs, study, len(labels))
     ranged = inputs.read_range_test(range_test) if range_test else None
     analysis = analyse(trained, study, labels, held_out, ranged.suggestions if ranged else None)
-    statement = state(analysis)
+    statement = compose(analysis)
     charts = list(gallery.charts(analysis.verdict, trained, ranged))
     origin = inputs.read_origin(scaled, study)
     html = page.render(analysis, statement, study.report, charts, origin)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.core.datasets import CLASSES
 from pipeline.core.errors import DataError
 
 
@@ -29,23 +30,23 @@ def scale_images(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return scaled
 
 
-def one_hot(labels: NDArray[np.integer], classes: int = 10) -> NDArray[np.float32]:
+def one_hot(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     """Encode each label as a row, 1 in the column of its class and 0 elsewhere.
 
     Args:
-        labels: shape (n,), values from 0 to `classes` - 1.
+        labels: shape (n,), values from 0 to 9.
 
     Returns:
-        Shape (n, `classes`).
+        Shape (n, 10).
 
     Raises:
         DataError: another shape, not whole numbers, or a label outside the classes.
     """
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"expected whole-numbered labels (n,), got {labels.dtype} {labels.shape}.")
-    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
-        raise DataError(f"expected labels 0 to {classes - 1}, got {labels.min()} to {labels.max()}.")
-    rows: NDArray[np.float32] = np.eye(classes, dtype=np.float32)[labels]
+    if labels.size and not (labels.min() >= 0 and labels.max() < CLASSES):
+        raise DataError(f"expected labels 0 to {CLASSES - 1}, got {labels.min()} to {labels.max()}.")
+    rows: NDArray[np.float32] = np.eye(CLASSES, dtype=np.float32)[labels]
     return rows
 
 

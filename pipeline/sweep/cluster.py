@@ -69,10 +69,7 @@ def connect(address: str | None, data_bytes: int) -> Iterator[Engine]:
             }
         else:
             package = str(Path(pipeline.__file__).parent)
-            settings |= {
-                "address": address,
-                "runtime_env": {"py_modules": [package], "env_vars": _VARIABLES},
-            }
+            settings |= {"address": address, "runtime_env": {"py_modules": [package], "env_vars": _VARIABLES}}
         import ray
 
         try:

@@ -46,8 +46,8 @@ def sweep(
     makers: dict[str, Mapping[str, str] | None] = {}
     with contextlib.closing(Stages()) as stages:
         if dry_run:
-            return _foresee(stages, study)
-        with signals.deferred() as interruption, environments.kept(makers) as ended:
+            return _print_plan(stages, study)
+        with signals.deferred() as interruption, environments.recording(makers) as ended:
             os.environ.update(ended.variables)  # DVC runs in this process
             stages.reproduce(stages.upstream)
             inputs = run_keys.inputs(study.values())
@@ -60,7 +60,9 @@ def sweep(
                         stack.enter_context(stages.reserve(folder))
                     stages.restore(plan.restorable)
                     if plan.stale and not interruption.signal:
-                        failures = driver.train(study, inputs, stages, plan, options, interruption, makers)
+                        failures = driver.train_stale(
+                            study, inputs, stages, plan, options, interruption, makers
+                        )
                 if not failures and not interruption.signal:
                     stages.reproduce(stages.others)
             finally:
@@ -75,7 +77,7 @@ def sweep(
             return 1 if failures else 0
 
 
-def _foresee(stages: Stages, study: Params) -> int:
+def _print_plan(stages: Stages, study: Params) -> int:
     if stages.data_is_stale():
         print("The data is not up to date: it would be made first, and only then show which runs are stale.")
         return 0

@@ -12,7 +12,7 @@ _LINES = 100  # later they grow rarer, so that a sweep of days does not fill a d
 
 
 class Display:
-    """Counts runs and epochs; a run is named by its key.
+    """The progress of a sweep, in runs and epochs; a run is named by its key.
 
     Args:
         total: runs to be trained, each of `epochs` epochs.

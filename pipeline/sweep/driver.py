@@ -18,13 +18,13 @@ from pipeline.sweep.display import Display
 from pipeline.sweep.dvc_stages import Plan, Stages
 from pipeline.sweep.engine import Engine, Failed, Options
 from pipeline.sweep.live import FollowerProcess, Message
-from pipeline.sweep.worker import Study, Trained
+from pipeline.sweep.worker import SweepStudy, Trained
 from pipeline.tracking import address
 from pipeline.train.images import PARTS, read_images
 from pipeline.train.signals import Interruption
 
 
-def train(
+def train_stale(
     study: Params,
     inputs: Mapping[str, Any],
     stages: Stages,
@@ -47,7 +47,7 @@ def train(
     size = sum(array.nbytes for part in images.values() for array in part)
     uri = address.tracking_uri()
     server = uri if address.is_server(uri) else None
-    shared = Study(study, inputs, str(Path.cwd()), server, options.gpus_per_run)
+    shared = SweepStudy(study, inputs, str(Path.cwd()), server, options.gpus_per_run)
     stale = {stage.run: stage for stage in plan.stale}
     failures, overheads = dict[str, str](), list[float]()
     with contextlib.ExitStack() as stack:
@@ -59,18 +59,18 @@ def train(
         print(_announcement(engine, options), file=sys.stderr)
         for stage in (*plan.current, *plan.restorable):
             display.compare(files.read_json(stage.folder / run_folders.METRICS))
-        watch = _Watch(stale, process, display)
+        listener = _Listener(stale, process, display)
         for event in engine.train(
-            shared, images, list(stale), options, lambda: interruption.signal is not None, watch.is_waiting
+            shared, images, list(stale), options, lambda: interruption.signal is not None, listener.is_waiting
         ):
             if isinstance(event, Mapping):
-                watch.take(event)
+                listener.take(event)
                 continue
             run, result = event
             stage = stale[run]
             if isinstance(result, Trained):
                 try:
-                    write(stage.folder, result.files)
+                    write_run(stage.folder, result.files)
                     stages.commit(stage)
                 except (OSError, ToolError) as error:
                     result = Failed(f"it could not be written: {error}")
@@ -78,13 +78,13 @@ def train(
                 case Trained():
                     overheads.append(result.overhead)
                     makers[stage.folder.as_posix()] = result.machine
-                    watch.finish(run, stage.folder)
+                    listener.finish(run, stage.folder)
                 case Failed(reason):
                     failures[run.name] = reason
-                    watch.end(run, "FAILED")
+                    listener.end(run, "FAILED")
                 case None:
-                    watch.end(run, "KILLED")
-        watch.close()
+                    listener.end(run, "KILLED")
+        listener.close()
     if overheads:
         print(
             f"sweep: beyond its epochs, a run took its worker {statistics.median(overheads):.2f} s "
@@ -94,25 +94,25 @@ def train(
     return failures
 
 
-class _Watch:
-    """Shows what the workers report, and passes it on to MLflow's process.
+class _Listener:
+    """The receiver of what workers report: it is shown, and passed on to MLflow's process.
 
     Args:
-        process: None where the workers deliver to an MLflow server themselves.
+        process: None where the workers sync to an MLflow server themselves.
     """
 
     def __init__(self, runs: Iterable[SweepRun], process: FollowerProcess | None, display: Display) -> None:
         self._open = {run.run_key: run for run in runs}
         self._process, self._display = process, display
-        self._begun, self._finished, self._delivered = set[str](), set[str](), set[str]()
+        self._begun, self._finished, self._synced = set[str](), set[str](), set[str]()
         self._trouble = ""
         self._heard = time.monotonic()
 
     def take(self, message: Message) -> None:
         self._heard = time.monotonic()
         match message:
-            case {"delivered": key, "trouble": None}:
-                self._delivered.add(key)
+            case {"synced": key, "trouble": None}:
+                self._synced.add(key)
             case {"trouble": trouble}:
                 self._trouble = self._trouble or trouble
             case {"run": key} if key not in self._open:  # late: the run's end overtook it
@@ -143,13 +143,13 @@ class _Watch:
             self._display.stop(run.run_key)
 
     def is_waiting(self) -> bool:
-        """Tell whether workers have not delivered all to MLflow yet, and still may."""
-        waits = not self._process and not self._finished <= self._delivered
+        """Decide whether workers have not synced all to MLflow yet, and still may."""
+        waits = not self._process and not self._finished <= self._synced
         return waits and time.monotonic() - self._heard < live.PATIENCE
 
     def close(self) -> None:
-        missing = 0 if self._process else len(self._finished - self._delivered)
-        live.warn(self._trouble or (f"{missing} runs were not delivered in time" if missing else ""))
+        missing = 0 if self._process else len(self._finished - self._synced)
+        live.warn(self._trouble or (f"{missing} runs were not synced in time" if missing else ""))
 
     def _follow(self, run: SweepRun, message: Message) -> None:
         if self._process:
@@ -203,7 +203,7 @@ def _gpus(engine: Engine) -> float:
     return math.fsum(gpus for _, gpus in engine.sizes)
 
 
-def write(folder: Path, content: Mapping[str, bytes]) -> None:
+def write_run(folder: Path, content: Mapping[str, bytes]) -> None:
     """Make the run's folder, complete at once."""
     with files.replacing_folder(folder) as new:
         for name, data in content.items():

@@ -133,7 +133,7 @@ class Stages:
 
     @_dvc_errors()
     def data_is_stale(self) -> bool:
-        """Tell whether a stage that the train stages need would run."""
+        """Decide whether a stage that the train stages need would run."""
         with self._repo.lock:
             return any(stage.changed() for stage in self.upstream)
 

@@ -1,6 +1,6 @@
 """The runs as tasks of a Ray cluster; `cluster` starts or joins it.
 
-Ray places the tasks, gives them their data (once to each node, through its object store), tries those whose
+Ray assigns the tasks, gives them their data (once to each node, through its object store), tries those whose
 worker or node died again on another, and keeps processes alive between tasks. A task is a run.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pipeline.sweep import SweepRun, worker
 from pipeline.sweep.live import Message
-from pipeline.sweep.worker import Study, Trained
+from pipeline.sweep.worker import SweepStudy, Trained
 from pipeline.train.images import Images
 
 _RETRIES = 10  # of a run whose worker or node died; one that fails by itself is not tried again
@@ -60,13 +60,13 @@ class Engine:
         self._request: Any = None
 
     def fits(self, options: Options) -> bool:
-        """Tell whether a machine that is there now can take a run."""
+        """Decide whether a machine that is there now can take a run."""
         needed = options.cpus_per_run or 0.0
         return any(cpus >= needed and gpus >= options.gpus_per_run for cpus, gpus in self.sizes)
 
     def train(
         self,
-        study: Study,
+        study: SweepStudy,
         images: Mapping[str, Images],
         runs: Sequence[SweepRun],
         options: Options,
@@ -140,7 +140,7 @@ class Engine:
             return Failed(f"{type(error).__name__}, after {_RETRIES} more attempts: {text[:300]}")
 
 
-def _train(study: Study, images: Mapping[str, Images], run: SweepRun, mailbox: Any) -> Trained | None:
+def _train(study: SweepStudy, images: Mapping[str, Images], run: SweepRun, mailbox: Any) -> Trained | None:
     """Carry out a task; `mailbox` is an actor's handle."""
     return worker.train(study, images, run, lambda message: mailbox.post.remote(message) and None)
 

@@ -3,7 +3,7 @@
 Where there is an MLflow server, every worker has `RunFollowers`. A database file takes one writer at a time,
 so there the driver gets the epochs, and passes them on to one process of its own, `python -m
 pipeline.sweep.live`. Nothing that goes wrong here reaches the training: the outputs hold all, and
-`python -m pipeline publish` delivers what is missing.
+`python -m pipeline publish` adds what is missing.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ PATIENCE = 60.0
 
 Message = Mapping[str, Any]
 """As `pipeline.tracking.follow` takes it; an empty one announces a run. `temporary` marks a folder of runs
-that is to be removed once it is delivered."""
+that is to be removed once it is synced."""
 
 
 class RunFollowers:
-    """Follows runs in threads of their own; they wait for MLflow, the training waits for nobody.
+    """Followers of runs in threads of their own; they wait for MLflow, the training waits for nobody.
 
     Args:
         report: called with a run's key and a line if there is trouble, then with None once it is done with.
@@ -43,8 +43,8 @@ class RunFollowers:
         self._study, self._report = study, report
         self._queues: dict[str, queue.SimpleQueue[dict[str, Any]]] = {}
         self._threads: list[threading.Thread] = []
-        # One delivery at a time: charts are drawn there, and matplotlib's fonts are made for one thread.
-        self._delivering = threading.Lock()
+        # One sync at a time: charts are drawn there, and matplotlib's fonts are made for one thread.
+        self._syncing = threading.Lock()
 
     def send(self, run: SweepRun, message: Message) -> None:
         if run.run_key not in self._queues:
@@ -58,7 +58,7 @@ class RunFollowers:
             del self._queues[run.run_key]
 
     def join(self) -> None:
-        """Wait until all is delivered."""
+        """Wait until all is sent."""
         for thread in self._threads:
             thread.join()
 
@@ -75,7 +75,7 @@ class RunFollowers:
                     if message.pop("temporary", False):
                         stack.callback(shutil.rmtree, message["finished"], ignore_errors=True)
                     if _is_last(message):
-                        stack.enter_context(self._delivering)
+                        stack.enter_context(self._syncing)
                     yield json.dumps(message)
                     if _is_last(message):
                         return
@@ -106,14 +106,13 @@ class FollowerProcess:
         self._process.stdin.flush()
 
     def close(self) -> None:
-        """Wait for the last deliveries; warn of what went wrong."""
+        """Wait for the last syncs; warn of what went wrong."""
         self._writer.submit(self._process.stdin.close)
         active, spent, trouble = time.monotonic(), 0.0, ""
         while self._process.poll() is None:
             with contextlib.suppress(psutil.Error):
-                if (
-                    used := sum(self._process.cpu_times()[:2])
-                ) > spent:  # on a busy machine it takes its time
+                used = sum(self._process.cpu_times()[:2])  # on a busy machine it takes its time
+                if used > spent:
                     active, spent = time.monotonic(), used
             if time.monotonic() - active > PATIENCE:
                 self._process.kill()
@@ -129,7 +128,7 @@ def warn(trouble: str) -> None:
     if trouble:
         print(
             f"warning: MLflow did not get everything ({trouble}). The outputs are complete; "
-            "`python -m pipeline publish` delivers what is missing.",
+            "`python -m pipeline publish` adds what is missing.",
             file=sys.stderr,
         )
 

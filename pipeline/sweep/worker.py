@@ -31,7 +31,7 @@ _INTERVAL = 1.0
 """Seconds between two messages of a run at least: a driver of thousands of runs reads them all."""
 
 
-class Study(NamedTuple):
+class SweepStudy(NamedTuple):
     """What all runs share.
 
     Attributes:
@@ -65,7 +65,7 @@ class Trained(NamedTuple):
 Post = Callable[[Message], None]
 
 
-def train(study: Study, images: Mapping[str, Images], run: SweepRun, post: Post) -> Trained | None:
+def train(study: SweepStudy, images: Mapping[str, Images], run: SweepRun, post: Post) -> Trained | None:
     """Train a run; the first one in a process sets it up.
 
     Args:
@@ -90,7 +90,7 @@ def train(study: Study, images: Mapping[str, Images], run: SweepRun, post: Post)
 class _Process:
     """TensorFlow, a trainer and a connection to MLflow, as the process keeps them from run to run."""
 
-    def __init__(self, study: Study, images: Mapping[str, Images], post: Post) -> None:
+    def __init__(self, study: SweepStudy, images: Mapping[str, Images], post: Post) -> None:
         _check_code(study.inputs)
         _check_packages(study.inputs)
         os.environ["DVC_ROOT"] = str(scratch_root(study))
@@ -112,7 +112,7 @@ class _Process:
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
             self._followers = RunFollowers(
-                study.params, lambda key, trouble: post({"delivered": key, "trouble": trouble})
+                study.params, lambda key, trouble: post({"synced": key, "trouble": trouble})
             )
 
     def train(self, run: SweepRun) -> Trained:
@@ -141,7 +141,7 @@ _process: _Process | None = None
 
 
 class _Reporter:
-    """Reports a run's epochs: to MLflow each at once, to the driver several together."""
+    """The reports of a run's epochs: to MLflow each at once, to the driver several together."""
 
     def __init__(self, run: SweepRun, post: Post, followers: RunFollowers | None) -> None:
         self._run, self._post, self._followers = run, post, followers
@@ -195,7 +195,7 @@ def _check_packages(inputs: Mapping[str, Any]) -> None:
             )
 
 
-def scratch_root(study: Study) -> Path:
+def scratch_root(study: SweepStudy) -> Path:
     """Choose where checkpoints and notes for `publish` go.
 
     That is the repository where there is one disk for all, else a folder of this user's on this machine.

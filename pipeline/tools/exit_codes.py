@@ -31,7 +31,7 @@ class ExitCodes:
         return {stage: int(code) for code, stage in (line.split(" ", 1) for line in lines)}
 
     def lacked_data(self) -> bool:
-        """Whether the data set was not to be had, and not for want of room, which looks the same."""
+        """Decide whether the data set was not to be had, and not for want of room, which looks the same."""
         needed = sum(file.size for file in MNIST.published.values())
         refused = DownloadError.exit_code in self.read().values()
         return refused and shutil.disk_usage(self._path.parent).free >= needed

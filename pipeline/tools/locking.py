@@ -11,11 +11,11 @@ from pipeline.core.errors import ToolError
 
 
 @contextlib.contextmanager
-def only_one(path: Path, name: str, timeout: float = 0) -> Iterator[None]:
+def exclusive(path: Path, name: str, timeout: float = 0) -> Iterator[None]:
     """Hold the lock file `path`; the file beside it that ends in `.pid` says which process does.
 
     Args:
-        name: what there may be one of, as in "sweep in this repository".
+        name: what is exclusive, as in "sweep in this repository".
         timeout: seconds to wait for another process.
 
     Raises:

@@ -15,7 +15,7 @@ def tracking_uri() -> str:
 
 
 def is_remote(uri: str) -> bool:
-    """Whether another process answers: one that can be down, slow, or at the end of a bad line."""
+    """Decide whether another process answers: one that can be down, slow, or at the end of a bad line."""
     return not uri.startswith(("sqlite:", "file:"))
 
 

@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
         return run_keys.digest([self.verdict, self.record.key, self.record.digest])
 
 
-def choose(verdict: Mapping[str, Any], records: Iterable[Record]) -> Candidate | None:
+def find_candidate(verdict: Mapping[str, Any], records: Iterable[Record]) -> Candidate | None:
     """Choose, of the chosen rate's runs, the one whose model, that of its last epoch, validates best.
 
     None if the verdict chooses no rate, or none of these runs.
@@ -49,7 +49,7 @@ def choose(verdict: Mapping[str, Any], records: Iterable[Record]) -> Candidate |
 
 
 def is_current(store: Store, candidate: Candidate, runs: list[Any]) -> bool:
-    """Whether the registry already holds this evidence, by one of the candidate's runs in MLflow."""
+    """Decide whether the registry already holds this evidence, by one of the candidate's runs in MLflow."""
     models = store.client.search_registered_models(f"name = '{candidate.model_name}'") if runs else ()
     known = [model.tags.get(_EVIDENCE) for model in models]
     return candidate.evidence in known and bool(_versions(store, candidate, runs))
@@ -92,7 +92,7 @@ def _register(store: Store, candidate: Candidate, run: Any) -> Any:
     (model,) = run.outputs.model_outputs
     mlflow.set_tracking_uri(store.client.tracking_uri)  # the registry asks this store for the model
     origin = {"source": f"models:/{model.model_id}", "model_id": model.model_id, "run_id": run.info.run_id}
-    content = {"tags": tags, "description": study.note(verdict)}
+    content = {"tags": tags, "description": study.markdown(verdict)}
     return store.client.create_model_version(candidate.model_name, **origin, **content)
 
 

@@ -20,7 +20,7 @@ class Lease(NamedTuple):
 
     host: str  # the machine and, on Linux, the namespace in which process ids count: containers have others
     pid: int
-    started: float  # tells apart processes with the same id
+    started: float  # distinguishes processes with the same id
     seen: float  # the last sign of life
 
     @classmethod

@@ -11,7 +11,7 @@ from pipeline.tracking import address, provenance, record, sync
 from pipeline.tracking.lease import RENEWAL, Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Row
-from pipeline.tracking.store import Store, open_store, summary
+from pipeline.tracking.store import Store, first_line, open_store
 from pipeline.tracking.sync import SyncResult
 
 
@@ -59,7 +59,7 @@ class LiveRun:
                 self._warned = True
                 with contextlib.suppress(OSError):  # the training may be gone
                     self._warn(
-                        f"warning: MLflow is not receiving this run for now ({summary(error)}). "
+                        f"warning: MLflow is not receiving this run for now ({first_line(error)}). "
                         f"Training goes on; {address.REMEDY}"
                     )
             return False

@@ -21,7 +21,7 @@ _CODE = Path(__file__).parent / "served" / "learning_rate_study_model.py"
 
 
 def log(store: Store, run: Any, network: Path, outputs: str) -> None:
-    """Have the run's model in MLflow, once: `network` is the .keras file, `outputs` the outputs' digest."""
+    """Put the run's model into MLflow, once: `network` is the .keras file, `outputs` the outputs' digest."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 

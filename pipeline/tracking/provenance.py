@@ -48,10 +48,12 @@ def process() -> dict[str, str]:
     tags |= {f"machine.{name}": value for name, value in machine.describe().items()}
     with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
-    return tags | commit() | {"mlflow.source.name": "python -m pipeline train", "mlflow.source.type": "LOCAL"}
+    return (
+        tags | git_tags() | {"mlflow.source.name": "python -m pipeline train", "mlflow.source.type": "LOCAL"}
+    )
 
 
-def commit() -> dict[str, str]:
+def git_tags() -> dict[str, str]:
     """Tag the checked-out commit and whether tracked files differ from it; nothing where there is no git."""
     status = ("status", "--porcelain", "--untracked-files=no", "--", ".", *_OUTPUTS)
     try:

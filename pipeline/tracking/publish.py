@@ -12,7 +12,7 @@ from pipeline import params
 from pipeline.core import run_keys
 from pipeline.core.errors import DataError, PipelineError, RunError, without_login
 from pipeline.params import Params
-from pipeline.tools.locking import only_one
+from pipeline.tools.locking import exclusive
 from pipeline.tracking import address, champion, provenance, record, study, sync, view
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
@@ -45,7 +45,7 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     publisher = Publisher(settings, store, dry_run=dry_run)
     publisher.read(runs)
     lock = address.lock(uri).with_suffix(".publish.lock")
-    alone = contextlib.nullcontext() if dry_run else only_one(lock, "`publish` to this store", timeout=600)
+    alone = contextlib.nullcontext() if dry_run else exclusive(lock, "`publish` to this store", timeout=600)
     with explained(uri), alone:
         publisher.publish(report)
     counts = publisher.counts
@@ -65,7 +65,7 @@ class Publisher:
 
     @property
     def study_id(self) -> str:
-        """Stands for the set of published runs; empty if there are none."""
+        """Make the id of the set of published runs; empty if there are none."""
         return study.study_id(run.key for run in self._records) if self._records else ""
 
     def page(self, server: str) -> str:
@@ -76,7 +76,7 @@ class Publisher:
         """Read the runs that are as params.yaml, code and data want them; report each of the others."""
         try:
             inputs = run_keys.inputs(self._params.values())
-            self._unnoted = Provenance(None, None, provenance.commit())
+            self._unnoted = Provenance(None, None, provenance.git_tags())
         except (OSError, PipelineError):  # not all of it is there, as after pulling runs only
             inputs = None
         for rate, seed in itertools.product(self._params.train.learning_rates, self._params.train.seeds):
@@ -104,7 +104,7 @@ class Publisher:
                     sync.finish(self._store, run, "KILLED")
                 self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
         if self._records:
-            fresh = view.share(self._store, self.study_id, dry_run=self._dry_run)
+            fresh = view.save(self._store, self.study_id, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
         if not self.counts[PROBLEM]:
             try:
@@ -114,7 +114,7 @@ class Publisher:
                 return
             whole = study.of_report(self._params, self.study_id, report, verdict)
             self._sync(whole, index.get(whole.key, []))
-            if candidate := champion.choose(verdict, self._records):
+            if candidate := champion.find_candidate(verdict, self._records):
                 self._promote(candidate)
             else:
                 self._report("champion", UNCHANGED)

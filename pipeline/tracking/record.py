@@ -78,7 +78,7 @@ def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Recor
         params=values,
         rows=(*rows, *finite_rows(numbers)),
         tags=tags,
-        digest=digest(values, folder),
+        digest=outputs_digest(values, folder),
         write_artifacts=write_artifacts,
         dataset=_dataset(params),
         network=folder / run_folders.MODEL,
@@ -115,7 +115,7 @@ def finite_rows(measures: Mapping[Any, Any]) -> list[Row]:
     ]
 
 
-def digest(values: Mapping[str, str], folder: Path) -> str:
+def outputs_digest(values: Mapping[str, str], folder: Path) -> str:
     """Hash what a record shows: its params and the files of its folder."""
     return run_keys.digest([LAYOUT, values, files.sha256(folder)])
 

@@ -112,7 +112,7 @@ def may_exist() -> Iterator[None]:
             raise
 
 
-def summary(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """Shorten an error to the first line of its text, without a login that an address in it may hold."""
     lines = without_login(str(error)).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:200]
@@ -127,7 +127,7 @@ def explained(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise ToolError(
-            f"{without_login(uri)}: expected MLflow's store to answer, got: {summary(error)}. "
+            f"{without_login(uri)}: expected MLflow's store to answer, got: {first_line(error)}. "
             "Check MLFLOW_TRACKING_URI and the server, then `python -m pipeline publish`; nothing is lost."
         ) from error
 

@@ -58,15 +58,15 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
         name=f"report of study {study}",
         params=values,
         rows=tuple(record.finite_rows(numbers)),
-        tags={"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": note(verdict)},
-        digest=record.digest(values, report),
+        tags={"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": markdown(verdict)},
+        digest=record.outputs_digest(values, report),
         write_artifacts=lambda target: shutil.copytree(
             report, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".gitignore")
         ),
     )
 
 
-def note(verdict: Mapping[str, Any]) -> str:
+def markdown(verdict: Mapping[str, Any]) -> str:
     """Write the verdict's sentences as Markdown, at most 5,000 characters."""
     listed = [f"- {line}" for key in ("warnings", "reasons") for line in verdict.get(key, ())]
     return "\n".join([verdict["headline"], *verdict.get("detail", ()), "", *listed]).strip()[:5000]

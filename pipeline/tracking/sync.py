@@ -38,12 +38,7 @@ class SyncResult(Enum):
 
 
 def sync(
-    store: Store,
-    record: Record,
-    runs: Sequence[Any],
-    provenance: Provenance,
-    *,
-    dry_run: bool = False,
+    store: Store, record: Record, runs: Sequence[Any], provenance: Provenance, *, dry_run: bool = False
 ) -> SyncResult:
     """Make MLflow agree with `record`; one finished run shows it afterwards.
 
@@ -91,7 +86,7 @@ def shows(run: Any, record: Record) -> bool:
 
 
 def is_busy(run: Any) -> bool:
-    """Whether another process that is alive looks after the run."""
+    """Decide whether another process that is alive looks after the run."""
     holder = Lease.read(run.data.tags)
     return run.info.status == "RUNNING" and holder is not None and holder.is_alive() and not holder.is_mine()
 

@@ -41,8 +41,8 @@ _CHART = {
 }
 
 
-def share(store: Store, study_id: str, *, dry_run: bool) -> bool:
-    """Have the view of a study's runs in the experiment; return whether it was not there."""
+def save(store: Store, study_id: str, *, dry_run: bool) -> bool:
+    """Save the view of a study's runs in the experiment; return whether it was not there."""
     # As the UI writes it; a tag of an experiment holds 5,000 characters.
     packed = zlib.compress(json.dumps(_state(study_id), sort_keys=True).encode(), 9)
     key, value = _TAG + study_id, f"deflate;{base64.b64encode(packed).decode()}"

@@ -25,7 +25,7 @@ _WARNING = "warning: "
 
 
 class Watcher:
-    """Passes one training on to the tracking process."""
+    """The train stage's connection to the tracking process, for one training."""
 
     def __init__(self, learning_rate: float, seed: int, run_key: str) -> None:
         self._last_line = ""

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, imported once, in one place, without what a training process has no use for."""
+"""TensorFlow and Keras, imported once, here alone, without what a training process has no use for."""
 
 import contextlib
 import ctypes

@@ -14,7 +14,7 @@ from pipeline.core.measures import MEASURES
 INTERVAL = 10.0
 """Seconds between two checkpoints at least; one takes some 50 ms."""
 
-Row = dict[str, float]
+EpochRow = dict[str, float]
 """The values of `MEASURES`, by name and in this order, after an epoch."""
 
 
@@ -26,7 +26,7 @@ class State(NamedTuple):
         variables: the network's and the optimizer's, in a fixed order.
     """
 
-    rows: list[Row]
+    rows: list[EpochRow]
     variables: list[NDArray[Any]]
 
 

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from pipeline.core.measures import MEASURES
 from pipeline.networks import mlp
 from pipeline.train.backend import keras, tf
-from pipeline.train.checkpoints import Row, State
+from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.images import Images
 from pipeline.train.optimizer import Adam
 
 _AT_ONCE = 1000  # images evaluated together: enough to fill the cores, few enough to keep memory flat
 
 
-def is_diverged(row: Row) -> bool:
+def is_diverged(row: EpochRow) -> bool:
     """Say whether an epoch's training or validation loss is NaN or infinite."""
     return not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"]))
 
@@ -41,7 +41,7 @@ def order(seed: int, epoch: int, images: int) -> NDArray[np.int32]:
 
 
 class Trainer:
-    """Trains runs on one data set, one after the other; data and graphs stay between them.
+    """A trainer of runs on one data set, one after the other; data and graphs stay between them.
 
     Args:
         train: at least `batch_size` images.
@@ -74,7 +74,7 @@ class Trainer:
 
     def train(
         self, learning_rate: float, seed: int, epochs: int, start: State | None = None
-    ) -> Iterator[list[Row]]:
+    ) -> Iterator[list[EpochRow]]:
         """Train to `epochs`, from the first or from where `start` was taken; yield all rows after each.
 
         Stops after the epoch in which the loss is no longer finite.

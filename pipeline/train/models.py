@@ -14,7 +14,7 @@ def write(path: Path, model: Any) -> None:
     """Save a Keras model as a .keras file.
 
     Keras puts the time of saving into metadata.json and into each zip entry, and objects' addresses in memory
-    into config.json, where they tell which parts are one object. Times are set to fixed values, addresses to
+    into config.json, where they say which parts are one object. Times are set to fixed values, addresses to
     small numbers in their order. The file loads with plain `keras.models.load_model`.
     """
     numbers: dict[int, int] = {}

@@ -10,7 +10,7 @@ _EVERY = 5.0  # seconds between two lines in a file
 
 
 class Progress:
-    """Shows epoch, loss, validation accuracy and the time left, on stderr.
+    """A display of epoch, loss, validation accuracy and the time left, on stderr.
 
     Args:
         name: what is trained, in front of each line.

@@ -13,7 +13,7 @@ from pipeline.core import arrays, files, machine, runs
 from pipeline.core.errors import Interrupted
 from pipeline.params import Params
 from pipeline.train import backend, loop, models
-from pipeline.train.checkpoints import Checkpoint, Row, State
+from pipeline.train.checkpoints import Checkpoint, EpochRow, State
 from pipeline.train.images import Images
 from pipeline.train.signals import Interruption
 
@@ -22,7 +22,7 @@ _NO_PREDICTION = 255
 
 
 class Runner:
-    """Trains runs of one study, one after the other.
+    """A trainer of one study's runs from images to folder, one after the other.
 
     Args:
         images: by part: `train`, `validation`, `test`.
@@ -64,8 +64,8 @@ class Runner:
         """
         checkpoint = Checkpoint(run_key, self.processor)
         rows = self._train(learning_rate, seed, checkpoint, interruption, on_epoch)
-        test_loss, test_accuracy, predictions = self._trainer.evaluate(self._test)
-        tested: dict[str, float | None] = {"loss": test_loss, "accuracy": test_accuracy}
+        loss, accuracy, predictions = self._trainer.evaluate(self._test)
+        tested: dict[str, float | None] = {"loss": loss, "accuracy": accuracy}
         diverged = loop.is_diverged(rows[-1])
         if diverged:  # the network's answers may be NaN: their argmax would be a made-up class
             predictions, tested = np.full_like(predictions, _NO_PREDICTION), {"loss": None, "accuracy": None}
@@ -96,11 +96,11 @@ class Runner:
         checkpoint: Checkpoint,
         interruption: Interruption,
         on_epoch: OnEpoch,
-    ) -> list[Row]:
+    ) -> list[EpochRow]:
         start, epochs = checkpoint.load(), self._study.train.epochs
         for epoch, row in enumerate(start.rows if start else (), start=1):
             on_epoch(epoch, row)
-        rows: list[Row] = []
+        rows: list[EpochRow] = []
         for rows in self._trainer.train(learning_rate, seed, epochs, start):
             on_epoch(len(rows), rows[-1])
             if loop.is_diverged(rows[-1]) or len(rows) == epochs:
@@ -117,7 +117,7 @@ class Runner:
 
 
 def _best(
-    rows: list[Row], name: str, choose: Callable[[list[float]], float]
+    rows: list[EpochRow], name: str, choose: Callable[[list[float]], float]
 ) -> dict[str, float | int | None]:
     """Find the best value of a measure and the first epoch that reached it; None if it was never finite."""
     values = [row[name] for row in rows]

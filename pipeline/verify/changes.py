@@ -19,13 +19,13 @@ def committed(stages: Iterable[str], status: Mapping[str, Any], lock: Lock) -> l
     """
     problems = []
     if unknown := [stage for stage in stages if stage not in lock]:
-        problems.append(f"dvc.lock does not know {lockfile.listed(unknown)}, which params.yaml asks for.")
+        problems.append(f"dvc.lock does not know {lockfile.first_few(unknown)}, which params.yaml asks for.")
     changed: dict[str, list[str]] = {}
     for stage in lock:
         for change in _changes(status.get(stage, ()), lockfile.outputs(lock)):
             changed.setdefault(change, []).append(stage)
     return problems + [
-        f"{change} since {lockfile.listed(names)} ran: dvc.lock does not follow from it."
+        f"{change} since {lockfile.first_few(names)} ran: dvc.lock does not follow from it."
         for change, names in changed.items()
     ]
 
@@ -36,7 +36,7 @@ def uncommitted(root: Path, lock: Lock) -> list[str]:
     watched = {path for entry in lock.values() for path in (*entry.deps, *entry.outs)} | {lockfile.FILE}
     study = [name for name in names if any(lockfile.inside(name, path) for path in watched)]
     if others := [name for name in names if name not in study]:
-        print(f"verify: not committed, so not looked at: {lockfile.listed(others)}")
+        print(f"verify: not committed, so not looked at: {lockfile.first_few(others)}")
     return [
         f"{name} here is not the committed one: commit what `dvc repro` makes of it, or "
         f"`git checkout {name}`."

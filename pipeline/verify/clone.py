@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline import params
 from pipeline.core.errors import DownloadError, ToolError
-from pipeline.download.sources import VARIABLE
+from pipeline.download import sources
 from pipeline.tools import exit_codes, programs
+from pipeline.verify import lockfile
 from pipeline.verify.hashes import Files
-from pipeline.verify.lockfile import FILE
 
 Find = Callable[[str, str], Files | None]
 """From an output's path and MD5 to its files as they were recorded; None if nobody has them."""
@@ -35,7 +35,7 @@ class Clone:
         self._variables = programs.environment(**dict.fromkeys(_CONTEXT), DVC_SITE_CACHE_DIR=site)
         mirrors = (root / mirror for mirror in params.load(root / "params.yaml").data.mirrors)
         if mirror := next((mirror for mirror in mirrors if mirror.is_dir()), None):
-            self._variables.setdefault(VARIABLE, str(mirror.resolve()))  # relative to the repository
+            self._variables.setdefault(sources.VARIABLE, str(mirror.resolve()))  # relative to the repository
         programs.git("clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(folder))
         # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
         (folder / ".dvc/config.local").write_text(
@@ -61,7 +61,7 @@ class Clone:
             DownloadError: the data set is not to be had.
             ToolError: another stage fails; its own message stands above.
         """
-        (self.folder / FILE).unlink()
+        (self.folder / lockfile.FILE).unlink()
         with exit_codes.collected(self.folder) as codes:
             variables = self._variables | codes.variables
             command = ("repro", "--no-run-cache", *arguments)
@@ -69,14 +69,14 @@ class Clone:
             if failed and codes.lacked_data():
                 raise DownloadError(
                     "The clone could not get the data set: the reason stands above. "
-                    f"With a network or {VARIABLE}=<folder or address>, run `verify` again."
+                    f"With a network or {sources.VARIABLE}=<folder or address>, run `verify` again."
                 )
         if failed:
             raise ToolError("The stages of the commit do not run to their end in a clone: see above.")
 
 
 @contextlib.contextmanager
-def repository(root: Path) -> Iterator[Any]:
+def open_repository(root: Path) -> Iterator[Any]:
     """Open DVC's repository at `root` from inside, since DVC names files as seen from the current folder.
 
     Raises:

@@ -47,7 +47,7 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
         study = Clone(root, folder / "study")
         everything = lockfile.read(study.folder / lockfile.FILE)
-        with clone.repository(study.folder) as repo:
+        with clone.open_repository(study.folder) as repo:
             stages, status = [stage.addressing for stage in repo.index.stages], repo.status()
         # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
         lock = {name: everything[name] for name in stages if name in everything}
@@ -56,7 +56,7 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         problems += changes.uncommitted(root, lock)
         if problems:
             return _end(problems, "Nothing was trained: run `dvc repro` and commit what it makes first.")
-        with clone.repository(root) as repo:
+        with clone.open_repository(root) as repo:
             cache = Path(repo.cache.local.path)
         outputs = lockfile.outputs(lock)
         differences = Differences(
@@ -69,7 +69,7 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         )
         problems, suspects = changes.changed_outputs(root, lock)
         trained = [name for name in stages if name.startswith("train@")]
-        drawn = trained if all else choose(f"{commit} {draw}".strip(), trained, runs)
+        drawn = trained if all else draw_runs(f"{commit} {draw}".strip(), trained, runs)
         chosen = [name for name in trained if name in {*drawn, *suspects}]
         names = ", ".join(chosen) or "none"
         print(f"verify: trains {len(chosen)} of {len(trained)} runs again: {names}", flush=True)
@@ -87,7 +87,7 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         return _end(problems, note)
 
 
-def choose(seed: str, names: Sequence[str], count: int) -> list[str]:
+def draw_runs(seed: str, names: Sequence[str], count: int) -> list[str]:
     """Draw `count` of the names by the seed alone, and return them in their order.
 
     Args:
@@ -122,7 +122,7 @@ def _print_summary(differences: Differences) -> bool:
         summary += f"; {differences.near} more have accuracies within {differences.within:g}"
     if differences.skipped:
         summary += f"; {differences.skipped} more were not compared"
-    here, recorded = differences.here, differences.environments()
+    here, recorded = differences.here, differences.recorded_environments()
     print(f"verify: {summary}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
     if not recorded:
         print(f"verify: {environments.FILE} does not say on what these outputs were made")
@@ -132,7 +132,7 @@ def _print_summary(differences: Differences) -> bool:
 
 
 def _end(problems: list[str], note: str) -> int:
-    sys.stdout.flush()  # where both go to one place, in this order
+    sys.stdout.flush()  # where both go to the same file, in this order
     for problem in problems:
         print(f"  {problem}", file=sys.stderr)
     if problems:

@@ -13,7 +13,7 @@ from pipeline.tools import machine
 from pipeline.verify import environments, hashes, lockfile, tolerance
 from pipeline.verify.clone import Clone, Find
 from pipeline.verify.hashes import Files
-from pipeline.verify.lockfile import Lock, Stage
+from pipeline.verify.lockfile import Lock, StageHashes
 
 DATA = ("check", "download", "scale")
 """Stages of which no processor may change a bit."""
@@ -75,12 +75,12 @@ class Differences:
                 else:
                     self._add_accuracies(path, clone.folder / path, self.within)
 
-    def environments(self) -> list[dict[str, str]]:
+    def recorded_environments(self) -> list[dict[str, str]]:
         """List on what the outputs compared were made, as far as the commit says."""
         outputs = lockfile.outputs({stage: self.lock[stage] for stage in self.stages})
         return [facts for path in outputs if (facts := environments.facts(self.record, path))]
 
-    def _add_deps(self, stage: str, entry: Stage, clone: Clone) -> None:
+    def _add_deps(self, stage: str, entry: StageHashes, clone: Clone) -> None:
         """Compare what a stage used, where the outputs in it are right: the folder of runs as a whole."""
         for path, got in entry.deps.items():
             expected = self.lock[stage].deps.get(path, "none")
@@ -136,8 +136,8 @@ class Differences:
 def print_unchecked(what: str, missing: list[str], remedy: str) -> None:
     """Say what could not be checked for want of recorded outputs."""
     print(
-        f"verify: not checked: {what} {lockfile.listed(missing)}, which neither this folder nor DVC's cache "
-        f"has as dvc.lock names it. `dvc pull` {remedy}."
+        f"verify: not checked: {what} {lockfile.first_few(missing)}, which neither this folder nor "
+        f"DVC's cache has as dvc.lock names it. `dvc pull` {remedy}."
     )
 
 
@@ -186,7 +186,7 @@ def _changed_values(before: Any, after: Any) -> str:
     old, new = (flatten({"": value}) for value in (before, after))
     keys = [key for key in old | new if old.get(key) != new.get(key)]
     changes = [_change(key.removeprefix("."), old.get(key), new.get(key)) for key in keys]
-    return lockfile.listed(changes, 4) or "differs in its form"
+    return lockfile.first_few(changes, 4) or "differs in its form"
 
 
 def _change(name: str, before: Any, after: Any) -> str:

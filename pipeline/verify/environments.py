@@ -25,7 +25,7 @@ Makers = Mapping[str, Mapping[str, str] | None]
 
 
 @contextlib.contextmanager
-def kept(makers: Makers | None = None) -> Iterator[ExitCodes]:
+def recording(makers: Makers | None = None) -> Iterator[ExitCodes]:
     """Bring the record up to date when the block ends, also where it fails with a part of the work done.
 
     Args:
@@ -60,8 +60,8 @@ def update(
     if not (root / lockfile.FILE).is_file():
         return
     lock, before = lockfile.read(root / lockfile.FILE), read(root / FILE)
-    brought = {name: stage for name, stage in lock.items() if exits is not None and exits.get(name) != 0}
-    makers = dict.fromkeys(lockfile.outputs(brought)) | dict(makers or {})
+    restored = {name: stage for name, stage in lock.items() if exits is not None and exits.get(name) != 0}
+    makers = dict.fromkeys(lockfile.outputs(restored)) | dict(makers or {})
     after = advance(before, lock, machine.describe(), makers)
     if after != before:
         files.write_json(root / FILE, after)

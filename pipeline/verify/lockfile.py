@@ -9,18 +9,18 @@ from pipeline.core.errors import DataError
 FILE = "dvc.lock"
 
 
-class Stage(NamedTuple):
+class StageHashes(NamedTuple):
     """The MD5 of each path that a stage used and made; a folder's ends with `.dir`."""
 
     deps: dict[str, str]
     outs: dict[str, str]
 
 
-Lock = Mapping[str, Stage]
+Lock = Mapping[str, StageHashes]
 """The stages of a dvc.lock, by name."""
 
 
-def read(path: Path) -> dict[str, Stage]:
+def read(path: Path) -> dict[str, StageHashes]:
     """Read the hashes in a dvc.lock.
 
     Raises:
@@ -40,13 +40,13 @@ def read(path: Path) -> dict[str, Stage]:
             "Bring it back with git, or make it again with `dvc repro`."
         ) from error
     return {
-        name: Stage(_hashes(entry.get("deps", ())), _hashes(entry.get("outs", ())))
+        name: StageHashes(_hashes(entry.get("deps", ())), _hashes(entry.get("outs", ())))
         for name, entry in content.get("stages", {}).items()
     }
 
 
 def inside(path: str, folder: str) -> bool:
-    """Whether `path` is `folder` or lies in it."""
+    """Decide whether `path` is `folder` or lies in it."""
     return path == folder or path.startswith(f"{folder}/")
 
 
@@ -67,13 +67,13 @@ def contradictions(lock: Lock) -> list[str]:
             if path in made and made[path][1] != md5:
                 users.setdefault((path, md5), []).append(stage)
     return [
-        f"dvc.lock contradicts itself: {listed(stages)} used {path} with the MD5 {md5}, "
+        f"dvc.lock contradicts itself: {first_few(stages)} used {path} with the MD5 {md5}, "
         f"but {made[path][0]} made it with {made[path][1]}."
         for (path, md5), stages in users.items()
     ]
 
 
-def listed(names: Sequence[str], shown: int = 2) -> str:
+def first_few(names: Sequence[str], shown: int = 2) -> str:
     """Name the first few: `a, b and 3 more` is enough to know where to look."""
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.core.errors import DataError
 
-MEASURES = {
+COLUMNS = {
     "best_val_accuracy": ("best", "val_accuracy"),
     "final_val_accuracy": ("final", "val_accuracy"),
     "test_accuracy": ("test", "accuracy"),
@@ -27,12 +27,12 @@ def of_table(path: Path) -> Accuracies:
     Raises:
         DataError: it is not what stage `report` writes.
     """
-    columns = {"learning_rate": float, "seed": int} | dict.fromkeys(("diverged_epoch", *MEASURES), float)
+    columns = {"learning_rate": float, "seed": int} | dict.fromkeys(("diverged_epoch", *COLUMNS), float)
     accuracies = {}
     try:
         for row in pd.read_csv(path, usecols=list(columns), dtype=columns).to_dict("records"):
             diverged = pd.notna(row["diverged_epoch"])
-            for name in MEASURES:
+            for name in COLUMNS:
                 if not (diverged or 0 <= row[name] <= 1):
                     raise ValueError(f"{name} {row[name]}")
                 accuracies[_label(row, name)] = math.nan if diverged else row[name]
@@ -48,7 +48,7 @@ def of_metrics(metrics: Mapping[str, Any]) -> Accuracies:
     diverged = metrics["diverged_epoch"] is not None
     return {
         _label(metrics, name): math.nan if diverged else metrics[section][key]
-        for name, (section, key) in MEASURES.items()
+        for name, (section, key) in COLUMNS.items()
     }
 
 

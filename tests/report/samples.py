@@ -13,7 +13,7 @@ from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, UNKNOWN, WORSE
 from pipeline.report.analysis.verdict import Setting, Verdict
-from pipeline.report.text.statement import Statement, state
+from pipeline.report.text.statement import Statement, compose
 from tests.conftest import ROOT
 from tests.report.conftest import history
 
@@ -126,7 +126,7 @@ def verdict_on(
 
 def say(decision: Verdict, tested: dict[float, Discordance] | None = None) -> Statement:
     """Put a verdict into sentences."""
-    return state(analysis_of(decision, tested))
+    return compose(analysis_of(decision, tested))
 
 
 def analysis_of(decision: Verdict, tested: dict[float, Discordance] | None = None) -> Analysis:

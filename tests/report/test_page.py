@@ -11,7 +11,7 @@ from pipeline.params import ReportParams
 from pipeline.report import page
 from pipeline.report.analysis.analyse import Analysis, analyse
 from pipeline.report.text import summary
-from pipeline.report.text.statement import state
+from pipeline.report.text.statement import compose
 from tests.conftest import ROOT
 from tests.report.samples import FINE, PARAMS, trained
 
@@ -27,7 +27,7 @@ def analysis() -> Analysis:
 
 
 def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, str]:
-    document = page.render(analysis, state(analysis), settings, [], ORIGIN)
+    document = page.render(analysis, compose(analysis), settings, [], ORIGIN)
     document = document.replace("\N{NO-BREAK SPACE}", " ")
     section = document.partition('<dl class="glossary">')[2].partition("</dl>")[0]
     terms = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", section, re.DOTALL)
@@ -37,10 +37,10 @@ def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, s
 def test_hostile_text_is_shown_as_text(analysis: Analysis) -> None:
     setting = analysis.verdict.setting._replace(dataset=HOSTILE)
     analysis = analysis._replace(verdict=analysis.verdict._replace(setting=setting))
-    document = page.render(analysis, state(analysis), PARAMS, [], ORIGIN)
+    document = page.render(analysis, compose(analysis), PARAMS, [], ORIGIN)
     assert "<script" not in document
     assert HOSTILE in html.unescape(document)
-    markdown = summary.render(analysis, state(analysis))
+    markdown = summary.render(analysis, compose(analysis))
     assert "<script" not in markdown
     assert "\\|\\`\\*\\_" in markdown
 

@@ -66,7 +66,7 @@ def commit_all(stages: Stages) -> int:
     stale = stages.plan({}).stale
     for stage in stale:
         unique = (stage.run.name + Path("code.py").read_text()).encode()
-        driver.write(stage.folder, FILES | {"model.keras": unique})
+        driver.write_run(stage.folder, FILES | {"model.keras": unique})
         stages.commit(stage)
     stages.write_lock()
     return len(stale)

@@ -31,7 +31,7 @@ def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
         makers: dict[str, Mapping[str, str]],
     ) -> None:
         stage = plan.stale[0]
-        driver.write(stage.folder, FILES | {"model.keras": b"new"})
+        driver.write_run(stage.folder, FILES | {"model.keras": b"new"})
         stages.commit(stage)
         makers[stage.folder.as_posix()] = elsewhere
         raise ConnectionError("Ray left")
@@ -39,7 +39,7 @@ def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
     monkeypatch.setattr(command.params, "load", lambda: SimpleNamespace(values=dict))
     monkeypatch.setattr(command.run_keys, "inputs", lambda _: {})
     monkeypatch.setattr(command.cluster, "require", lambda: None)
-    monkeypatch.setattr(command.driver, "train", break_off)
+    monkeypatch.setattr(command.driver, "train_stale", break_off)
 
     with pytest.raises(ConnectionError):
         command.sweep()

@@ -19,7 +19,7 @@ def test_a_run_s_folder_appears_whole_and_leaves_nothing_beside_it(
     folder = Path("runs/lr-0.1/seed-0")
     folder.mkdir(parents=True)
     (folder / "old").touch()
-    driver.write(folder, FILES)
+    driver.write_run(folder, FILES)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
     assert [path.name for path in folder.parent.iterdir()] == ["seed-0"]
 

@@ -67,7 +67,7 @@ def test_what_is_edited_while_runs_train_is_not_recorded_as_if_they_had_used_it(
         (*_, stage) = stages.plan({}).stale
         before = Path(file).read_text()
         Path(file).write_text(content if file == "code.py" else before.replace("epochs: 5\n", content))
-        driver.write(stage.folder, FILES)
+        driver.write_run(stage.folder, FILES)
         stages.commit(stage)
         stages.write_lock()
     assert counts() == (0, 0, 4)
@@ -106,7 +106,7 @@ def test_a_killed_writer_leaves_the_old_lock_or_the_new_one(
 
     with opened() as stages:
         (stage,) = stages.plan({}).stale[:1]
-        driver.write(stage.folder, FILES)
+        driver.write_run(stage.folder, FILES)
         stages.commit(stage)
         monkeypatch.setattr(Path, "replace", die)
         with pytest.raises(KeyboardInterrupt):

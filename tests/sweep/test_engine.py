@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.sweep import SweepRun
 from pipeline.sweep.engine import Engine, Options
-from pipeline.sweep.worker import Study
+from pipeline.sweep.worker import SweepStudy
 from tests.sweep.conftest import Machines, SlowTasks
 
 
@@ -28,7 +28,7 @@ def test_interrupted_runs_have_seconds_to_save_however_many_wait(saving: float, 
         return len(asked) > 1
 
     runs = [SweepRun(0.1, number, str(number)) for number in range(200)]
-    study = cast("Study", None)
+    study = cast("SweepStudy", None)
     engine = Engine(SlowTasks(saving), "", local=True, grace=2.0)
     events = list(engine.train(study, {}, runs, Options(), stop, lambda: False))
 

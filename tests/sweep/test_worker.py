@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import params
 from pipeline.core.errors import ToolError
-from pipeline.sweep.worker import Study, scratch_root
+from pipeline.sweep.worker import SweepStudy, scratch_root
 from tests.conftest import ROOT
 
 
@@ -14,7 +14,9 @@ def test_a_machine_without_the_repository_has_a_folder_of_this_user_s_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    study = Study(params.load(ROOT / "params.yaml"), {"files": {}}, str(tmp_path / "elsewhere"), None, 0.0)
+    study = SweepStudy(
+        params.load(ROOT / "params.yaml"), {"files": {}}, str(tmp_path / "elsewhere"), None, 0.0
+    )
     own = scratch_root(study)
     assert own.parent == tmp_path
     assert own.stat().st_mode & 0o777 == 0o700

@@ -81,7 +81,7 @@ from pipeline.core.errors import ToolError
 from pipeline.train.images import PARTS, read_images
 
 def attempt(rate, **others):
-    study = worker.Study(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
+    study = worker.SweepStudy(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
     key = run_keys.digest({**inputs, "learning_rate": rate, "seed": 0})
     return worker.train(study, content, SweepRun(rate, 0, key), posted.append)
 

@@ -12,7 +12,7 @@ from pipeline.core.runs import CURVES
 from pipeline.networks import mlp
 from pipeline.train import backend, loop
 from pipeline.train.backend import keras
-from pipeline.train.checkpoints import Row, State
+from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.images import Images
 from pipeline.train.loop import Trainer
 from tests.conftest import ROOT, random_images
@@ -27,7 +27,7 @@ def trainer() -> Trainer:
     return Trainer(TRAIN, VALIDATION, BATCH, HIDDEN)
 
 
-def run(trainer: Trainer, epochs: int, start: State | None = None, rate: float = RATE) -> list[Row]:
+def run(trainer: Trainer, epochs: int, start: State | None = None, rate: float = RATE) -> list[EpochRow]:
     return list(trainer.train(rate, SEED, epochs, start))[-1]
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.core.errors import DataError
 from pipeline.verify import changes, differences, environments, hashes, lockfile, tolerance
-from pipeline.verify.command import choose
-from pipeline.verify.lockfile import Stage
+from pipeline.verify.command import draw_runs
+from pipeline.verify.lockfile import StageHashes
 from tests.conftest import ROOT
 
 
@@ -84,8 +84,8 @@ def test_a_lock_is_read_as_hashes_by_path(tmp_path: Path) -> None:
         "    outs:\n    - path: forgotten\n"
     )
     assert lockfile.read(tmp_path / "dvc.lock") == {
-        "a": Stage({"in": "1" * 32}, {"out": "2" * 32 + ".dir"}),
-        "b": Stage({}, {"forgotten": "none"}),
+        "a": StageHashes({"in": "1" * 32}, {"out": "2" * 32 + ".dir"}),
+        "b": StageHashes({}, {"forgotten": "none"}),
     }
 
 
@@ -99,28 +99,28 @@ def test_a_lock_is_read_as_hashes_by_path(tmp_path: Path) -> None:
     ],
 )
 def test_long_lists_are_cut(names: list[str], said: str) -> None:
-    assert lockfile.listed(names) == said
+    assert lockfile.first_few(names) == said
 
 
 def test_the_draw_depends_on_the_commit_alone() -> None:
     names = [f"train@{rate}-{seed}" for rate in (0.1, 0.01) for seed in range(5)]
-    drawn = [tuple(choose(f"{number:040x}", names, 2)) for number in range(400)]
+    drawn = [tuple(draw_runs(f"{number:040x}", names, 2)) for number in range(400)]
 
-    assert drawn == [tuple(choose(f"{number:040x}", names[::-1], 2)[::-1]) for number in range(400)]
+    assert drawn == [tuple(draw_runs(f"{number:040x}", names[::-1], 2)[::-1]) for number in range(400)]
     assert all(list(pair) == [name for name in names if name in pair] for pair in drawn)
     counts = {name: sum(name in pair for pair in drawn) for name in names}
     assert min(counts.values()) > 50  # of 80 expected: every run comes up
-    assert choose("a", names, 99) == names
-    assert choose("a", names, 0) == []
+    assert draw_runs("a", names, 99) == names
+    assert draw_runs("a", names, 0) == []
 
 
 def test_contradictions_name_both_sides() -> None:
     lock = {
-        "scale": Stage({}, {"data/scaled": "a.dir"}),
-        "one": Stage({"data/scaled": "b.dir", "code.py": "c"}, {}),
-        "two": Stage({"data/scaled": "b.dir"}, {}),
-        "three": Stage({"data/scaled": "b.dir"}, {}),
-        "right": Stage({"data/scaled": "a.dir"}, {}),
+        "scale": StageHashes({}, {"data/scaled": "a.dir"}),
+        "one": StageHashes({"data/scaled": "b.dir", "code.py": "c"}, {}),
+        "two": StageHashes({"data/scaled": "b.dir"}, {}),
+        "three": StageHashes({"data/scaled": "b.dir"}, {}),
+        "right": StageHashes({"data/scaled": "a.dir"}, {}),
     }
 
     assert lockfile.contradictions(lock) == [
@@ -130,7 +130,7 @@ def test_contradictions_name_both_sides() -> None:
 
 
 def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
-    lock = {"scale": Stage({}, {"data/scaled": "a"})}
+    lock = {"scale": StageHashes({}, {"data/scaled": "a"})}
     status = {"scale": ["changed checksum", {"changed deps": {"gone.py": "deleted"}}]}
 
     assert changes.committed(["scale"], status, lock) == [
@@ -145,7 +145,7 @@ def test_a_stage_that_is_new_is_named_once_and_the_others_are_looked_at_all_the_
         "scale": [{"changed deps": {"params.yaml": {"data.dataset": "modified"}}}],
         "report": [{"changed deps": {"params.yaml": {"data.dataset": "modified"}}}],
     }
-    lock = {"scale": Stage({}, {"data/scaled": "a"}), "report": Stage({}, {"report": "b"})}
+    lock = {"scale": StageHashes({}, {"data/scaled": "a"}), "report": StageHashes({}, {"report": "b"})}
 
     assert changes.committed(["train@new", "scale", "report"], status, lock) == [
         "dvc.lock does not know train@new, which params.yaml asks for.",
@@ -155,8 +155,8 @@ def test_a_stage_that_is_new_is_named_once_and_the_others_are_looked_at_all_the_
 
 
 def test_of_outputs_only_those_that_git_holds_can_have_changed_in_a_clean_copy() -> None:
-    lock = {"train": Stage({}, {"runs/lr-0.1": "a"}), "scale": Stage({}, {"data/scaled": "b"})}
-    lock["report"] = Stage({}, {})
+    lock = {"train": StageHashes({}, {"runs/lr-0.1": "a"}), "scale": StageHashes({}, {"data/scaled": "b"})}
+    lock["report"] = StageHashes({}, {})
     status = {
         "report": [
             {
@@ -248,7 +248,7 @@ def table(tmp_path: Path) -> Table:
 def test_a_run_is_compared_with_its_row(table: Table) -> None:
     before = table(b"0.1,0,,0.5,0.5,0.75\n")
 
-    assert list(before) == [f"lr-0.1/seed-0 {name}" for name in tolerance.MEASURES]
+    assert list(before) == [f"lr-0.1/seed-0 {name}" for name in tolerance.COLUMNS]
     after = tolerance.of_metrics(metrics(0.5, 0.75, 0.875))
     assert tolerance.gaps(before, after, 0.25) == (0.25, [])  # the tolerance itself passes
     assert tolerance.gaps(before, after, 0.2) == (
@@ -333,7 +333,7 @@ def test_tables_are_compared_row_by_row(table: Table) -> None:
     )
     for sides in ((before, fewer), (fewer, before)):
         assert tolerance.gaps(*sides, 1)[0] == math.inf
-    assert list(table(b"1e-05,2,,1,1,1\n")) == [f"lr-1e-05/seed-2 {name}" for name in tolerance.MEASURES]
+    assert list(table(b"1e-05,2,,1,1,1\n")) == [f"lr-1e-05/seed-2 {name}" for name in tolerance.COLUMNS]
 
 
 def test_the_accuracies_of_a_verdict_are_compared(tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_listing_that_names_what_lies_outside_is_not_followed(tmp_path: Path, 
 
 def test_an_output_is_its_makers_and_nobody_s_where_that_is_unknown() -> None:
     here, there = {"processor": "one"}, {"processor": "other"}
-    lock = {"a": Stage({}, {"here": "1", "there": "2", "restored": "3"})}
+    lock = {"a": StageHashes({}, {"here": "1", "there": "2", "restored": "3"})}
     makers = {"there": there, "restored": None}
     nothing = {"environments": {}, "outputs": {}}
     first = environments.advance(nothing, lock, here, makers)
@@ -393,9 +393,9 @@ def test_an_output_is_its_makers_and_nobody_s_where_that_is_unknown() -> None:
 def test_the_record_keeps_what_it_knows_and_forgets_what_is_gone() -> None:
     here, there = {"processor": "one"}, {"processor": "other"}
     nothing = {"environments": {}, "outputs": {}}
-    first = environments.advance(nothing, {"a": Stage({}, {"a": "1", "b": "2"})}, here)
-    second = environments.advance(first, {"a": Stage({}, {"a": "1", "b": "3", "c": "4"})}, there)
-    third = environments.advance(second, {"a": Stage({}, {"b": "3"})}, here)
+    first = environments.advance(nothing, {"a": StageHashes({}, {"a": "1", "b": "2"})}, here)
+    second = environments.advance(first, {"a": StageHashes({}, {"a": "1", "b": "3", "c": "4"})}, there)
+    third = environments.advance(second, {"a": StageHashes({}, {"b": "3"})}, here)
 
     assert [environments.facts(second, path) for path in ("a", "b", "c", "gone")] == [here, there, there, {}]
     assert list(third["environments"].values()) == [there]

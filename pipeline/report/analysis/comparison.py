@@ -63,7 +63,7 @@ def epochs_to(accuracy: Floats, target: float) -> float:
 
 
 def _row(run: Run, params: ReportParams) -> dict[str, object]:
-    history, state = run.history, health.examine(run.history, params.health)
+    history, examined = run.history, health.examine(run.history, params.health)
     diverged = has_diverged(run, params, len(history))
     accuracy = history["val_accuracy"].to_numpy(np.float64)
     if diverged:
@@ -83,8 +83,8 @@ def _row(run: Run, params: ReportParams) -> dict[str, object]:
         "final_loss": float(last["loss"]),
         "test_accuracy": tested.get("accuracy"),
         "test_loss": tested.get("loss"),
-        "roughness": state.roughness,
-        "rising_share": state.rising_share,
+        "roughness": examined.roughness,
+        "rising_share": examined.rising_share,
         **{target_column(target): epochs_to(accuracy, target) for target in params.accuracy_targets},
-        "health": "; ".join(state.labels),
+        "health": "; ".join(examined.labels),
     }

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage, stats
 
+from pipeline.core.datasets import CLASSES
 from pipeline.params import HealthParams
 from pipeline.report.analysis.statistics import Floats
 
@@ -26,7 +27,6 @@ TOO_SHORT = "too short to judge"
 LABELS = (DIVERGED, STUCK, OSCILLATING, SPIKE, OVERFITTING, IMPROVING, UNSETTLED, CONVERGED)
 """Worst first; the order in which labels are listed everywhere."""
 
-_CLASSES = 10
 _SHORTEST = 5
 """Epochs below which the end of a curve is also its beginning."""
 _TREND_LEVEL = 0.05
@@ -50,8 +50,7 @@ class Health(NamedTuple):
 
 def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
     """Label a run by its `loss` and `val_loss`, in nats."""
-    loss = history["loss"].to_numpy(np.float64)
-    val_loss = history["val_loss"].to_numpy(np.float64)
+    loss, val_loss = (history[name].to_numpy(np.float64) for name in ("loss", "val_loss"))
     finite = np.isfinite(loss)
     measured = loss[np.logical_and.accumulate(finite)]
     roughness, rising_share, typical_rise = _measure(measured, thresholds)
@@ -103,11 +102,11 @@ def _fall(values: Floats, thresholds: HealthParams) -> float:
 def _diverged(loss: Floats, thresholds: HealthParams) -> bool:
     """Decide whether it ends far above where it began, and above what blind guessing costs."""
     level = np.median(_end(loss, thresholds))
-    return bool(level > thresholds.diverged_growth * loss[0] and level > math.log(_CLASSES))
+    return bool(level > thresholds.diverged_growth * loss[0] and level > math.log(CLASSES))
 
 
 def _stuck(loss: Floats, thresholds: HealthParams) -> bool:
-    high = np.median(_end(loss, thresholds)) > thresholds.stuck_loss * math.log(_CLASSES)
+    high = np.median(_end(loss, thresholds)) > thresholds.stuck_loss * math.log(CLASSES)
     return bool(high) and _fall(loss, thresholds) < thresholds.flat_fall
 
 

@@ -57,7 +57,7 @@ def winners(runs: Sequence[Run], params: ReportParams, resolution: float) -> tup
 
 
 def _within(run: Run, params: ReportParams, budget: int) -> float:
-    """The criterion after so many epochs; NaN for a run that had diverged or ended by then."""
+    """Compute the criterion after so many epochs; NaN for a run that had diverged or ended by then."""
     accuracy = run.history["val_accuracy"].to_numpy(np.float64)[:budget]
     if len(accuracy) < budget or comparison.has_diverged(run, params, budget):
         return math.nan

@@ -1,4 +1,4 @@
-"""Where a rate stands: the words that the verdict, the charts and the page share."""
+"""The words for a rate's status, which the verdict, the charts and the page share."""
 
 CHOSEN = "chosen"
 NOT_DISTINGUISHABLE = "not distinguishable"

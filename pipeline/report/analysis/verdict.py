@@ -103,12 +103,10 @@ class Verdict(NamedTuple):
     improving: bool
 
     def rate(self, learning_rate: float) -> RateVerdict:
-        """Look a rate up."""
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
 
     @property
     def chosen(self) -> RateVerdict | None:
-        """Look the chosen rate up."""
         return None if self.learning_rate is None else self.rate(self.learning_rate)
 
     def gap(self, rate: RateVerdict) -> float:

@@ -86,7 +86,7 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
         )
 
 
-def variables(rates: int) -> dict[str, style.Colour]:
+def css_variables(rates: int) -> dict[str, style.Colour]:
     """Name the colours of every role, and of so many rates, as the page's CSS variables."""
     return style.COLOURS | {f"rate-{index}": colour for index, colour in enumerate(style.rate_colours(rates))}
 

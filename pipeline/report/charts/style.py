@@ -110,7 +110,6 @@ def title(axes: Axes, text: str, pad: float = 9) -> None:
 
 
 def epochs_axis(axes: Axes, last: int) -> None:
-    """Make the horizontal axis one of epochs."""
     axes.set_xlim((1, last) if last > 1 else (0.5, 1.5))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("epoch")
@@ -131,7 +130,6 @@ def stretched(accuracy: ArrayLike) -> Floats:
 
 
 def unstretched(values: ArrayLike) -> Floats:
-    """Undo `stretched`."""
     return 1 - 10 ** -np.asarray(values, np.float64)
 
 

@@ -32,7 +32,7 @@ class Statement(NamedTuple):
     range_test: list[str]
 
 
-def state(analysis: Analysis) -> Statement:
+def compose(analysis: Analysis) -> Statement:
     """Put the analysis into sentences; templates/sentences.txt.j2 has them all."""
     verdict = analysis.verdict
     environment = templates.environment()

@@ -15,8 +15,7 @@ def render(analysis: Analysis, statement: Statement) -> str:
     """Render `report/summary.md`: the verdict alone, the same at every revision of git."""
     # No HTML is made here, so autoescape would be the wrong escape; `finalize` escapes every value.
     environment = templates.environment(
-        autoescape=False,
-        finalize=lambda value: escape(value) if type(value) is str else value,
+        autoescape=False, finalize=lambda value: escape(value) if type(value) is str else value
     )
     return environment.get_template("summary.md.j2").render(
         verdict=analysis.verdict,

@@ -114,7 +114,7 @@ def test_a_crowd_at_the_top_does_not_push_the_lowest_label_out() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 4, 9, 20])
 def test_every_colour_can_be_told_from_its_paper_and_found_again(count: int) -> None:
-    colours = gallery.variables(count)
+    colours = gallery.css_variables(count)
     lights = [colour.light for colour in colours.values()]
     assert len(set(lights)) == len(lights)
     for name, colour in colours.items():
@@ -131,7 +131,7 @@ def test_rates_grow_lighter_so_that_their_order_survives_colour_blindness() -> N
 
 
 def test_inside_the_page_a_chart_has_a_name_and_follows_the_pages_colours() -> None:
-    variables = {colour.light: name for name, colour in gallery.variables(2).items()}
+    variables = {colour.light: name for name, colour in gallery.css_variables(2).items()}
     histories = {rate: [realistic(rate, 0, 5)] for rate in (0.1, 0.01)}
     document = svg.to_text(curves_chart(histories, "loss", "x", log=True))
     inline = svg.inline(document, "loss", "<b>Loss</b>", 'a "quoted" & odd text', variables)

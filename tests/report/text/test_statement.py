@@ -10,7 +10,7 @@ from pipeline.report.analysis.range_test import Agreement
 from pipeline.report.analysis.status import NOT_DISTINGUISHABLE, SCATTERED
 from pipeline.report.analysis.verdict import Verdict
 from pipeline.report.text import wording
-from pipeline.report.text.statement import state
+from pipeline.report.text.statement import compose
 from tests.report.samples import (
     ALLOWING,
     LUCKY,
@@ -340,12 +340,12 @@ def test_a_suggestion_of_the_range_test_is_held_against_the_study(
     analysis = analysis_of(verdict_on([*HALF_DECADES, 0.3], 0.01, (0.03,)))._replace(
         range_test={"minimum / 10": held}
     )
-    assert state(analysis).range_test == [f"Minimum / 10 suggests {said}"]
+    assert compose(analysis).range_test == [f"Minimum / 10 suggests {said}"]
 
 
 def test_a_suggestion_too_scattered_to_tell_is_far_below() -> None:
     analysis = analysis_of(decide({0.003: [0.983, 0.984, 0.982, 0.983, 0.983], 0.3: WILD}))
     held = (Suggestion(0.3, 0.3, 0.3), Agreement(0.3, False))
-    assert state(analysis._replace(range_test={"valley": held})).range_test == [
+    assert compose(analysis._replace(range_test={"valley": held})).range_test == [
         "Valley suggests 0.3, nearest to 0.3: far below the study's choice, though too scattered to tell."
     ]
