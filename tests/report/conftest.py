@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from pipeline.core import arrays, files
 from pipeline.core import runs as run_folders
+from pipeline.core.measures import MEASURES
 from tests.conftest import ROOT
 
 TEST_IMAGES, VALIDATION_IMAGES = 400, 500
@@ -22,13 +23,12 @@ Curve = Callable[[float, int, int], pd.DataFrame]
 def history(loss: Sequence[float], val_loss: Sequence[float], **columns: Sequence[float]) -> pd.DataFrame:
     """A history with these losses; accuracies follow them unless they are given."""
     loss, val_loss = np.asarray(loss, np.float64), np.asarray(val_loss, np.float64)
-    table = {
-        "epoch": np.arange(1, len(loss) + 1),
+    table = {"epoch": np.arange(1, len(loss) + 1)} | {measure.name: 0.1 + loss for measure in MEASURES}
+    table |= {
         "loss": loss,
         "accuracy": np.exp(-0.6 * loss),
         "val_loss": val_loss,
         "val_accuracy": np.round(np.exp(-0.3 * val_loss) * VALIDATION_IMAGES) / VALIDATION_IMAGES,
-        "gradient_norm": 0.1 + loss,
         "update_ratio_hidden": 0.01 * np.ones_like(loss),
         "update_ratio_output": 0.02 * np.ones_like(loss),
         "dead_units": np.linspace(0, 0.1, len(loss)),
