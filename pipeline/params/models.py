@@ -1,4 +1,4 @@
-"""What params.yaml may hold: a model for each section, which says what a value means and what it may be."""
+"""What params.yaml may hold, a model for each section; what a value means stands there, above its key."""
 
 import itertools
 from typing import Annotated, Any, Literal
@@ -57,15 +57,7 @@ class Section(BaseModel):
 
 
 class DataParams(Section):
-    """The images, and which of them are held out.
-
-    Attributes:
-        dataset: `mnist`, or `digits`, the small sample that scikit-learn ships.
-        validation_size: training images held out, in equal shares of every class, to choose the rate on;
-            0 is the textbook protocol, in which the test set serves as validation data.
-        mirrors: where the files of `mnist` come from, tried in order: a folder (relative to the repository's
-            root) or an http(s) address under which the four files lie.
-    """
+    """The images, and which of them are held out."""
 
     dataset: Literal["mnist", "digits"]
     validation_size: Annotated[int, Field(ge=0, le=10**9)]
@@ -73,18 +65,7 @@ class DataParams(Section):
 
 
 class TrainParams(Section):
-    """The network, its runs, and how they are trained.
-
-    Attributes:
-        learning_rates: each above 0 and below infinity, none twice; the only thing that the study varies.
-        seeds: each from 0 to 2**32 - 1, none twice; a seed fixes the initial weights and every shuffle.
-        epochs: passes over the training images, 1 to 1,000,000.
-        batch_size: images a step, at least 1 and at most the training images.
-        hidden_units: width of the hidden layer, 1 to 100,000; then weights and optimizer take a gigabyte.
-        threads: threads a run computes with, 1 to 256; it decides where sums are rounded, so it is part of
-            what determines a run, however many cores there are.
-        precision: `float32`, or `bfloat16`: Keras' mixed policy, products in bfloat16, weights in float32.
-    """
+    """The network, its runs, and how they are trained."""
 
     learning_rates: Annotated[tuple[Rate, ...], Field(strict=False), AfterValidator(_distinct)]
     seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(_distinct)]
@@ -96,14 +77,7 @@ class TrainParams(Section):
 
 
 class RangeTestParams(Section):
-    """The rise of the rate: how far, how finely, and until when.
-
-    Attributes:
-        lowest, highest: the first and the last rate; in between it grows by the same factor each step.
-        steps: batches trained on for each seed, 20 to 10,000.
-        smoothing: weight of the past in the running mean of the loss, from 0 up to, not including, 1.
-        stop: a loss this many times above the lowest ends the test.
-    """
+    """The rise of the rate: how far, how finely, and until when."""
 
     lowest: Positive
     highest: Positive
@@ -121,19 +95,7 @@ class RangeTestParams(Section):
 
 
 class HealthParams(Section):
-    """Thresholds of the runs' health labels; docs/report.md defines each label in full.
-
-    Attributes:
-        window: share of the epochs, at the end of a run, that "at the end" means; at least 4 epochs.
-        loss_floor: a loss below it counts as it, in nats: what happens down there changes nothing.
-        diverged_growth: the loss ends this many times above the first epoch's (NaN is always divergence).
-        stuck_loss: a plateau above this share of the loss of guessing, ln(10), is a high one.
-        flat_fall: a loss that falls by less than this share over the window has stopped falling.
-        oscillating_share: share of the epochs with rising loss from which a run oscillates ...
-        oscillating_rise: ... if a typical rise is at least this share of the loss.
-        spike_factor: a loss this many times above the lowest so far is a spike.
-        overfitting_rise: the validation loss ends this share above its lowest.
-    """
+    """Thresholds of the runs' health labels; docs/report.md defines each label in full."""
 
     window: Annotated[float, Field(gt=0, le=1)]
     loss_floor: Positive
@@ -147,17 +109,7 @@ class HealthParams(Section):
 
 
 class ReportParams(Section):
-    """Thresholds of the verdict.
-
-    Attributes:
-        criterion: the run's value that rates are compared by: `best_epoch`, its highest validation accuracy,
-            or `last_epoch`, the validation accuracy at its end.
-        confidence: level of every interval, test and set of rates, above 0.5 and below 1.
-        diverged_share: a rate counts as diverged if more than this share of its seeds diverged.
-        coarse_ratio: neighbouring rates further apart than this factor are a coarse grid.
-        accuracy_targets: validation accuracies whose first epoch is reported, rising, each with a column.
-        budgets: numbers of epochs for which the best rate is reported, 1 to 1,000,000, rising.
-    """
+    """Thresholds of the verdict."""
 
     criterion: Literal["best_epoch", "last_epoch"]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]

@@ -8,11 +8,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from pipeline import params
 from pipeline.core import run_keys
-from pipeline.core.errors import DataError, PipelineError, RunError, without_login
+from pipeline.core.errors import DataError, PipelineError, RunError, ToolError, without_login
 from pipeline.params import Params
-from pipeline.tools.locking import exclusive
 from pipeline.tracking import address, champion, provenance, record, study, sync, view
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
@@ -21,6 +22,7 @@ from pipeline.tracking.store import Store, explained, open_store
 from pipeline.tracking.sync import SyncResult
 
 RUNS, REPORT = Path("runs"), Path("report")
+_PATIENCE = 600  # seconds that a second `publish` waits for the first
 CHANGED, UNCHANGED, BUSY, PROBLEM = "changed", "up to date", "left to another process", "not published"
 
 
@@ -44,10 +46,15 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
     publisher = Publisher(settings, store, dry_run=dry_run)
     publisher.read(runs)
-    lock = address.lock(uri).with_suffix(".publish.lock")
-    alone = contextlib.nullcontext() if dry_run else exclusive(lock, "`publish` to this store", timeout=600)
-    with explained(uri), alone:
-        publisher.publish(report)
+    lock = FileLock(address.lock(uri).with_suffix(".publish.lock"), timeout=_PATIENCE)
+    try:
+        with contextlib.nullcontext() if dry_run else lock, explained(uri):
+            publisher.publish(report)
+    except Timeout:
+        raise ToolError(
+            f"expected no other `publish` to this store, got one that has been at work for {_PATIENCE} s. "
+            "Wait for it, or end it; then start this one again."
+        ) from None
     counts = publisher.counts
     shown = (CHANGED, UNCHANGED, *([BUSY] if counts[BUSY] else []), PROBLEM)
     print("publish: " + ", ".join(f"{counts[state]} {state}" for state in shown))

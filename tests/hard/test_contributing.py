@@ -173,11 +173,6 @@ def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
         "    late_share: 0.05\n",
     )
     recipe.edit("pipeline/params/models.py", "\n\nclass ReportParams", "    late_share: Share\n")
-    recipe.edit(
-        "pipeline/params/models.py",
-        '    """\n\n    window:',
-        "        late_share: a loss that first stays within this share of its first value starts late.\n",
-    )
     health = "pipeline/report/analysis/health.py"
     recipe.edit(health, 'IMPROVING = "', 'LATE = "late start"\n')
     recipe.edit(health, "IMPROVING, UNSETTLED, CONVERGED)", "LATE, ")
