@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 import webbrowser
@@ -66,17 +65,18 @@ def serve(uri: str, port: int, show: Callable[[str], None]) -> None:
     log = files.repository() / ".scratch" / "mlflow-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     # A signal is only noted: it must not part the server's start, or its end, from its process.
-    asked = threading.Event()
+    signals = list[int]()  # an Event would deadlock: the handler runs inside of its `wait`
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` sets it
-            signal.signal(number, lambda *_: asked.set())
+            signal.signal(number, lambda received, _: signals.append(received))
     with log.open("wb") as output:
         server = subprocess.Popen(
             command, env=settings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         answered, until = False, time.monotonic() + _START
-        while not asked.wait(0.2):
+        while not signals:
+            time.sleep(0.2)
             if server.poll() is not None or not (answered or time.monotonic() < until):
                 last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
                 raise ToolError(
