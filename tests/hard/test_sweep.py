@@ -81,6 +81,7 @@ def test_what_the_run_cache_holds_is_restored_without_training(copy: Path) -> No
     assert "up to date" in run_dvc(copy, "status").stdout
 
 
+@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's own
 def test_a_second_sweep_beside_the_first_says_so(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy)
     with opened() as stages, stages.reserve(Path("runs")):
