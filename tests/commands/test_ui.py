@@ -78,6 +78,9 @@ def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Pat
 
 
 SERVING = """
+import signal
+for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a background job, and under nohup
+    signal.signal(number, signal.SIG_DFL)
 from pipeline.commands import ui
 ui.serve("postgresql://us:secret@db/study", 9, print)
 """
