@@ -27,7 +27,7 @@ def run_dvc(folder: Path, *arguments: str, **variables: str) -> "subprocess.Comp
     return usual.run_dvc(folder, *arguments, timeout=PATIENCE, **variables)
 
 
-RUNS, EPOCHS = 4, 300
+RUNS, EPOCHS = 4, 1000
 """Of the study that sweeps are tried on."""
 
 

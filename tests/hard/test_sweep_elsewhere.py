@@ -159,5 +159,5 @@ def test_a_server_that_is_down_costs_a_warning(untrained: Path, trained: Path) -
     done = run_pipeline(untrained, "sweep", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr
     assert "warning: MLflow did not get everything" in done.stderr
-    assert "`python -m pipeline publish` delivers what is missing" in done.stderr
+    assert "`python -m pipeline publish` adds what is missing" in done.stderr
     assert_same(untrained, trained)
