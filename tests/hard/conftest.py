@@ -1,5 +1,6 @@
 """Finished studies on the digits sample, made once; every test works in a copy of one."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
 
 from pipeline.params import reading
@@ -27,7 +29,7 @@ def run_dvc(folder: Path, *arguments: str, **variables: str) -> "subprocess.Comp
     return usual.run_dvc(folder, *arguments, timeout=PATIENCE, **variables)
 
 
-RUNS, EPOCHS = 4, 1000
+RUNS, EPOCHS = 4, 300
 """Of the study that sweeps are tried on."""
 
 
@@ -143,6 +145,14 @@ def assert_same(folder: Path, reference: Path) -> None:
 def checkpoints(folder: Path) -> list[Path]:
     """List the checkpoints of runs that are not complete."""
     return list((folder / ".scratch/checkpoints").glob("*.checkpoint"))
+
+
+def training_workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    """List the Ray workers below a process that train; Ray names a worker after its task."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [member for member in family if "ray::learning rate" in " ".join(member.cmdline())]
+    return []
 
 
 def wait_for(

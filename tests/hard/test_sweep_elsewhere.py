@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.hard.conftest import (
@@ -19,6 +20,7 @@ from tests.hard.conftest import (
     checkpoints,
     run_pipeline,
     start,
+    training_workers,
     wait_for,
 )
 
@@ -85,10 +87,16 @@ def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
     assert cluster.stdout is not None
     address = cluster.stdout.readline().strip()
     process = start(untrained, "pipeline", "sweep", "--address", address, "--cpus-per-run", "1", **RAY)
-    wait_for(lambda: len(checkpoints(untrained)) == 3, process)  # each node has a run
+    wait_for(lambda: len(training_workers(cluster)) == 3 and checkpoints(untrained), process)
+    held = training_workers(cluster)  # each node has a run, and no run ends before a node does
+    for worker in held:
+        worker.suspend()
     cluster.stdin.write("replace\n")
     cluster.stdin.flush()
     assert cluster.stdout.readline() == "replaced\n"
+    for worker in held:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.resume()
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in said

@@ -1,6 +1,5 @@
 """Sweeps whose workers and drivers are killed."""
 
-import contextlib
 import random
 import subprocess
 import time
@@ -17,6 +16,7 @@ from tests.hard.conftest import (
     forget,
     run_pipeline,
     start,
+    training_workers,
     wait_for,
 )
 
@@ -34,14 +34,6 @@ def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(untrained: P
     assert "1 begun again after a worker died" in said
     assert not checkpoints(untrained)
     assert_same(untrained, trained)
-
-
-def training_workers(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """Ray names a worker after its task."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(process.pid).children(recursive=True)
-        return [member for member in family if "ray::learning rate" in " ".join(member.cmdline())]
-    return []
 
 
 def test_ten_killed_drivers_leave_nothing_wrong(untrained: Path, trained: Path, swept: Swept) -> None:
