@@ -1,4 +1,4 @@
-"""What is known about each data set before any file is read: every size and hash that the pipeline trusts."""
+"""What is known about published data sets before any file is read: every size and hash that is trusted."""
 
 from typing import NamedTuple
 
@@ -21,13 +21,19 @@ class File(NamedTuple):
 
     Attributes:
         name: as published.
-        content_sha256: of the IDX file inside, which does not depend on who compressed it.
+        content_sha256: of the IDX file inside, which does not depend on who compressed it; None where only
+            the compressed file is known.
         published: None where the file is made here.
     """
 
     name: str
-    content_sha256: str
+    content_sha256: str | None
     published: Published | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Give what identifies the content, as far as it is known."""
+        return self.content_sha256 or (self.published.sha256 if self.published else "")
 
 
 class Part(NamedTuple):
@@ -47,11 +53,18 @@ class Part(NamedTuple):
 
 
 class Dataset(NamedTuple):
-    """A data set of two halves in four files."""
+    """A data set of two halves in four files.
+
+    Attributes:
+        title: as its publishers write its name.
+        classes: their names, in the order of the labels.
+    """
 
     name: str
+    title: str
     train: Part
     test: Part
+    classes: tuple[str, ...] = tuple("0123456789")
 
     @property
     def files(self) -> tuple[File, File, File, File]:
@@ -68,6 +81,7 @@ TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.
 
 MNIST = Dataset(
     name="mnist",
+    title="MNIST",
     train=Part(
         File(
             TRAIN_IMAGES,
@@ -99,6 +113,7 @@ MNIST = Dataset(
 
 DIGITS = Dataset(
     name="digits",
+    title="digits",
     train=Part(
         File(TRAIN_IMAGES, "b3311c0e6724600922db4e7e20de3905fac083cd7bd793b7d12727cbda09ae5b"),
         File(TRAIN_LABELS, "bd3edaa3a988280a3961d7c68a1df9acde2a3f3b377241ca8fcebd995127d8e8"),
@@ -112,4 +127,38 @@ DIGITS = Dataset(
 )
 """The digits that ship inside scikit-learn, as `pipeline.download.digits` brings them into form."""
 
-DATASETS = {dataset.name: dataset for dataset in (MNIST, DIGITS)}
+
+
+def _balanced(name: str, title: str, classes: str, *published: tuple[int, str]) -> Dataset:
+    """Describe a data set in MNIST's form of ten classes of equal size; `published` in the order of `files`."""
+    names = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    files = [
+        File(file, None, Published(*facts)) for file, facts in zip(names, published, strict=True)
+    ]
+    train, test = Part(files[0], files[1], (6000,) * 10), Part(files[2], files[3], (1000,) * 10)
+    return Dataset(name, title, train, test, tuple(classes.split(", ")))
+
+
+FASHION_MNIST = _balanced(
+    "fashion_mnist",
+    "Fashion-MNIST",
+    "T-shirt/top, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot",
+    (26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+    (29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+    (4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+    (5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+)
+"""Zalando's images of clothes (Xiao, Rasul, Vollgraf 2017)."""
+
+KMNIST = _balanced(
+    "kmnist",
+    "KMNIST",
+    "o, ki, su, tsu, na, ha, ma, ya, re, wo",
+    (18_165_135, "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4"),
+    (29_497, "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17"),
+    (3_041_136, "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5"),
+    (5_120, "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c"),
+)
+"""Japanese letters in cursive script (Clanuwat et al. 2018)."""
+
+DATASETS = {dataset.name: dataset for dataset in (MNIST, FASHION_MNIST, KMNIST, DIGITS)}

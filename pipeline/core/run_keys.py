@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import operator
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,15 @@ def inputs(params: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
     """Collect what all runs of a study share: hashes of code and data, parameter values, package versions."""
     definition = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text(encoding="utf-8"))
     train = definition["stages"]["train"]
+
+    def value(name: str) -> Any:
+        return functools.reduce(operator.getitem, name.split("."), params)
+
+    # `${network.file}` stands for that value, as in DVC.
+    deps = [re.sub(r"\$\{(.+?)\}", lambda key: value(key[1]), path) for path in train["deps"]]
     return {
-        "files": {path: files.sha256(root / path) for path in sorted(train["deps"])},
-        "params": {
-            name: functools.reduce(operator.getitem, name.split("."), params)
-            for name in sorted(train["params"])
-        },
+        "files": {path: files.sha256(root / path) for path in sorted(deps)},
+        "params": {name: value(name) for name in sorted(train["params"])},
         "packages": pinned_packages(),
     }
 

@@ -1,9 +1,9 @@
 """A run's folder, `runs/lr-<rate>/seed-<seed>`: where it is, what is in it, how it is read.
 
 history.csv      a row per epoch; floats in full precision; the last row of a diverged run holds its NaN
-metrics.json     final and best values, test loss and accuracy, and what identifies the run
-predictions.npy  the class predicted for each test image, uint8; 255 where a diverged run predicts none
-model.keras      the trained network; loads with plain Keras
+metrics.json     final, best and kept values, test loss and accuracy, and what identifies the run
+predictions.npy  the class predicted for each test example, int32; -1 where a diverged run predicts none
+model.keras      the network of the epoch that `train.keep` names; loads with plain Keras
 """
 
 import csv
@@ -31,18 +31,18 @@ class Run(NamedTuple):
     Attributes:
         history: columns `epoch` (1, 2, ...), `CURVES`, then the diagnostics; one row per epoch.
         metrics: the content of metrics.json.
-        predictions: shape (test images,), uint8.
+        predictions: shape (test examples,), int32.
     """
 
     learning_rate: float
     seed: int
     history: "pd.DataFrame"
     metrics: dict[str, Any]
-    predictions: NDArray[np.uint8]
+    predictions: NDArray[np.int32]
 
 
 def held_out_part(validation_size: int) -> str:
-    """Name the images that training does not see and runs are judged by: without any held out, the test's."""
+    """Name the part that training does not see and runs are judged by: without any held out, the test part."""
     return "validation" if validation_size else "test"
 
 
@@ -74,7 +74,7 @@ def read(runs: Path, learning_rate: float, seed: int) -> Run:
         raise RunError(f"{path}: expected {name}, found no folder. Run `dvc repro` to train it.")
     try:
         metrics = files.read_json(path / METRICS)
-        predictions = arrays.read(path / PREDICTIONS, np.uint8, (None,))
+        predictions = arrays.read(path / PREDICTIONS, np.int32, (None,))
         history = tables.read(path / HISTORY, ("epoch", *CURVES))
     except DataError as error:
         raise RunError(f"{path}: expected {name}, got: {error} {again}") from error

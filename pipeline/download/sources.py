@@ -16,29 +16,31 @@ import urllib3
 from tqdm import tqdm
 
 from pipeline.core import files
-from pipeline.core.datasets import Published
+from pipeline.core.datasets import Dataset, Published
 from pipeline.core.errors import DataError, DownloadError, without_login
 
-VARIABLE = "MNIST_MIRROR"
+def variable(dataset: str) -> str:
+    """Name the environment's variable for a source to be tried first: MNIST_MIRROR, for example."""
+    return f"{dataset.upper()}_MIRROR"
 
 
-def sources(mirrors: Iterable[str]) -> dict[str, str]:
+def sources(mirrors: Iterable[str], dataset: str) -> dict[str, str]:
     """List the folders and addresses to try, the environment's first, each with the name of who named it."""
-    own = os.environ.get(VARIABLE, "").strip()
-    return ({own: VARIABLE} if own else {}) | {name: "data.mirrors" for name in mirrors if name != own}
+    own = os.environ.get(variable(dataset), "").strip()
+    named_by = f"data.mirrors.{dataset}"
+    return ({own: variable(dataset)} if own else {}) | {name: named_by for name in mirrors if name != own}
 
 
 def collect(
-    wanted: Mapping[str, Published],
+    dataset: Dataset,
     from_sources: Mapping[str, str],
     folder: Path,
     timeout: float = 10,
     retries: int = 1,
 ) -> dict[str, str]:
-    """Bring every file into `folder`; those that are there and right already are left alone.
+    """Bring every file of a data set into `folder`; those that are there and right already are left alone.
 
     Args:
-        wanted: by the file's name.
         timeout: the longest silence of a server, in seconds.
         retries: further attempts after a fault that may pass, with pauses of 1 second, 2 seconds, and so on.
 
@@ -48,6 +50,7 @@ def collect(
     Raises:
         DownloadError: no source has some file; lists each source with its reason.
     """
+    wanted = dataset.published
     origins = {
         name: "already there"
         for name, file in wanted.items()
@@ -69,11 +72,11 @@ def collect(
         lines = [
             f"  {why} ({', '.join(names)})\n" if names else f"  {why}\n" for why, names in reasons.items()
         ]
-        no_source = f"  no source: {VARIABLE} and data.mirrors are empty\n"
+        no_source = f"  no source: {variable(dataset.name)} and data.mirrors.{dataset.name} are empty\n"
         raise DownloadError(
-            f"expected MNIST's files, could not get {', '.join(missing)}:\n{''.join(lines) or no_source}"
+            f"expected {dataset.title}'s files, could not get {', '.join(missing)}:\n{''.join(lines) or no_source}"
             "Two ways out:\n"
-            f"  {VARIABLE}=<folder or address> dvc repro   takes the four files from there\n"
+            f"  {variable(dataset.name)}=<folder or address> dvc repro   takes the four files from there\n"
             "  make demo   runs the whole pipeline on a small sample that needs no network"
         )
     return origins

@@ -1,11 +1,14 @@
-"""Stage `download`: the four raw files of the data set, checked."""
+"""Stage `download`: the raw files of the data set, checked."""
 
 from collections import Counter
 from pathlib import Path
 
 from pipeline import params
+from pipeline.core import files
 from pipeline.core.datasets import DATASETS, DIGITS
-from pipeline.download import digits, sources
+from pipeline.download import digits, own, sources
+
+OWN = Path("data/own")
 
 
 def download(raw: Path) -> None:
@@ -14,14 +17,21 @@ def download(raw: Path) -> None:
     Raises:
         ParamsError: params.yaml cannot be worked with.
         DownloadError: no source delivers.
-        DataError: scikit-learn ships other digits than it did.
+        DataError: scikit-learn ships other digits than it did, or own data are not what they should be.
     """
     data = params.load().data
+    if data.dataset == "own":
+        read = own.read(OWN)
+        with files.replacing_folder(raw) as folder:
+            own.write(folder, read)
+        print(f"download: {len(read.train.labels):,} training examples from {OWN}, checked, written to {raw}")
+        return
     dataset = DATASETS[data.dataset]
     if dataset is DIGITS:
         digits.write(raw)
         print(f"download: the {dataset.name} sample that scikit-learn ships, written to {raw}")
         return
-    origins = sources.collect(dataset.published, sources.sources(data.mirrors), raw)
+    mirrors = getattr(data.mirrors, dataset.name)
+    origins = sources.collect(dataset, sources.sources(mirrors, dataset.name), raw)
     for origin, number in Counter(origins.values()).items():
         print(f"download: {number} of {len(origins)} {dataset.name} files {origin}; their SHA-256 is right")

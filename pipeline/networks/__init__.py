@@ -1,1 +1,1 @@
-"""The networks that can be studied, one file each: `build(...)` gives a Keras model."""
+"""Networks that can be studied, one file each, as `network.file` of params.yaml names them."""

@@ -1,43 +1,34 @@
-"""The network of the study: one hidden layer of ReLU units between the pixels and ten softmax outputs."""
+"""The textbook's network: one hidden layer of ReLU units between the inputs and the softmax outputs."""
 
-from typing import Any
-
+import keras
 import numpy as np
 
-PIXELS, CLASSES = 784, 10
 
-
-def build(hidden_units: int, seed: int, *, inputs: int = PIXELS, precision: str = "float32") -> Any:
-    """Build a Keras model whose initial weights depend on the seed alone (Glorot uniform, biases 0).
+def build(input_shape: tuple[int, ...], classes: int, seed: int, *, hidden_units: int) -> keras.Model:
+    """Build a model whose initial weights depend on the seed alone (Glorot uniform, biases 0).
 
     Args:
-        hidden_units: width of the layer `hidden`.
+        input_shape: of one input; taken as a row of numbers, whatever its shape.
+        classes: the number of outputs, which are float32 in every precision: a softmax in 8 bits of mantissa
+            loses small probabilities.
         seed: 0 or above; each layer draws from a stream of its own derived from it.
-        inputs: pixels an image; fewer than 784 when unused ones are left out.
-        precision: `float32`, or `bfloat16`: Keras' mixed policy in the hidden layer. The output layer
-            stays float32, since a softmax in 8 bits of mantissa loses small probabilities.
-
-    Returns:
-        Takes (n, inputs) float32, gives (n, 10) float32 probabilities. Layers carry fixed names: Keras'
-        automatic ones count up within a process, and the saved file should not say which run it was.
+        hidden_units: width of the layer `hidden`.
     """
-    import keras  # not at the top: `train.backend` sets it up before the first import
-
-    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     for_hidden, for_output = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
     glorot = keras.initializers.GlorotUniform
     return keras.Sequential(
         [
-            keras.Input((inputs,), name="pixels"),
+            keras.Input(input_shape, name="inputs"),
+            keras.layers.Flatten(name="row"),
             keras.layers.Dense(
-                hidden_units,
-                activation="relu",
-                kernel_initializer=glorot(for_hidden),
-                dtype=policy,
-                name="hidden",
+                hidden_units, activation="relu", kernel_initializer=glorot(for_hidden), name="hidden"
             ),
             keras.layers.Dense(
-                CLASSES, activation="softmax", kernel_initializer=glorot(for_output), name="output"
+                classes,
+                activation="softmax",
+                kernel_initializer=glorot(for_output),
+                dtype="float32",
+                name="output",
             ),
         ],
         name="network",

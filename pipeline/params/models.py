@@ -1,11 +1,21 @@
 """What params.yaml may hold, a model for each section; what a value means stands there, above its key."""
 
 import itertools
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 
 from pipeline.core.datasets import CLASSES, DATASETS
+from pipeline.params.optimizers import Optimizer
 
 
 def target_column(target: float) -> str:
@@ -39,6 +49,16 @@ def _rising_targets(targets: tuple[float, ...]) -> tuple[float, ...]:
     return _rising(targets)
 
 
+def _inside(path: str) -> str:
+    # DVC puts the path into a list of files, unquoted.
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*\.py", path) or ".." in path.split("/"):
+        raise ValueError(
+            "expected the path of a Python file, from the repository's root and inside it, "
+            "of letters, digits, `_`, `-` and `.`"
+        )
+    return path
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
@@ -48,6 +68,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Target = Annotated[float, Field(gt=0, le=1, strict=True)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Source = Annotated[str, Field(min_length=1, strict=True)]
+Sources = Annotated[tuple[Source, ...], Field(strict=False)]
 
 
 class Section(BaseModel):
@@ -56,24 +77,52 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class DataParams(Section):
-    """The images, and which of them are held out."""
+class Mirrors(Section):
+    """Where published data sets come from."""
 
-    dataset: Literal["mnist", "digits"]
+    mnist: Sources
+    fashion_mnist: Sources
+    kmnist: Sources
+
+
+class DataParams(Section):
+    """The examples, and which of them are held out."""
+
+    dataset: Literal["mnist", "fashion_mnist", "kmnist", "digits", "own"]
     validation_size: Annotated[int, Field(ge=0, le=10**9)]
-    mirrors: Annotated[tuple[Source, ...], Field(strict=False)]
+    standardise: bool
+    mirrors: Mirrors
+
+
+class NetworkParams(Section):
+    """The network: a file that builds it, and what the file's `build` takes besides the task and the seed."""
+
+    file: Annotated[str, AfterValidator(_inside)]
+    values: dict[str, JsonValue]
+
+
+class ScheduleParams(Section):
+    """How the rate changes during a run; the studied rate is its peak."""
+
+    name: Literal["constant", "cosine", "linear"]
+    warmup: Share
+
+    @property
+    def depends_on_epochs(self) -> bool:
+        """Say whether an epoch's rate depends on how many epochs there will be."""
+        return self.name != "constant" or self.warmup > 0
 
 
 class TrainParams(Section):
-    """The network, its runs, and how they are trained."""
+    """The runs, and how they are trained."""
 
     learning_rates: Annotated[tuple[Rate, ...], Field(strict=False), AfterValidator(_distinct)]
     seeds: Annotated[tuple[Seed, ...], Field(strict=False), AfterValidator(_distinct)]
     epochs: Epochs
     batch_size: Annotated[int, Field(ge=1, le=10**9)]
-    hidden_units: Annotated[int, Field(ge=1, le=100_000)]
     threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bfloat16"]
+    keep: Literal["best_epoch", "last_epoch"]
 
 
 class RangeTestParams(Section):
@@ -111,7 +160,6 @@ class HealthParams(Section):
 class ReportParams(Section):
     """Thresholds of the verdict."""
 
-    criterion: Literal["best_epoch", "last_epoch"]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     diverged_share: Annotated[float, Field(ge=0, lt=1)]
     coarse_ratio: Factor
@@ -124,6 +172,9 @@ class Params(Section):
     """The whole of params.yaml."""
 
     data: DataParams
+    network: NetworkParams
+    optimizer: Optimizer
+    schedule: ScheduleParams
     train: TrainParams
     range_test: RangeTestParams
     report: ReportParams
@@ -135,6 +186,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _fits_the_data(self) -> "Params":
         name, held_out = self.data.dataset, self.data.validation_size
+        if name not in DATASETS:  # stage `scale` sees how many there are
+            return self
         images = DATASETS[name].train.size
         # `preparation.split` gives every class its share, and one image of each class to either side needs
         # no more than this; a test holds that against every possible size.

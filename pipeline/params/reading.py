@@ -15,12 +15,15 @@ from pipeline.core.errors import ParamsError
 from pipeline.params.models import Params
 
 WORDS = {
+    "dict_type": "expected keys and their values",
     "extra_forbidden": "unknown key. Remove it, or check its spelling.",
     "missing": "missing. Add it, or restore the file with git.",
+    "model_attributes_type": "expected keys and their values",
     "model_type": "expected keys and their values",
     "string_too_short": "expected a text that is not empty",
     "string_type": "expected a text",
     "tuple_type": "expected a list",
+    "union_tag_not_found": "expected a name and values",
 }
 """For those of pydantic's errors that speak of Python's types; the others are clear as they are."""
 
@@ -58,11 +61,18 @@ def load(path: Path = Path("params.yaml")) -> Params:
 def _explain_refusal(detail: Any) -> str:
     """Say which value it is, what was expected, and what came."""
     message = WORDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "union_tag_invalid":
+        return (
+            f"{'.'.join(map(str, detail['loc']))}.name: expected {detail['ctx']['expected_tags']}, "
+            f"got {_shorten(detail['ctx']['tag'])}"
+        )
     message = re.sub("Input should be (?=greater|less)", "expected a number ", message)
     message = message.replace("Input should be", "expected")
     if detail["type"] not in ("extra_forbidden", "missing") and ", got " not in message:
         message += f", got {_shorten(detail['input'])}"
-    key = ".".join(map(str, detail["loc"]))
+    # Below a union stands the name of the member that was chosen, which is no key.
+    loc = [key for key, above in zip(detail["loc"], ("", *detail["loc"]), strict=False) if above != "optimizer"]
+    key = ".".join(map(str, loc))
     return f"{key}: {message}" if key else message
 
 

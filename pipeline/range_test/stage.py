@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline import params
-from pipeline.core import arrays, files, tables
+from pipeline.core import files, network_files, tables
+from pipeline.core import task as tasks
 from pipeline.range_test import rules
+from pipeline.train import backend, examples
 
 
 def range_test(scaled: Path, range_test: Path) -> None:
@@ -18,24 +20,25 @@ def range_test(scaled: Path, range_test: Path) -> None:
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
-        DataError: the scaled images are missing or damaged.
+        DataError: the scaled arrays are missing or damaged.
     """
     study = params.load()
-    from pipeline.range_test import training
-    from pipeline.train import backend
-
     backend.configure(study.train.threads)
-    settings = study.range_test
-    rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
-    losses = training.losses(
-        arrays.read(scaled / "train_images.npy", np.float32, (None, 784), mapped=True),
-        arrays.read(scaled / "train_labels.npy", np.float32, (None, 10)),
-        rates,
-        study.train,
+    from pipeline.range_test import training
+    from pipeline.train.loop import Trainer
+    from pipeline.train.networks import Builder
+
+    task = tasks.read(scaled)
+    train = examples.read(scaled, "train", task)
+    builder = Builder(
+        network_files.read(study.network.file), task, study.network.values, study.train.precision
     )
+    settings, seeds = study.range_test, sorted(study.train.seeds)
+    rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
+    trainer = Trainer(builder, train, train, study)
+    losses = training.losses(trainer, rates, seeds, task.sizes["train"], study.train.batch_size)
     curves = [rules.smooth(row, settings.smoothing, settings.stop) for row in losses]
     suggestions = rules.summarise([rules.suggest(rates, curve) for curve in curves])
-    seeds = sorted(study.train.seeds)
     table = pd.DataFrame(
         {
             "seed": np.repeat(seeds, len(rates)),

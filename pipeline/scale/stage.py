@@ -1,39 +1,78 @@
-"""Stage `scale`: raw IDX files in, float32 arrays with a fixed split out."""
+"""Stage `scale`: raw examples in, float32 arrays with a fixed split out."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import params
-from pipeline.core import arrays, files
+from pipeline.core import arrays, files, task
 from pipeline.core.datasets import DATASETS
-from pipeline.download import raw_files
+from pipeline.core.errors import DataError
+from pipeline.download import own, raw_files
+from pipeline.download.own import Examples, OwnData
 from pipeline.scale import preparation
+
+TEST_SHARE = 5
+"""Own data without a test part give one in so many of their examples to it."""
 
 
 def scale(raw: Path, scaled: Path) -> None:
-    """Write `<part>_images.npy` (n, 784) and `<part>_labels.npy` (n, 10) for train, validation and test.
+    """Write `<part>_inputs.npy`, `<part>_labels.npy` for train, validation and test, and task.json.
+
+    Inputs have shape (n, height, width, channels) or (n, features), labels (n, classes), one-hot.
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
-        DataError: a raw file is missing, damaged, or of another data set.
+        DataError: a raw file is missing, damaged, or of another data set; a class is missing on one side.
     """
     data = params.load().data
-    dataset = DATASETS[data.dataset]
-    images, labels = raw_files.read(raw, dataset.train)
-    training, validation = preparation.split(images, labels, data.validation_size)
-    test_images, test_labels = raw_files.read(raw, dataset.test)
+    source = _read(raw, data.dataset)
+    training = source.train
+    if source.test is None:
+        training, test = _divide(training, len(training.labels) // TEST_SHARE, "The test part is 1 in 5.")
+    else:
+        test = source.test
+    advice = "Change data.validation_size in params.yaml."
+    training, validation = _divide(training, data.validation_size, advice)
+    scaling = preparation.fit_scaling(training.inputs, standardise=data.standardise)
+    parts = {"train": training, "validation": validation, "test": test}
+    sizes = {part: len(examples.labels) for part, examples in parts.items()}
+    found = task.Task(data.dataset, training.inputs.shape[1:], source.classes, scaling, sizes)
     with files.replacing_folder(scaled) as folder:
-        _write(folder, "train", images[training], labels[training])
-        _write(folder, "validation", images[validation], labels[validation])
-        _write(folder, "test", test_images, test_labels)
+        for part, examples in parts.items():
+            arrays.write(folder / f"{part}_inputs.npy", preparation.scale_inputs(examples.inputs, scaling))
+            labels = preparation.one_hot(examples.labels, len(source.classes))
+            arrays.write(folder / f"{part}_labels.npy", labels)
+        task.write(folder, found)
+    counts = ", ".join(f"{size:,} {part}" for part, size in sizes.items())
+    shape = " x ".join(map(str, found.shape))
     print(
-        f"scale: {dataset.name}: {len(training):,} training, {len(validation):,} validation "
-        f"and {len(test_labels):,} test images, written to {scaled}"
+        f"scale: {data.dataset}: {counts} {found.example}s of {shape} in {len(source.classes)} classes, "
+        f"written to {scaled}"
     )
 
 
-def _write(folder: Path, part: str, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> None:
-    arrays.write(folder / f"{part}_images.npy", preparation.scale_images(images))
-    arrays.write(folder / f"{part}_labels.npy", preparation.one_hot(labels))
+def _read(raw: Path, name: str) -> OwnData:
+    if name not in DATASETS:
+        return own.load(raw)
+    dataset = DATASETS[name]
+    train, test = (raw_files.read(raw, part) for part in (dataset.train, dataset.test))
+    return OwnData(*(_with_channel(*part) for part in (train, test)), dataset.classes)
+
+
+def _with_channel(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Examples:
+    return Examples(images[..., None], labels.astype(np.int64))
+
+
+def _divide(examples: Examples, size: int, advice: str) -> tuple[Examples, Examples]:
+    try:
+        rest, held_out = preparation.split(*examples, size)
+    except DataError as error:
+        raise DataError(f"{error} {advice}") from None
+    return Examples(*_take(examples, rest)), Examples(*_take(examples, held_out))
+
+
+def _take(examples: Examples, positions: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    return examples.inputs[positions], examples.labels[positions]

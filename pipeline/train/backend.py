@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, imported once, here alone, without what a training process has no use for."""
+"""How TensorFlow and Keras are loaded and set up. Importing this module does neither."""
 
 import contextlib
 import ctypes
@@ -52,28 +52,22 @@ def _quiet() -> Iterator[None]:
             os.close(kept)
 
 
-with contextlib.suppress(AttributeError):  # another C library than glibc
-    # One heap for all threads; one for each of TensorFlow's costs 40 MB, and training is no faster with it.
-    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-# Which kernels multiply is TensorFlow's choice by processor, never a forgotten variable's: bits depend on it.
-os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
-
-with _quiet(), _without_companions():
-    import keras  # noqa: TID251
-    import tensorflow as tf  # noqa: TID251
-
-__all__ = ["configure", "describe_device", "has_bfloat16", "keras", "tf"]
-
-
 def configure(threads: int) -> None:
-    """Make results repeat bit for bit, on a GPU too. To be called before anything is computed.
+    """Load TensorFlow and Keras so that results repeat bit for bit, on a GPU too; before anything else does.
 
     Args:
         threads: into how many parts a matrix product is split. The split decides where sums are rounded:
             on processors without AVX-512, 1, 2 and 4 threads give different last bits. So it is fixed by
             the study and not by the number of cores that happen to be free.
     """
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        # One heap for all threads; one for each of TensorFlow's costs 40 MB, and training is no faster.
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    # Which kernels multiply is TensorFlow's choice by processor, never a forgotten variable's.
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    with _quiet(), _without_companions():
+        import keras  # noqa: F401
+        import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     # A GPU would multiply float32 as TensorFloat-32, with a mantissa of 10 bits; precision says float32.
@@ -86,6 +80,8 @@ def configure(threads: int) -> None:
 
 def describe_device() -> str:
     """Name what will compute: the first GPU's name, or `CPU`."""
+    import tensorflow as tf
+
     for device in tf.config.list_physical_devices("GPU"):
         return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
     return "CPU"
@@ -93,6 +89,6 @@ def describe_device() -> str:
 
 def has_bfloat16() -> bool:
     """Say whether products in bfloat16 are done by hardware here (a GPU, or AVX-512 BF16 or AMX)."""
-    if tf.config.list_physical_devices("GPU"):
+    if describe_device() != "CPU":
         return True
     return any(flag in machine.processor() for flag in ("avx512_bf16", "amx_bf16"))

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import files
-from pipeline.core.measures import MEASURES
 
 INTERVAL = 10.0
 """Seconds between two checkpoints at least; one takes some 50 ms."""
 
 EpochRow = dict[str, float]
-"""The values of `MEASURES`, by name and in this order, after an epoch."""
+"""A row of history.csv without its number: measures by name."""
 
 
 class State(NamedTuple):
@@ -24,10 +23,12 @@ class State(NamedTuple):
     Attributes:
         rows: one for each finished epoch.
         variables: the network's and the optimizer's, in a fixed order.
+        kept: the network's, as they were after the epoch that is the best so far; empty where none is kept.
     """
 
     rows: list[EpochRow]
     variables: list[NDArray[Any]]
+    kept: list[NDArray[Any]]
 
 
 class Checkpoint:
@@ -53,9 +54,10 @@ class Checkpoint:
         if digest != self._digest(archive):
             return None
         with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
-            table, *variables = arrays.values()
-        names = [measure.name for measure in MEASURES]
-        return State([dict(zip(names, row, strict=True)) for row in table.tolist()], variables)
+            names, table, *rest = arrays.values()
+        rows = [dict(zip(names.tolist(), row, strict=True)) for row in table.tolist()]
+        count = int(rest.pop(0))
+        return State(rows, rest[:count], rest[count:])
 
     def is_due(self) -> bool:
         return time.monotonic() - self._written >= INTERVAL
@@ -63,8 +65,9 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Replace the last checkpoint at once: a reader never sees half of one."""
         archive = io.BytesIO()
-        table = np.array([list(row.values()) for row in state.rows])
-        np.savez(archive, table, *state.variables, allow_pickle=False)
+        names, table = list(state.rows[0]), np.array([list(row.values()) for row in state.rows])
+        count = np.array(len(state.variables))
+        np.savez(archive, names, table, count, *state.variables, *state.kept, allow_pickle=False)
         files.write_bytes(self.path, self._digest(archive.getvalue()) + archive.getvalue())
         self._written = time.monotonic()
 

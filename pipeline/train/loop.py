@@ -2,28 +2,25 @@
 
 The model, the loss and the optimizer are Keras'; the batches are `order`'s; the result agrees with
 `model.fit` on the same batches to rounding. Knows neither MLflow nor DVC.
-
-Pixels that are 0 in every training image (67 of MNIST's 784) have a gradient of exactly 0: their weights
-keep their initial values for ever. So the steps run on a narrow network without them, and after each epoch
-its weights are set into the full network, which validates and is what is saved. It is the same training
-with 9 % less arithmetic.
 """
 
+import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.core.measures import MEASURES
-from pipeline.networks import mlp
-from pipeline.train.backend import keras, tf
+from pipeline.params import Params
+from pipeline.train import optimizers, schedules
 from pipeline.train.checkpoints import EpochRow, State
-from pipeline.train.images import Images
-from pipeline.train.optimizer import Adam
+from pipeline.train.examples import Examples
+from pipeline.train.networks import Builder
 
-_AT_ONCE = 1000  # images evaluated together: enough to fill the cores, few enough to keep memory flat
+_AT_ONCE = 1000  # examples evaluated together at most: enough to fill the cores, few enough to keep memory flat
 
 
 def is_diverged(row: EpochRow) -> bool:
@@ -31,171 +28,194 @@ def is_diverged(row: EpochRow) -> bool:
     return not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"]))
 
 
-def order(seed: int, epoch: int, images: int) -> NDArray[np.int32]:
-    """Draw the order of an epoch's images: a permutation that depends on nothing but (seed, epoch).
+def order(seed: int, epoch: int, size: int) -> NDArray[np.int32]:
+    """Draw the order of an epoch's examples: a permutation that depends on nothing but (seed, epoch).
 
     Args:
         epoch: 1 for the first.
     """
-    return np.random.default_rng([seed, epoch]).permutation(images).astype(np.int32)
+    return np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
 
 
 class Trainer:
     """A trainer of runs on one data set, one after the other; data and graphs stay between them.
 
     Args:
-        train: at least `batch_size` images.
+        train: at least `train.batch_size` examples.
         validation: looked at after each epoch; changes nothing.
-        precision: `float32` or `bfloat16`.
     """
 
-    def __init__(
-        self,
-        train: Images,
-        validation: Images,
-        batch_size: int,
-        hidden_units: int,
-        precision: str = "float32",
-    ) -> None:
-        lit = np.flatnonzero(train.levels.any(axis=0)).astype(np.int32)
-        self._hidden_units = hidden_units
-        self._size = len(train.levels)
-        self._batch_size = batch_size
-        self._lit = tf.constant(lit[:, None])
-        self._levels = tf.constant(train.levels[:, lit])
-        self._labels = tf.constant(train.labels)
-        self._validation = _constant(validation)
-        self._narrow = mlp.build(hidden_units, 0, inputs=len(lit), precision=precision)
-        self._full = mlp.build(hidden_units, 0, precision=precision)
-        self._optimizer = Adam()
-        self._optimizer.build(self._narrow.trainable_variables)
-        self._variables = [*self._narrow.variables, *self._optimizer.variables]
+    def __init__(self, builder: Builder, train: Examples, validation: Examples, params: Params) -> None:
+        self._builder, self._params = builder, params
+        self._size, self._batch_size = len(train.labels), params.train.batch_size
+        self._train, self._validation = _constant(train), _constant(validation)
+        self._model = builder.build(0)
+        self._optimizer = optimizers.make(params.optimizer)
+        self._optimizer.build(self._model.trainable_variables)
+        self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
+        self._kernels = [
+            variable for variable in self._model.trainable_variables if variable.name == "kernel"
+        ]
+        self._rectified = _rectified_layers(self._model)
+        # A second way through the same layers; a model that cannot be taken apart shows its outputs alone.
+        self._inside = self._model
+        if self._rectified:
+            outputs = [layer.output for layer in self._rectified]
+            self._inside = keras.Model(self._model.inputs, [self._model.output, *outputs])
         self._epoch = tf.function(self._trace_epoch)
+        self.step = tf.function(lambda chosen, rate: self._step(chosen, rate)[0])
+        """Train on one batch, the positions `chosen`, at a rate; return the batch's mean loss."""
 
-    def train(
-        self, learning_rate: float, seed: int, epochs: int, start: State | None = None
-    ) -> Iterator[list[EpochRow]]:
-        """Train to `epochs`, from the first or from where `start` was taken; yield all rows after each.
+    @property
+    def steps(self) -> int:
+        """Give the number of steps in an epoch; the last one may have fewer examples."""
+        return math.ceil(self._size / self._batch_size)
+
+    def train(self, learning_rate: float, seed: int, start: State | None = None) -> Iterator[list[EpochRow]]:
+        """Train to the last epoch, from the first or from where `start` was taken; yield all rows after each.
 
         Stops after the epoch in which the loss is no longer finite.
         """
-        self._reset(learning_rate, seed, start)
+        self.reset(seed)
         rows = list(start.rows) if start else []
+        if start:
+            for variable, value in zip(self._variables, start.variables, strict=True):
+                variable.assign(value)
+        epochs = self._params.train.epochs
         while len(rows) < epochs and not (rows and is_diverged(rows[-1])):
-            values = self._epoch(tf.constant(order(seed, len(rows) + 1, self._size)))
-            rows.append({measure.name: float(values[measure.name]) for measure in MEASURES})
+            epoch = len(rows) + 1
+            rates = schedules.rates(self._params.schedule, learning_rate, epoch, epochs, self.steps)
+            measures = self._epoch(tf.constant(order(seed, epoch, self._size)), tf.constant(rates))
+            rows.append({name: float(value) for name, value in measures.items()})
             yield rows
+
+    def reset(self, seed: int) -> None:
+        """Give network and optimizer the values that a run of this seed starts with."""
+        self.restore([variable.numpy() for variable in self._builder.build(seed).variables])
+        for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
+            variable.assign(value)
 
     def variables(self) -> list[NDArray[Any]]:
         """Copy what training can go on from, together with the rows so far."""
         return [variable.numpy() for variable in self._variables]
 
-    def model(self) -> Any:
-        """Make an ordinary float32 model of 784 inputs of the network, whatever the precision was."""
-        model = mlp.build(self._hidden_units, 0)
-        model.set_weights(self._full.get_weights())
-        return model
+    def network(self) -> list[NDArray[Any]]:
+        """Copy the network's part of it."""
+        return [variable.numpy() for variable in self._model.variables]
 
-    def evaluate(self, images: Images) -> tuple[float, float, NDArray[np.uint8]]:
-        """Compute mean loss, accuracy and each image's class with the present weights.
+    def restore(self, network: Sequence[NDArray[Any]]) -> None:
+        """Set what `network` copied."""
+        for variable, value in zip(self._model.variables, network, strict=True):
+            variable.assign(value)
+
+    @property
+    def model(self) -> Any:
+        """The Keras model with its present weights."""
+        return self._model
+
+    def evaluate(self, examples: Examples) -> tuple[float, float, NDArray[np.int32]]:
+        """Compute mean loss, accuracy and each example's class with the present weights.
 
         The loss is in nats, NaN or infinite after a divergence; the accuracy in [0, 1].
         """
-        loss, predictions, _ = self._evaluate(_constant(images))
-        hits = predictions.numpy() == images.labels.argmax(axis=1)
-        return float(loss), float(hits.mean()), predictions.numpy().astype(np.uint8)
+        loss, predictions, _ = tf.function(self._evaluate)(*_constant(examples))
+        classes = predictions.numpy().astype(np.int32)
+        return float(loss), float((classes == examples.labels.argmax(axis=1)).mean()), classes
 
-    def _reset(self, learning_rate: float, seed: int, start: State | None) -> None:
-        fresh = mlp.build(self._hidden_units, seed)
-        self._full.set_weights(fresh.get_weights())
-        kernel, *others = fresh.get_weights()
-        self._narrow.set_weights([tf.gather_nd(kernel, self._lit).numpy(), *others])
-        for variable in self._optimizer.variables:
-            variable.assign(tf.zeros_like(variable.value))
-        if start:
-            for variable, value in zip(self._variables, start.variables, strict=True):
-                variable.assign(value)
-            self._widen()
-        self._optimizer.learning_rate.assign(learning_rate)
+    @property
+    def _variables(self) -> list[Any]:
+        return [*self._model.variables, *self._optimizer.variables]
 
-    def _widen(self) -> None:
-        """Set the narrow network's weights into the full one; unlit pixels keep their initial weights."""
-        narrow, full = self._narrow.variables, self._full.variables
-        full[0].assign(tf.tensor_scatter_nd_update(full[0].value, self._lit, narrow[0].value))
-        for target, source in zip(full[1:], narrow[1:], strict=True):
-            target.assign(source.value)
-
-    def _step(self, chosen: Any) -> tuple[Any, Any, list[Any]]:
-        """Train on a batch; return its summed loss, its hits, the gradients."""
-        pixels, labels = _scaled(tf.gather(self._levels, chosen)), tf.gather(self._labels, chosen)
-        weights = [variable.value for variable in self._narrow.trainable_variables]
+    def _step(self, chosen: Any, rate: Any) -> tuple[Any, Any, list[Any]]:
+        """Train on a batch; return its mean loss, its hits, the gradients."""
+        inputs = _scaled(tf.gather(self._train.inputs, chosen))
+        labels = tf.gather(self._train.labels, chosen)
+        weights = [variable.value for variable in self._model.trainable_variables]
         with tf.GradientTape() as tape:
-            probabilities = self._narrow(pixels, training=True)
+            probabilities = tf.cast(self._model(inputs, training=True), tf.float32)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(labels, probabilities))
+            loss += sum(self._model.losses)  # penalties on weights, if the network has some
         gradients = tape.gradient(loss, weights)
-        self._optimizer.apply(gradients, self._narrow.trainable_variables)
+        self._optimizer.learning_rate.assign(rate)
+        self._optimizer.apply(gradients, self._model.trainable_variables)
         hits = tf.equal(tf.argmax(probabilities, axis=1), tf.argmax(labels, axis=1))
-        size = tf.cast(tf.shape(labels)[0], tf.float64)
-        return tf.cast(loss, tf.float64) * size, tf.math.count_nonzero(hits), gradients
+        return loss, tf.math.count_nonzero(hits), gradients
 
-    def _trace_epoch(self, permutation: Any) -> Any:
-        """Do all steps, the validation, the diagnostics; return `MEASURES` by name.
+    def _trace_epoch(self, permutation: Any, rates: Any) -> dict[str, Any]:
+        """Do all steps, the validation, the diagnostics; return what history.csv holds, in its order.
 
-        The last step takes the images that remain, from 1 to the batch size, and is the one that the
+        The last step takes the examples that remain, from 1 to the batch size, and is the one that the
         diagnostics look at: at every step they would cost some per cent of the time.
         """
-        full_steps = (self._size - 1) // self._batch_size
+        last, size = self.steps - 1, self._batch_size
         loss, hits = tf.zeros([], tf.float64), tf.zeros([], tf.int64)
-        for step in tf.range(full_steps):
-            chosen = permutation[step * self._batch_size : (step + 1) * self._batch_size]
-            step_loss, step_hits, _ = self._step(chosen)
-            loss, hits = loss + step_loss, hits + step_hits
-        before = [tf.identity(layer.kernel.value) for layer in self._narrow.layers]
-        step_loss, step_hits, gradients = self._step(permutation[full_steps * self._batch_size :])
-        loss, hits = loss + step_loss, hits + step_hits
-        self._widen()
-        hidden_ratio, output_ratio = (
-            tf.norm(narrow.kernel.value - old) / tf.norm(full.kernel.value)
-            for narrow, full, old in zip(self._narrow.layers, self._full.layers, before, strict=True)
-        )
-        val_loss, predictions, dead = self._evaluate(self._validation)
-        val_hits = tf.equal(predictions, tf.argmax(self._validation.labels, axis=1))
-        values = {
+        for step in tf.range(last):
+            step_loss, step_hits, _ = self._step(permutation[step * size : (step + 1) * size], rates[step])
+            loss += tf.cast(step_loss, tf.float64) * size
+            hits += step_hits
+        before = [tf.identity(kernel.value) for kernel in self._kernels]
+        step_loss, step_hits, gradients = self._step(permutation[last * size :], rates[last])
+        loss += tf.cast(step_loss, tf.float64) * (self._size - last * size)
+        hits += step_hits
+        val_loss, classes, dead = self._evaluate(*self._validation)
+        val_hits = tf.equal(classes, tf.argmax(self._validation.labels, axis=1))
+        return {
             "loss": loss / self._size,
             "accuracy": hits / self._size,
             "val_loss": val_loss,
             "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
-            "gradient_norm": tf.linalg.global_norm(gradients),
-            "update_ratio_hidden": hidden_ratio,
-            "update_ratio_output": output_ratio,
-            "dead_units": dead,
+            "gradient_norm": tf.linalg.global_norm([part for part in gradients if part is not None]),
+            **{
+                f"update_ratio_{_layer_name(kernel)}": tf.norm(kernel.value - old) / tf.norm(kernel.value)
+                for kernel, old in zip(self._kernels, before, strict=True)
+            },
+            **{
+                f"dead_units_{layer.name}": share
+                for layer, share in zip(self._rectified, dead, strict=True)
+            },
         }
-        if values.keys() != {measure.name for measure in MEASURES}:
-            raise KeyError(f"expected a value for each of MEASURES and no other, got {', '.join(values)}")
-        return values
 
-    def _evaluate(self, images: Any) -> tuple[Any, Any, Any]:
-        """Compute mean loss (float64), predicted classes, share of hidden units at 0 for every image."""
-        hidden_layer, output_layer = self._full.layers
-        loss, predictions = tf.zeros([], tf.float64), []
-        peak = tf.zeros([self._hidden_units], hidden_layer.compute_dtype)
-        size = images.labels.shape[0]
-        for start in range(0, size, _AT_ONCE):
-            with tf.control_dependencies([loss, peak]):  # one after the other, or all are in memory at once
-                labels = images.labels[start : start + _AT_ONCE]
-                hidden = hidden_layer(_scaled(images.levels[start : start + _AT_ONCE]))
-                probabilities = output_layer(hidden)
-                peak = tf.maximum(peak, tf.reduce_max(hidden, axis=0))
-                losses = keras.losses.categorical_crossentropy(labels, probabilities)
-                loss += tf.cast(tf.reduce_sum(losses), tf.float64)
-                predictions.append(tf.argmax(probabilities, axis=1))
-        dead = tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64))
-        return loss / size, tf.concat(predictions, axis=0), dead
-
-
-def _constant(images: Images) -> Images:
-    return Images(tf.constant(images.levels), tf.constant(images.labels))
+    def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+        """Compute mean loss (float64), classes, and by rectified layer the share of units that are always 0."""
+        size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
+        loss = tf.zeros([], tf.float64)
+        classes = tf.TensorArray(tf.int64, math.ceil(size / at_once), infer_shape=False)
+        peaks = [tf.zeros(layer.output.shape[-1:], layer.compute_dtype) for layer in self._rectified]
+        for start in tf.range(0, size, at_once):
+            chunk = slice(start, start + at_once)
+            outputs = self._inside(_scaled(inputs[chunk]), training=False)
+            probabilities, *activations = outputs if self._rectified else [outputs]
+            probabilities = tf.cast(probabilities, tf.float32)
+            losses = keras.losses.categorical_crossentropy(labels[chunk], probabilities)
+            loss += tf.cast(tf.reduce_sum(losses), tf.float64)
+            classes = classes.write(start // at_once, tf.argmax(probabilities, axis=1))
+            peaks = [
+                tf.maximum(peak, tf.reduce_max(activation, axis=list(range(len(activation.shape) - 1))))
+                for peak, activation in zip(peaks, activations, strict=True)
+            ]
+        dead = [tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for peak in peaks]
+        return loss / size + tf.cast(sum(self._model.losses), tf.float64), classes.concat(), dead
 
 
-def _scaled(levels: Any) -> Any:
-    return tf.cast(levels, tf.float32) / 255.0
+def _constant(examples: Examples) -> Examples:
+    return Examples(tf.constant(examples.inputs), tf.constant(examples.labels))
+
+
+def _scaled(inputs: Any) -> Any:
+    return tf.cast(inputs, tf.float32) / 255.0 if inputs.dtype == tf.uint8 else inputs
+
+
+def _layer_name(variable: Any) -> str:
+    """Name the layer that a variable belongs to, with those around it: `hidden`, `block.dense`."""
+    return ".".join(variable.path.split("/")[:-1])
+
+
+def _rectified_layers(model: Any) -> list[Any]:
+    """List the layers of a model that can be taken apart whose outputs are a ReLU's."""
+    layers = []
+    for layer in model.layers if getattr(model, "inputs", None) else ():
+        rectified = getattr(layer, "activation", None) is keras.activations.relu
+        if rectified or isinstance(layer, keras.layers.ReLU):
+            with contextlib.suppress(AttributeError, ValueError):  # used twice, it has no one output
+                layers.append(layer) if layer.output is not None else None
+    return layers

@@ -1,4 +1,4 @@
-"""A run from its images to its folder: goes on from its checkpoint, and stops when a signal asks for it.
+"""A run from its examples to its folder: goes on from its checkpoint, and stops when a signal asks for it.
 
 The train stage trains one run in a process of its own, a sweep's worker many with the same trainer.
 """
@@ -6,42 +6,53 @@ The train stage trains one run in a process of its own, a sweep's worker many wi
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.core import arrays, files, machine, runs
-from pipeline.core.errors import Interrupted
+from pipeline.core.errors import Interrupted, ParamsError
 from pipeline.params import Params
+from pipeline.core.network_files import NetworkFile
+from pipeline.core.task import Task
 from pipeline.train import backend, loop, models
 from pipeline.train.checkpoints import Checkpoint, EpochRow, State
-from pipeline.train.images import Images
+from pipeline.train.examples import Examples
+from pipeline.train.networks import Builder
 from pipeline.train.signals import Interruption
 
 OnEpoch = Callable[[int, Mapping[str, float]], None]
-_NO_PREDICTION = 255
+_NO_PREDICTION = -1
 
 
 class Runner:
-    """A trainer of one study's runs from images to folder, one after the other.
+    """A trainer of one study's runs from examples to folder, one after the other.
 
     Args:
-        images: by part: `train`, `validation`, `test`.
+        examples: by part: `train`, `validation`, `test`.
 
     Attributes:
         processor: what computes, as checkpoints know it.
+
+    Raises:
+        ParamsError: the network does not fit the task, or there are fewer examples than a batch takes.
     """
 
-    def __init__(self, study: Params, images: Mapping[str, Images]) -> None:
+    def __init__(
+        self, study: Params, network: NetworkFile, task: Task, examples: Mapping[str, Examples]
+    ) -> None:
+        size = task.sizes["train"]
+        if study.train.batch_size > size:
+            raise ParamsError(
+                f"train.batch_size: expected at most the {size:,} training examples, "
+                f"got {study.train.batch_size}. Change it in params.yaml."
+            )
         self._study = study
         self._held_out = runs.held_out_part(study.data.validation_size)
-        self._test = images["test"]
-        self._trainer = loop.Trainer(
-            images["train"],
-            images[self._held_out],
-            study.train.batch_size,
-            study.train.hidden_units,
-            study.train.precision,
-        )
+        self._test = examples["test"]
+        builder = Builder(network, task, study.network.values, study.train.precision)
+        self._trainer = loop.Trainer(builder, examples["train"], examples[self._held_out], study)
         self.processor = f"{machine.processor()} {backend.describe_device()}"
 
     def run(
@@ -63,12 +74,17 @@ class Runner:
             Interrupted: a signal came; the checkpoint holds all epochs done.
         """
         checkpoint = Checkpoint(run_key, self.processor)
-        rows = self._train(learning_rate, seed, checkpoint, interruption, on_epoch)
+        rows, kept = self._train(learning_rate, seed, checkpoint, interruption, on_epoch)
+        diverged = loop.is_diverged(rows[-1])
+        if kept and not diverged:
+            self._trainer.restore(kept)
         loss, accuracy, predictions = self._trainer.evaluate(self._test)
         tested: dict[str, float | None] = {"loss": loss, "accuracy": accuracy}
-        diverged = loop.is_diverged(rows[-1])
         if diverged:  # the network's answers may be NaN: their argmax would be a made-up class
             predictions, tested = np.full_like(predictions, _NO_PREDICTION), {"loss": None, "accuracy": None}
+        best = _best(rows, "val_accuracy", max) | _best(rows, "val_loss", min)
+        keep = self._study.train.keep
+        kept_epoch = best["val_accuracy_epoch"] if keep == "best_epoch" else len(rows)
         metrics = {
             "dataset": self._study.data.dataset,
             "learning_rate": learning_rate,
@@ -79,14 +95,15 @@ class Runner:
             "epochs_configured": self._study.train.epochs,
             "diverged_epoch": len(rows) if diverged else None,
             "final": {name: rows[-1][name] for name in runs.CURVES},
-            "best": _best(rows, "val_accuracy", max) | _best(rows, "val_loss", min),
+            "best": best,
+            "kept": {"rule": keep, "epoch": None if diverged else kept_epoch},
             "test": tested,
         }
         with files.replacing_folder(folder) as temporary:
             runs.write_history(temporary / runs.HISTORY, list(rows[0]), [list(row.values()) for row in rows])
             files.write_json(temporary / runs.METRICS, metrics)
             arrays.write(temporary / runs.PREDICTIONS, predictions)
-            models.write(temporary / runs.MODEL, self._trainer.model())
+            models.write(temporary / runs.MODEL, self._trainer.model)
         checkpoint.remove()
 
     def _train(
@@ -96,24 +113,29 @@ class Runner:
         checkpoint: Checkpoint,
         interruption: Interruption,
         on_epoch: OnEpoch,
-    ) -> list[EpochRow]:
-        start, epochs = checkpoint.load(), self._study.train.epochs
+    ) -> tuple[list[EpochRow], list[NDArray[Any]]]:
+        """Train to the end; return all rows, and the network of the best epoch where that one is kept."""
+        start, settings = checkpoint.load(), self._study.train
         for epoch, row in enumerate(start.rows if start else (), start=1):
             on_epoch(epoch, row)
         rows: list[EpochRow] = []
-        for rows in self._trainer.train(learning_rate, seed, epochs, start):
+        kept = start.kept if start else []
+        for rows in self._trainer.train(learning_rate, seed, start):
             on_epoch(len(rows), rows[-1])
-            if loop.is_diverged(rows[-1]) or len(rows) == epochs:
+            accuracies = [row["val_accuracy"] for row in rows]
+            if settings.keep == "best_epoch" and accuracies.index(max(accuracies)) == len(rows) - 1:
+                kept = self._trainer.network()
+            if loop.is_diverged(rows[-1]) or len(rows) == settings.epochs:
                 break
             if interruption.signal or checkpoint.is_due():
-                checkpoint.save(State(rows, self._trainer.variables()))
+                checkpoint.save(State(rows, self._trainer.variables(), kept))
             if interruption.signal:
                 raise Interrupted(
-                    f"Stopped by signal {interruption.signal} after epoch {len(rows)} of {epochs}; "
+                    f"Stopped by signal {interruption.signal} after epoch {len(rows)} of {settings.epochs}; "
                     "the same command goes on from there.",
                     interruption.signal,
                 )
-        return rows
+        return rows, kept
 
 
 def _best(

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline import params
-from pipeline.core import run_keys
+from pipeline.core import network_files, run_keys
 from pipeline.core import runs as run_folders
+from pipeline.core import task as tasks
 from pipeline.core.errors import ParamsError
 from pipeline.tracking import watch
-from pipeline.train import signals
-from pipeline.train.images import PARTS, read_images
+from pipeline.train import examples, signals
 from pipeline.train.progress import Progress
 
 
@@ -20,7 +20,7 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
 
     Raises:
         ParamsError: the rate or the seed is not one of params.yaml's.
-        DataError: the scaled images are missing or damaged.
+        DataError: the scaled arrays are missing or damaged.
         Interrupted: a signal came; the next call goes on from the checkpoint.
     """
     study = params.load()
@@ -32,14 +32,17 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
     # Tracking starts first: its process imports MLflow while this one imports TensorFlow.
     with watch.watching(learning_rate, seed, run_key) as watcher, signals.deferred() as interruption:
         from pipeline.train import backend
-        from pipeline.train.runner import Runner
 
         backend.configure(settings.threads)
+        from pipeline.train.runner import Runner
+
         if settings.precision == "bfloat16" and not backend.has_bfloat16():
             print(
                 "note: this processor has no bfloat16 arithmetic: expect no speed from it.", file=sys.stderr
             )
-        runner = Runner(study, {part: read_images(scaled, part) for part in PARTS})
+        task = tasks.read(scaled)
+        parts = {part: examples.read(scaled, part, task) for part in examples.PARTS}
+        runner = Runner(study, network_files.read(study.network.file), task, parts)
         name = f"learning rate {learning_rate}, seed {seed}"
         with contextlib.closing(Progress(name, settings.epochs)) as progress:
 

@@ -1,8 +1,11 @@
-"""Keras' Adam with its update as one TensorFlow operation instead of a dozen."""
+"""Keras' optimizers by the names that params.yaml has for them."""
 
 from typing import Any
 
-from pipeline.train.backend import keras, tf
+import keras
+import tensorflow as tf
+
+from pipeline.params.optimizers import Optimizer
 
 
 class Adam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
@@ -28,3 +31,19 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+_CLASSES = {
+    "sgd": keras.optimizers.SGD,
+    "adam": Adam,
+    "nadam": keras.optimizers.Nadam,
+    "adamw": keras.optimizers.AdamW,
+    "rmsprop": keras.optimizers.RMSprop,
+    "lion": keras.optimizers.Lion,
+    "muon": keras.optimizers.Muon,
+}
+
+
+def make(optimizer: Optimizer) -> Any:
+    """Make the Keras optimizer that params.yaml describes; its rate is set at each step."""
+    return _CLASSES[optimizer.name](learning_rate=0.0, **optimizer.values())

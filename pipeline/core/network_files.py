@@ -1,0 +1,58 @@
+"""A network's definition: a Python file of the repository with `build(input_shape, classes, seed, **values)`.
+
+Read and compiled without being run, so that a file that is no network is refused before anything waits for it;
+as text it travels to other machines.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.core.errors import ParamsError
+
+
+class NetworkFile(NamedTuple):
+    """The file's path, as params.yaml names it, and its text."""
+
+    path: str
+    source: str
+
+    def build_function(self) -> Callable[..., Any]:
+        """Run the file as a module of its own, and give its `build`.
+
+        Raises:
+            ParamsError: it cannot be run, or defines no such function.
+        """
+        namespace: dict[str, Any] = {"__name__": "network", "__file__": self.path}
+        try:
+            exec(compile(self.source, self.path, "exec"), namespace)  # noqa: S102 - the person's own code
+        except Exception as error:
+            raise _refusal(self.path, f"it fails with {type(error).__name__}: {error}") from error
+        if not callable(build := namespace.get("build")):
+            raise _refusal(self.path, "it defines no such function")
+        return build
+
+
+def read(path: str, root: Path = Path()) -> NetworkFile:
+    """Read the file that `network.file` of params.yaml names.
+
+    Raises:
+        ParamsError: not there, not text, or not Python.
+    """
+    try:
+        source = (root / path).read_text(encoding="utf-8")
+        compile(source, path, "exec")
+    except OSError as error:
+        raise _refusal(path, error.strerror or str(error)) from error
+    except SyntaxError as error:
+        raise _refusal(path, f"{error.msg} (line {error.lineno})") from error
+    except ValueError as error:  # neither UTF-8 nor without zero bytes
+        raise _refusal(path, str(error)) from error
+    return NetworkFile(path, source)
+
+
+def _refusal(path: str, finding: str) -> ParamsError:
+    return ParamsError(
+        f"network.file, {path}: expected a Python file with `build(input_shape, classes, seed, **values)`, "
+        f"got: {finding}. docs/own-task.md shows how to write one."
+    )

@@ -1,0 +1,92 @@
+"""Keras models from a network's file: the same seed gives the same weights and the same names of layers."""
+
+import inspect
+import traceback
+from typing import Any
+
+import keras
+import numpy as np
+
+from pipeline.core.errors import ParamsError
+from pipeline.core.network_files import NetworkFile
+from pipeline.core.task import Task
+
+
+class Builder:
+    """A builder of one network for one task.
+
+    Args:
+        values: what the file's `build` takes besides the task and the seed.
+        precision: `float32`, or `bfloat16`: Keras' mixed policy, wherever the file names no other one.
+
+    Raises:
+        ParamsError: the file cannot be run, or its `build` does not take these values.
+    """
+
+    def __init__(
+        self, file: NetworkFile, task: Task, values: dict[str, Any], precision: str = "float32"
+    ) -> None:
+        self._path, self._build = file.path, file.build_function()
+        self._arguments = {"input_shape": task.shape, "classes": len(task.classes), **values}
+        self._policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+        try:
+            inspect.signature(self._build).bind(seed=0, **self._arguments)
+        except TypeError as error:
+            raise ParamsError(
+                f"network.values: expected what {file.path} takes, build{inspect.signature(self._build)}, "
+                f"got: {error}. Correct network.values in params.yaml."
+            ) from None
+        self._check(self.build(0), task)
+
+    def build(self, seed: int) -> Any:
+        """Build the model, whose initial weights and random layers depend on the seed alone.
+
+        Raises:
+            ParamsError: `build` fails.
+        """
+        keras.utils.clear_session(free_memory=False)  # automatic names of layers count from the start again
+        keras.utils.set_random_seed(seed)  # for layers that are given no seed
+        keras.config.set_dtype_policy(self._policy)
+        try:
+            return self._build(seed=seed, **self._arguments)
+        except Exception as error:
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__, limit=None)
+                     if frame.filename == self._path]
+            where = f"line {lines[-1]}, " if lines else ""
+            raise ParamsError(
+                f"{self._path}: {where}expected build to make a network for inputs of shape "
+                f"{self._arguments['input_shape']} and these values, got {type(error).__name__}: {error}"
+            ) from error
+        finally:
+            keras.config.set_dtype_policy("float32")
+
+    def _check(self, model: Any, task: Task) -> None:
+        """Check what a few inputs come out as.
+
+        Raises:
+            ParamsError: no Keras model, nothing to train, or no probabilities of the classes.
+        """
+        wanted = f"{self._path}: expected build to return a Keras model"
+        if not isinstance(model, keras.Model):
+            raise ParamsError(f"{wanted}, got {type(model).__name__}. End `build` with `return model`.")
+        inputs = np.random.default_rng(0).random((3, *task.shape), np.float32)
+        try:
+            outputs = np.asarray(keras.ops.cast(model(inputs, training=False), "float32"))
+        except Exception as error:
+            raise ParamsError(
+                f"{wanted} that takes inputs of shape (n, {', '.join(map(str, task.shape))}), "
+                f"got {type(error).__name__}: {error}"
+            ) from error
+        if not model.trainable_variables:
+            raise ParamsError(f"{wanted} with weights to train, got none.")
+        if outputs.shape != (3, len(task.classes)):
+            raise ParamsError(
+                f"{wanted} with an output for each of the {len(task.classes)} classes, shape "
+                f"(n, {len(task.classes)}), got ({', '.join(['n', *map(str, outputs.shape[1:])])}). "
+                "Its last layer gets `classes` units."
+            )
+        if not (outputs >= 0).all() or not np.allclose(outputs.sum(axis=1), 1, atol=0.01):
+            raise ParamsError(
+                f"{wanted} whose outputs are probabilities, from 0 to 1 and together 1, got {outputs[0]}. "
+                'End it with a layer of `activation="softmax"`.'
+            )
