@@ -126,7 +126,7 @@ SMALL = {
     "train.seeds": [0],
     "train.epochs": 3,
     "train.batch_size": 128,
-    "train.hidden_units": 16,
+    "network.values.hidden_units": 16,
 }
 
 

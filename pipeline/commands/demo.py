@@ -16,7 +16,7 @@ _CHANGES = {
     "train.seeds": [0, 1],
     "train.epochs": 20,
     "train.batch_size": 64,
-    "train.hidden_units": 100,
+    "network.values.hidden_units": 100,
 }
 
 

@@ -19,6 +19,7 @@ from pipeline.core import files
 from pipeline.core.datasets import Dataset, Published
 from pipeline.core.errors import DataError, DownloadError, without_login
 
+
 def variable(dataset: str) -> str:
     """Name the environment's variable for a source to be tried first: MNIST_MIRROR, for example."""
     return f"{dataset.upper()}_MIRROR"

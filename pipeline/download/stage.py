@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline import params
-from pipeline.core import files
 from pipeline.core.datasets import DATASETS, DIGITS
 from pipeline.download import digits, own, sources
 
@@ -21,10 +20,11 @@ def download(raw: Path) -> None:
     """
     data = params.load().data
     if data.dataset == "own":
-        read = own.read(OWN)
-        with files.replacing_folder(raw) as folder:
-            own.write(folder, read)
-        print(f"download: {len(read.train.labels):,} training examples from {OWN}, checked, written to {raw}")
+        given = own.read(OWN)
+        own.write(raw, given)
+        print(
+            f"download: {len(given.train.labels):,} training examples from {OWN}, checked, written to {raw}"
+        )
         return
     dataset = DATASETS[data.dataset]
     if dataset is DIGITS:

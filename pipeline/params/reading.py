@@ -71,7 +71,9 @@ def _explain_refusal(detail: Any) -> str:
     if detail["type"] not in ("extra_forbidden", "missing") and ", got " not in message:
         message += f", got {_shorten(detail['input'])}"
     # Below a union stands the name of the member that was chosen, which is no key.
-    loc = [key for key, above in zip(detail["loc"], ("", *detail["loc"]), strict=False) if above != "optimizer"]
+    loc = [
+        key for key, above in zip(detail["loc"], ("", *detail["loc"]), strict=False) if above != "optimizer"
+    ]
     key = ".".join(map(str, loc))
     return f"{key}: {message}" if key else message
 

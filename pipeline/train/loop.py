@@ -20,7 +20,9 @@ from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
 
-_AT_ONCE = 1000  # examples evaluated together at most: enough to fill the cores, few enough to keep memory flat
+_AT_ONCE = (
+    1000  # examples evaluated together at most: enough to fill the cores, few enough to keep memory flat
+)
 
 
 def is_diverged(row: EpochRow) -> bool:
@@ -61,7 +63,7 @@ class Trainer:
         self._inside = self._model
         if self._rectified:
             outputs = [layer.output for layer in self._rectified]
-            self._inside = keras.Model(self._model.inputs, [self._model.output, *outputs])
+            self._inside = keras.Model(self._model.inputs, [*self._model.outputs, *outputs])
         self._epoch = tf.function(self._trace_epoch)
         self.step = tf.function(lambda chosen, rate: self._step(chosen, rate)[0])
         """Train on one batch, the positions `chosen`, at a rate; return the batch's mean loss."""
@@ -166,13 +168,11 @@ class Trainer:
             "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
             "gradient_norm": tf.linalg.global_norm([part for part in gradients if part is not None]),
             **{
-                f"update_ratio_{_layer_name(kernel)}": tf.norm(kernel.value - old) / tf.norm(kernel.value)
+                f"update_ratio_{self._layer_name(kernel)}": tf.norm(kernel.value - old)
+                / tf.norm(kernel.value)
                 for kernel, old in zip(self._kernels, before, strict=True)
             },
-            **{
-                f"dead_units_{layer.name}": share
-                for layer, share in zip(self._rectified, dead, strict=True)
-            },
+            **{f"dead_units_{layer.name}": share for layer, share in zip(self._rectified, dead, strict=True)},
         }
 
     def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
@@ -196,6 +196,11 @@ class Trainer:
         dead = [tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for peak in peaks]
         return loss / size + tf.cast(sum(self._model.losses), tf.float64), classes.concat(), dead
 
+    def _layer_name(self, variable: Any) -> str:
+        """Name the layer that a variable belongs to, within those around it: `hidden`, `block.dense`."""
+        path = variable.path.removeprefix(f"{self._model.name}/")
+        return ".".join(path.split("/")[:-1])
+
 
 def _constant(examples: Examples) -> Examples:
     return Examples(tf.constant(examples.inputs), tf.constant(examples.labels))
@@ -203,11 +208,6 @@ def _constant(examples: Examples) -> Examples:
 
 def _scaled(inputs: Any) -> Any:
     return tf.cast(inputs, tf.float32) / 255.0 if inputs.dtype == tf.uint8 else inputs
-
-
-def _layer_name(variable: Any) -> str:
-    """Name the layer that a variable belongs to, with those around it: `hidden`, `block.dense`."""
-    return ".".join(variable.path.split("/")[:-1])
 
 
 def _rectified_layers(model: Any) -> list[Any]:

@@ -50,8 +50,11 @@ class Builder:
         try:
             return self._build(seed=seed, **self._arguments)
         except Exception as error:
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__, limit=None)
-                     if frame.filename == self._path]
+            lines = [
+                frame.lineno
+                for frame in traceback.extract_tb(error.__traceback__, limit=None)
+                if frame.filename == self._path
+            ]
             where = f"line {lines[-1]}, " if lines else ""
             raise ParamsError(
                 f"{self._path}: {where}expected build to make a network for inputs of shape "
