@@ -16,7 +16,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint test-services test-hard coverage mutants demo recipe sweep ui publish verify bench \
+.PHONY: help repro test lint test-services test-hard coverage mutants demo rehearse recipe sweep ui publish verify bench \
 	docs lock audit sbom licences clean
 
 help: ## this list
@@ -53,6 +53,9 @@ mutants: .venv/.dev ## change one operator or number of the pure modules at a ti
 
 demo: .venv/.runtime ## the whole pipeline on a bundled sample, without a network, in a scratch copy
 	@python -m pipeline demo
+
+rehearse: .venv/.runtime ## try in seconds what the study will do: network, data, memory, minutes
+	@python -m pipeline rehearse
 
 recipe: .venv/.runtime ## the textbook protocol as a DVC experiment: 500 epochs, rates 0.01, 0.1, 0.0001
 	@dvc exp run --temp --force --name recipe -S train.epochs=500 \

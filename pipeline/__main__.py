@@ -112,6 +112,9 @@ COMMANDS = {
     ),
     "repro": Command("pipeline.commands.repro", "`dvc repro`, then `publish`; without a network, the demo"),
     "demo": Command("pipeline.commands.demo", "the whole pipeline on a bundled sample, in a scratch copy"),
+    "rehearse": Command(
+        "pipeline.commands.rehearse", "try in seconds what the study will do; say what it will take"
+    ),
     "publish": Command(
         "pipeline.tracking.publish", "bring MLflow up to date with the outputs", (_RUNS, _REPORT, _DRY_RUN)
     ),

@@ -1,7 +1,8 @@
-"""IDX files of any type and shape, gzipped or not; the format is described in `pipeline.download.raw_files`."""
+"""IDX files of any type, gzipped or not; `pipeline.download.raw_files` describes the format."""
 
 import gzip
 import math
+import struct
 import zlib
 from pathlib import Path
 from typing import IO, Any, cast
@@ -33,8 +34,9 @@ def read(path: Path) -> NDArray[Any]:
         try:
             dtype, shape = _header(path, stream)
             expected = math.prod(shape) * dtype.itemsize
-            if expected > path.stat().st_size * (_DEFLATE if gzipped else 1):
-                raise _disagreeing(path, expected, "a file too small for them")
+            size = path.stat().st_size
+            if expected > size * (_DEFLATE if gzipped else 1):
+                raise _disagreeing(path, expected, f"a file of {size:,}")
             content = stream.read(expected + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path}: expected a whole gzip file, got: {error}. {_REMEDY}") from error
@@ -47,12 +49,12 @@ def _header(path: Path, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ..
     start = stream.read(4)
     if len(start) == 4 and start[:2] == b"\0\0" and start[2] in _TYPES and 1 <= start[3] <= _MOST_DIMENSIONS:
         lengths = stream.read(4 * start[3])
-        if len(lengths) == 4 * start[3]:
-            return np.dtype(_TYPES[start[2]]), tuple(np.frombuffer(lengths, ">u4").tolist())
+        if len(lengths) == 4 * start[3] and all(shape := struct.unpack(f">{start[3]}I", lengths)):
+            return np.dtype(_TYPES[start[2]]), shape
         start += lengths
     raise DataError(
         f"{path}: expected an IDX header (two zero bytes, a type, 1 to {_MOST_DIMENSIONS} dimensions, their "
-        f"lengths), got {start.hex(' ') or 'an empty file'}. {_REMEDY}"
+        f"lengths, none of them 0), got {start.hex(' ') or 'an empty file'}. {_REMEDY}"
     )
 
 

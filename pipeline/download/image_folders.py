@@ -60,7 +60,8 @@ def _listed(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
             if path.is_dir() or path.suffix.lower() not in _SUFFIXES:
                 got = "a folder" if path.is_dir() else "another file"
                 raise DataError(f"{path}: expected a .png, .jpg or .jpeg file, got {got}. Move it away.")
-        listed += [(path, classes.index(subfolder.name)) for path in paths]
+        label = classes.index(subfolder.name)
+        listed += [(path, label) for path in paths]
     if not listed:
         raise DataError(f"{folder}: expected a folder of images for each class, got none. Add them.")
     return listed

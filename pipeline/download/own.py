@@ -1,6 +1,5 @@
 """A data set of one's own: an .npz, IDX files or folders of images in; checked arrays in one form out."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.core import arrays, files
 from pipeline.core.errors import DataError, damaged
-from pipeline.download import idx, image_folders
+from pipeline.download import idx, image_folders, npz
 
 
 class Examples(NamedTuple):
@@ -49,12 +48,10 @@ class _Array(NamedTuple):
 _Arrays = Mapping[str, _Array]
 """By Keras' names: x_train and y_train, perhaps x_test and y_test, perhaps classes."""
 
-_TRAIN, _TEST, _CLASSES = ("x_train", "y_train"), ("x_test", "y_test"), "classes"
 _NUMBER = (
     "Number the classes from 0, in both parts at once: "
     "`classes, y = np.unique(np.concatenate([y_train, y_test]), return_inverse=True)`."
 )
-_SUBTRACT = "Subtract 1 from the labels, in both parts."
 
 
 def read(folder: Path) -> OwnData:
@@ -65,21 +62,23 @@ def read(folder: Path) -> OwnData:
     """
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: expected a folder with your data, got none. Make it and put an .npz file, IDX files or folders of images into it."
+            f"{folder}: expected a folder with your data, got none. "
+            "Make it, and put an .npz file, IDX files or folders of images into it."
         )
     entries = image_folders.entries(folder)
     names = [entry.name + "/" * entry.is_dir() for entry in entries]
     roles = [_role(name) for name in names]
     if len(names) == 1 and names[0].endswith(".npz"):
-        return _checked(_read_npz(entries[0]))
-    if sorted(roles) in (sorted(_TRAIN), sorted(_TRAIN + _TEST)):
+        read = npz.read(entries[0])
+        return _checked({key: _Array(f"{entries[0]}: {key}", values) for key, values in read.items()})
+    if sorted(roles) in (npz.TRAIN, npz.TRAIN_AND_TEST):
         return _checked(_read_idx(dict(zip(roles, entries, strict=True))))
     if names in (["train/"], ["test/", "train/"]):
         return _checked(_read_images(folder, [name.rstrip("/") for name in reversed(names)]))
     raise DataError(
         f"{folder}: expected either one .npz file, or IDX files named *train*images* and *train*labels* "
-        "(perhaps also *test* or *t10k* of both), or the folder train/ (perhaps also test/) with a folder for "
-        f"each class; got {', '.join(names) or 'an empty folder'}. Move away what is not of one form."
+        "(perhaps also *test* or *t10k* of both), or the folder train/ (perhaps also test/) with a folder "
+        f"for each class; got {', '.join(names) or 'an empty folder'}. Move away what is not of one form."
     )
 
 
@@ -121,32 +120,6 @@ def _role(name: str) -> str:
     return f"{kind}_{part}" if kind and part and not name.endswith("/") else ""
 
 
-def _read_npz(path: Path) -> _Arrays:
-    remedy = "Write it again with `np.savez_compressed`, from arrays of numbers (classes: of text)."
-    read: dict[str, _Array] = {}
-    source = str(path)
-    try:
-        if not zipfile.is_zipfile(path):  # of which numpy would say that it is a pickle
-            raise DataError(f"{path}: expected a zip file, which every .npz is, got another one. {remedy}")
-        with np.load(path, allow_pickle=False) as archive:
-            keys = sorted(archive.files)
-            if [key for key in keys if key != _CLASSES] not in (sorted(_TRAIN), sorted(_TRAIN + _TEST)):
-                raise DataError(
-                    f"{path}: expected the keys x_train, y_train, both or neither of x_test, y_test, and "
-                    f"perhaps classes; got {', '.join(keys) or 'none'}. {remedy}"
-                )
-            for key in keys:
-                source = f"{path}: {key}"
-                read[key] = _Array(source, archive[key])
-                if not isinstance(read[key].values, np.ndarray):  # numpy gives other files as bytes
-                    raise DataError(f"{source}: expected an array, got another file. {remedy}")
-    except DataError:
-        raise
-    except Exception as error:  # zip and header can be damaged in any way
-        raise DataError(f"{source}: expected an array, got: {error}. {remedy}") from error
-    return read
-
-
 def _read_idx(paths: Mapping[str, Path]) -> _Arrays:
     read = {role: _Array(str(path), idx.read(path)) for role, path in paths.items()}
     for role, (source, values) in read.items():
@@ -157,7 +130,7 @@ def _read_idx(paths: Mapping[str, Path]) -> _Arrays:
 
 def _read_images(folder: Path, parts: list[str]) -> _Arrays:
     classes, examples = image_folders.read(folder, parts)
-    read = {_CLASSES: _Array(str(folder / "train"), np.array(classes, dtype=np.str_))}
+    read = {"classes": _Array(str(folder / "train"), np.array(classes, dtype=np.str_))}
     for part, (images, labels) in examples.items():
         read[f"x_{part}"] = _Array(str(folder / part), images)
         read[f"y_{part}"] = _Array(str(folder / part), labels)
@@ -165,6 +138,7 @@ def _read_images(folder: Path, parts: list[str]) -> _Arrays:
 
 
 def _checked(given: _Arrays) -> OwnData:
+    """Check what all forms must fulfil, and give it in the normal form."""
     train = _examples(given["x_train"], given["y_train"])
     test = _examples(given["x_test"], given["y_test"]) if "x_test" in given else None
     if test is not None:
@@ -187,10 +161,15 @@ def _examples(inputs: _Array, labels: _Array) -> Examples:
             f"{source}: expected uint8 or floats, got {values.dtype}. "
             "Convert grey levels from 0 to 255 by `.astype('uint8')`, other numbers by `.astype('float32')`."
         )
-    if not 2 <= values.ndim <= 4 or 0 in values.shape:
+    if not 2 <= values.ndim <= 4:
         raise DataError(
-            f"{source}: expected (n, features), (n, height, width) or (n, height, width, channels), none of "
-            f"them 0, got the shape {values.shape}. Reshape it, or fill it."
+            f"{source}: expected the shape (n, features), (n, height, width) or "
+            f"(n, height, width, channels), got {values.shape}. Reshape it."
+        )
+    if 0 in values.shape:
+        raise DataError(
+            f"{source}: expected at least 1 example of at least 1 value, got the shape {values.shape}. "
+            "Write it again with its data."
         )
     with np.errstate(all="ignore"):  # what overflows is found below
         numbers = np.ascontiguousarray(values, np.uint8 if values.dtype == np.uint8 else np.float32)
@@ -215,15 +194,18 @@ def _examples(inputs: _Array, labels: _Array) -> Examples:
 
 def _classes(given: _Arrays, train: Examples, test: Examples | None) -> tuple[str, ...]:
     """Check the labels and the names of the classes; give the names."""
-    names = _names(given[_CLASSES]) if _CLASSES in given else None
+    names = _names(given["classes"]) if "classes" in given else None
     present = set(np.unique(train.labels).tolist())
     low, high = min(present), max(present)
     last = high if names is None else len(names) - 1
-    named = "" if names is None else f", as there are {len(names)} names in {given[_CLASSES].source}"
+    named = "" if names is None else f", as there are {len(names)} names in {given['classes'].source}"
     missing = next((label for label in range(last + 1) if label not in present), None)
     for wrong, finding in (
         (low < 0, f"labels from 0, got {low}. {_NUMBER}"),
-        (low == 1 and high == last + bool(names), f"labels from 0, got 1 to {high}. {_SUBTRACT}"),
+        (
+            low == 1 and high == last + bool(names),
+            f"labels from 0, got 1 to {high}. Subtract 1, in both parts.",
+        ),
         (last < 1, f"at least 2 classes, got {last + 1}. Add examples of another class."),
         (high > last, f"labels from 0 to {last}{named}, got {high}. Name every class."),
         (
@@ -237,10 +219,8 @@ def _classes(given: _Arrays, train: Examples, test: Examples | None) -> tuple[st
     if test is not None:
         for label in (test.labels.min(), test.labels.max()):
             if not 0 <= label <= last:
-                raise DataError(
-                    f"{given['y_test'].source}: expected labels from 0 to {last}, as in training, got {label}. "
-                    f"{_NUMBER}"
-                )
+                expected = f"expected labels from 0 to {last}, as in training"
+                raise DataError(f"{given['y_test'].source}: {expected}, got {label}. {_NUMBER}")
     return tuple(map(str, range(last + 1))) if names is None else tuple(names)
 
 
@@ -255,7 +235,7 @@ def _names(classes: _Array) -> list[str]:
     for position, name in enumerate(names):
         if not name.strip() or not name.isprintable() or name in names[:position]:
             raise DataError(
-                f"{source}: expected a name of its own for each class, in printable characters, got {name!r}"
+                f"{source}: expected distinct, printable names of classes, got {name!r}"
                 f"{' again' * (name in names[:position])}. Rename the class."
             )
     return names

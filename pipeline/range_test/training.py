@@ -28,7 +28,7 @@ def losses(
     for row, seed in zip(table, seeds, strict=True):
         trainer.reset(seed)
         for index, batch in enumerate(_batches(seed, size, batch_size, len(rates))):
-            loss = float(trainer.step(batch, np.float32(rates[index])))
+            loss = float(trainer.step(batch, np.float32(rates[index]))[0])
             if not loss <= _HOPELESS * (row[0] if index else math.inf):  # NaN is not, either
                 break
             row[index] = loss

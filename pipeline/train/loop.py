@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.params import Params
-from pipeline.train import optimizers, schedules
+from pipeline.train import optimizers, schedules, unlit
 from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
@@ -50,13 +50,22 @@ class Trainer:
     def __init__(self, builder: Builder, train: Examples, validation: Examples, params: Params) -> None:
         self._builder, self._params = builder, params
         self._size, self._batch_size = len(train.labels), params.train.batch_size
-        self._train, self._validation = _constant(train), _constant(validation)
         self._model = builder.build(0)
+        # What the steps train: the model itself, or a smaller one that comes to the same.
+        self._trained, self._narrowed = self._model, unlit.narrow(self._model, train.inputs, params.optimizer)
+        if self._narrowed:
+            self._trained = self._narrowed.model
+            rows = train.inputs.reshape(self._size, -1)
+            train = Examples(rows[:, self._narrowed.lit[:, 0]], train.labels)
+        self._train, self._validation = _constant(train), _constant(validation)
         self._optimizer = optimizers.make(params.optimizer)
-        self._optimizer.build(self._model.trainable_variables)
+        self._optimizer.build(self._trained.trainable_variables)
         self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
+        self._variables = [*self._trained.variables, *self._optimizer.variables]
         self._kernels = [
-            variable for variable in self._model.trainable_variables if variable.name == "kernel"
+            pair
+            for pair in zip(self._trained.trainable_variables, self._model.trainable_variables, strict=True)
+            if pair[1].name == "kernel"
         ]
         self._rectified = _rectified_layers(self._model)
         # A second way through the same layers; a model that cannot be taken apart shows its outputs alone.
@@ -64,9 +73,10 @@ class Trainer:
         if self._rectified:
             outputs = [layer.output for layer in self._rectified]
             self._inside = keras.Model(self._model.inputs, [*self._model.outputs, *outputs])
-        self._epoch = tf.function(self._trace_epoch)
-        self.step = tf.function(lambda chosen, rate: self._step(chosen, rate)[0])
-        """Train on one batch, the positions `chosen`, at a rate; return the batch's mean loss."""
+        # Without autograph, which takes longer to rewrite the code than TensorFlow to trace it.
+        positions, rate = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
+        self.step = tf.function(self._step, input_signature=(positions, rate), autograph=False)
+        self._epoch = tf.function(self._trace_epoch, autograph=False)
 
     @property
     def steps(self) -> int:
@@ -83,6 +93,7 @@ class Trainer:
         if start:
             for variable, value in zip(self._variables, start.variables, strict=True):
                 variable.assign(value)
+            self._give_back()
         epochs = self._params.train.epochs
         while len(rows) < epochs and not (rows and is_diverged(rows[-1])):
             epoch = len(rows) + 1
@@ -94,12 +105,19 @@ class Trainer:
     def reset(self, seed: int) -> None:
         """Give network and optimizer the values that a run of this seed starts with."""
         self.restore([variable.numpy() for variable in self._builder.build(seed).variables])
+        if self._narrowed:
+            self._narrowed.take()
         for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
             variable.assign(value)
 
     def variables(self) -> list[NDArray[Any]]:
         """Copy what training can go on from, together with the rows so far."""
         return [variable.numpy() for variable in self._variables]
+
+    @property
+    def names(self) -> list[str]:
+        """Name what `variables` copies."""
+        return [variable.path for variable in self._variables]
 
     def network(self) -> list[NDArray[Any]]:
         """Copy the network's part of it."""
@@ -120,26 +138,26 @@ class Trainer:
 
         The loss is in nats, NaN or infinite after a divergence; the accuracy in [0, 1].
         """
-        loss, predictions, _ = tf.function(self._evaluate)(*_constant(examples))
+        loss, predictions, _ = self._evaluate(*_constant(examples))
         classes = predictions.numpy().astype(np.int32)
         return float(loss), float((classes == examples.labels.argmax(axis=1)).mean()), classes
 
-    @property
-    def _variables(self) -> list[Any]:
-        return [*self._model.variables, *self._optimizer.variables]
+    def _give_back(self) -> None:
+        if self._narrowed:
+            self._narrowed.give_back()
 
     def _step(self, chosen: Any, rate: Any) -> tuple[Any, Any, list[Any]]:
         """Train on a batch; return its mean loss, its hits, the gradients."""
         inputs = _scaled(tf.gather(self._train.inputs, chosen))
         labels = tf.gather(self._train.labels, chosen)
-        weights = [variable.value for variable in self._model.trainable_variables]
+        weights = [variable.value for variable in self._trained.trainable_variables]
         with tf.GradientTape() as tape:
-            probabilities = tf.cast(self._model(inputs, training=True), tf.float32)
+            probabilities = tf.cast(self._trained(inputs, training=True), tf.float32)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(labels, probabilities))
-            loss += sum(self._model.losses)  # penalties on weights, if the network has some
+            loss += sum(self._trained.losses)  # penalties on weights, if the network has some
         gradients = tape.gradient(loss, weights)
         self._optimizer.learning_rate.assign(rate)
-        self._optimizer.apply(gradients, self._model.trainable_variables)
+        self._optimizer.apply(gradients, self._trained.trainable_variables)
         hits = tf.equal(tf.argmax(probabilities, axis=1), tf.argmax(labels, axis=1))
         return loss, tf.math.count_nonzero(hits), gradients
 
@@ -150,15 +168,18 @@ class Trainer:
         diagnostics look at: at every step they would cost some per cent of the time.
         """
         last, size = self.steps - 1, self._batch_size
-        loss, hits = tf.zeros([], tf.float64), tf.zeros([], tf.int64)
-        for step in tf.range(last):
-            step_loss, step_hits, _ = self._step(permutation[step * size : (step + 1) * size], rates[step])
-            loss += tf.cast(step_loss, tf.float64) * size
-            hits += step_hits
-        before = [tf.identity(kernel.value) for kernel in self._kernels]
-        step_loss, step_hits, gradients = self._step(permutation[last * size :], rates[last])
+
+        def train(step: Any, loss: Any, hits: Any) -> tuple[Any, Any, Any]:
+            step_loss, step_hits, _ = self.step(permutation[step * size : (step + 1) * size], rates[step])
+            return step + 1, loss + tf.cast(step_loss, tf.float64) * size, hits + step_hits
+
+        start = (0, tf.zeros([], tf.float64), tf.zeros([], tf.int64))
+        _, loss, hits = tf.while_loop(lambda step, *_: step < last, train, start, parallel_iterations=1)
+        before = [tf.identity(kernel.value) for kernel, _ in self._kernels]
+        step_loss, step_hits, gradients = self.step(permutation[last * size :], rates[last])
         loss += tf.cast(step_loss, tf.float64) * (self._size - last * size)
         hits += step_hits
+        self._give_back()
         val_loss, classes, dead = self._evaluate(*self._validation)
         val_hits = tf.equal(classes, tf.argmax(self._validation.labels, axis=1))
         return {
@@ -176,23 +197,33 @@ class Trainer:
         }
 
     def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        """Compute mean loss (float64), classes, and by rectified layer the share of units that are always 0."""
+        """Compute mean loss (float64), classes, and by ReLU layer the share of units that are 0 for all inputs."""
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
-        loss = tf.zeros([], tf.float64)
-        classes = tf.TensorArray(tf.int64, math.ceil(size / at_once), infer_shape=False)
-        peaks = [tf.zeros(layer.output.shape[-1:], layer.compute_dtype) for layer in self._rectified]
-        for start in tf.range(0, size, at_once):
-            chunk = slice(start, start + at_once)
-            outputs = self._inside(_scaled(inputs[chunk]), training=False)
+        chunks = math.ceil(size / at_once)
+
+        def evaluate(chunk: Any, loss: Any, classes: Any, *peaks: Any) -> tuple[Any, ...]:
+            part = slice(chunk * at_once, (chunk + 1) * at_once)
+            outputs = self._inside(_scaled(inputs[part]), training=False)
             probabilities, *activations = outputs if self._rectified else [outputs]
             probabilities = tf.cast(probabilities, tf.float32)
-            losses = keras.losses.categorical_crossentropy(labels[chunk], probabilities)
-            loss += tf.cast(tf.reduce_sum(losses), tf.float64)
-            classes = classes.write(start // at_once, tf.argmax(probabilities, axis=1))
-            peaks = [
-                tf.maximum(peak, tf.reduce_max(activation, axis=list(range(len(activation.shape) - 1))))
-                for peak, activation in zip(peaks, activations, strict=True)
-            ]
+            losses = keras.losses.categorical_crossentropy(labels[part], probabilities)
+            return (
+                chunk + 1,
+                loss + tf.cast(tf.reduce_sum(losses), tf.float64),
+                classes.write(chunk, tf.argmax(probabilities, axis=1)),
+                *(
+                    tf.maximum(peak, tf.reduce_max(activation, axis=range(len(activation.shape) - 1)))
+                    for peak, activation in zip(peaks, activations, strict=True)
+                ),
+            )
+
+        classes = tf.TensorArray(tf.int64, chunks, infer_shape=False, element_shape=[None])
+        peaks = [tf.zeros(layer.output.shape[-1:], layer.compute_dtype) for layer in self._rectified]
+        start = (0, tf.zeros([], tf.float64), classes, *peaks)
+        # One chunk after the other, or all would be in memory at once.
+        _, loss, classes, *peaks = tf.while_loop(
+            lambda chunk, *_: chunk < chunks, evaluate, start, parallel_iterations=1
+        )
         dead = [tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for peak in peaks]
         return loss / size + tf.cast(sum(self._model.losses), tf.float64), classes.concat(), dead
 

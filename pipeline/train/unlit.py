@@ -1,0 +1,69 @@
+"""Leaving out inputs that are 0 in every training example, as 67 of the 784 pixels of MNIST are.
+
+The gradient of their weights is exactly 0, so that most optimizers never move them. A network that begins with
+a dense layer is then trained with a smaller one in that layer's place, and after each epoch its weights are
+set into the full layer, which validates and is saved: the same training with 9 % less arithmetic
+(`make bench`, table "unlit").
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from pipeline.params.optimizers import Optimizer
+
+_WORTHWHILE = 0.02
+"""Share of the inputs from which on it is done."""
+
+
+class Narrowed(NamedTuple):
+    """A network that shares all but the first dense layer with the full one.
+
+    Attributes:
+        model: takes (n, lit inputs).
+        lit: positions in a flattened input, shape (lit inputs, 1).
+    """
+
+    model: Any
+    lit: NDArray[np.int32]
+    _narrow: Any
+    _full: Any
+
+    def take(self) -> None:
+        """Set the full layer's weights into the narrow one."""
+        self._narrow.kernel.assign(tf.gather_nd(self._full.kernel.value, self.lit))
+        self._narrow.bias.assign(self._full.bias.value)
+
+    def give_back(self) -> None:
+        """Set the narrow layer's weights into the full one; those of unlit inputs stay as they are."""
+        kernel = tf.tensor_scatter_nd_update(self._full.kernel.value, self.lit, self._narrow.kernel.value)
+        self._full.kernel.assign(kernel)
+        self._full.bias.assign(self._narrow.bias.value)
+
+
+def narrow(model: Any, inputs: NDArray[Any], optimizer: Optimizer) -> Narrowed | None:
+    """Make the smaller network; None where it would be none, or would not train alike.
+
+    Args:
+        inputs: of the training part, shape (n, ...).
+    """
+    layers = model.layers if isinstance(model, keras.Sequential) else []
+    if not (
+        len(layers) > 1
+        and type(layers[0]) is keras.layers.Flatten
+        and type(dense := layers[1]) is keras.layers.Dense
+        and dense.use_bias
+        and not any((dense.kernel_regularizer, dense.kernel_constraint, optimizer.weight_decay))
+        and optimizer.name != "muon"  # which moves a matrix as a whole
+    ):
+        return None
+    rows = inputs.reshape(len(inputs), -1)
+    lit = np.flatnonzero(rows.any(axis=0)).astype(np.int32)
+    if len(lit) > (1 - _WORTHWHILE) * rows.shape[1]:
+        return None
+    twin = keras.layers.Dense.from_config(dense.get_config())
+    smaller = keras.Sequential([keras.Input((len(lit),)), twin, *layers[2:]])
+    return Narrowed(smaller, lit[:, None], twin, dense)
