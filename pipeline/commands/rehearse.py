@@ -64,7 +64,7 @@ def _first(part: Examples, share: float) -> Examples:
 
 
 def _try(trainer: "Trainer", fresh: "Trainer", rate: float, seed: int) -> float:
-    """Train twice, then to the first epoch, and on from there with another trainer; return an epoch's seconds.
+    """Train twice, then for an epoch, and on from there with another trainer; return an epoch's seconds.
 
     Raises:
         ParamsError: the loss is not finite.
@@ -78,9 +78,9 @@ def _try(trainer: "Trainer", fresh: "Trainer", rate: float, seed: int) -> float:
         for name, expected, got in zip(trainer.names, first, end, strict=True):
             if expected.tobytes() != got.tobytes():
                 raise ToolError(
-                    f"{name}: expected the same bytes from the same training, got others when it was run {how}. "
-                    "The network draws or keeps what its variables do not hold: build it of Keras' layers, and "
-                    "keep no numbers in Python."
+                    f"{name}: expected the same bytes from the same training, got others {how}. The network "
+                    "draws or keeps what its variables do not hold: build it of Keras' layers, and keep no "
+                    "numbers in Python."
                 )
     return seconds
 
@@ -95,8 +95,8 @@ def _train(
         if not np.isfinite([rows[-1]["loss"], rows[-1]["val_loss"]]).all():
             raise ParamsError(
                 f"learning rate {rate}, seed {seed}: expected a finite loss at the study's lowest rate, got "
-                f"{rows[-1]['loss']} in training and {rows[-1]['val_loss']} in validation after {len(rows)} x "
-                f"{_BATCHES} batches. Study lower rates, or look for a fault in the network or the data."
+                f"{rows[-1]['loss']} in training and {rows[-1]['val_loss']} in validation within "
+                f"{len(rows) * _BATCHES} batches. Study lower rates, or look for a fault in network or data."
             )
     return trainer.variables(), times[-1] - times[-2]
 
@@ -108,11 +108,13 @@ def _print_expectations(study: Params, task: Task, trainer: "Trainer", epoch: fl
     sweep = f", {minutes / at_once:.1f} min with `make sweep`" if at_once > 1 else ""
     arrays = 4 * (int(np.prod(task.shape)) + len(task.classes)) * sum(task.sizes.values())
     weights = sum(variable.nbytes for variable in trainer.network())
+    disk = 2 * (arrays + runs * weights)  # in the folder and in DVC's cache
+    memory = psutil.Process().memory_info().rss
     print(
-        f"rehearse: {task.sizes['train']:,} training {task.example}s of {' x '.join(map(str, task.shape))} in "
+        f"rehearse: {task.sizes['train']:,} training {task.example}s of {' x '.join(map(str, task.shape))}, "
         f"{len(task.classes)} classes; {study.network.file} has {trainer.model.count_params():,} parameters\n"
         "rehearse: it trains to the same bytes a second time, and after an interruption\n"
-        f"rehearse: about {epoch:.2g} s an epoch and {psutil.Process().memory_info().rss / 1e9:.1f} GB of memory\n"
-        f"rehearse: {runs} runs of {settings.epochs} epochs take about {minutes:.1f} min with `dvc repro`{sweep}, "
-        f"and {2 * (arrays + runs * weights) / 1e6:,.0f} MB of disk"  # in the folder and in DVC's cache
+        f"rehearse: about {epoch:.2g} s an epoch, {memory / 1e9:.1f} GB of memory\n"
+        f"rehearse: {runs} runs of {settings.epochs} epochs take about {minutes:.1f} min with `dvc repro`"
+        f"{sweep}, and {disk / 1e6:,.0f} MB of disk"
     )

@@ -1,12 +1,12 @@
 """A network's definition: a Python file of the repository with `build(input_shape, classes, seed, **values)`.
 
-Read and compiled without being run, so that a file that is no network is refused before anything waits for it;
-as text it travels to other machines.
+Read and compiled without being run, so that what is no Python is refused before anything waits for it; as text
+it travels to other machines.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pipeline.core.errors import ParamsError
 
@@ -30,7 +30,7 @@ class NetworkFile(NamedTuple):
             raise _refusal(self.path, f"it fails with {type(error).__name__}: {error}") from error
         if not callable(build := namespace.get("build")):
             raise _refusal(self.path, "it defines no such function")
-        return build
+        return cast("Callable[..., Any]", build)
 
 
 def read(path: str, root: Path = Path()) -> NetworkFile:

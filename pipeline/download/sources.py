@@ -75,7 +75,8 @@ def collect(
         ]
         no_source = f"  no source: {variable(dataset.name)} and data.mirrors.{dataset.name} are empty\n"
         raise DownloadError(
-            f"expected {dataset.title}'s files, could not get {', '.join(missing)}:\n{''.join(lines) or no_source}"
+            f"expected {dataset.title}'s files, could not get {', '.join(missing)}:\n"
+            f"{''.join(lines) or no_source}"
             "Two ways out:\n"
             f"  {variable(dataset.name)}=<folder or address> dvc repro   takes the four files from there\n"
             "  make demo   runs the whole pipeline on a small sample that needs no network"

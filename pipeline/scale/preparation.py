@@ -16,7 +16,7 @@ def fit_scaling(inputs: NDArray[Any], *, standardise: bool) -> Scaling:
 
     Args:
         inputs: shape (n, ...), uint8 or float32.
-        standardise: give floats mean 0 and deviation 1 along the last axis; what never varies is only shifted.
+        standardise: give floats mean 0 and deviation 1 along the last axis; a constant is only shifted.
     """
     if inputs.dtype == np.uint8:
         return GREY_LEVELS
@@ -26,7 +26,8 @@ def fit_scaling(inputs: NDArray[Any], *, standardise: bool) -> Scaling:
     mean = inputs.mean(axis=others, dtype=np.float64)
     deviation = inputs.std(axis=others, dtype=np.float64)
     deviation[deviation == 0] = 1
-    return Scaling(*(tuple(map(float, row.astype(np.float32))) for row in (mean, deviation)), levels=False)
+    mean, deviation = mean.astype(np.float32), deviation.astype(np.float32)
+    return Scaling(tuple(mean.tolist()), tuple(deviation.tolist()), levels=False)
 
 
 def scale_inputs(inputs: NDArray[Any], scaling: Scaling) -> NDArray[np.float32]:

@@ -189,15 +189,14 @@ class Trainer:
             "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
             "gradient_norm": tf.linalg.global_norm([part for part in gradients if part is not None]),
             **{
-                f"update_ratio_{self._layer_name(kernel)}": tf.norm(kernel.value - old)
-                / tf.norm(kernel.value)
-                for kernel, old in zip(self._kernels, before, strict=True)
+                f"update_ratio_{self._layer_name(full)}": tf.norm(kernel.value - old) / tf.norm(full.value)
+                for (kernel, full), old in zip(self._kernels, before, strict=True)
             },
             **{f"dead_units_{layer.name}": share for layer, share in zip(self._rectified, dead, strict=True)},
         }
 
     def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
-        """Compute mean loss (float64), classes, and by ReLU layer the share of units that are 0 for all inputs."""
+        """Compute mean loss (float64), classes, and by ReLU layer the share of units that are always 0."""
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
         chunks = math.ceil(size / at_once)
 

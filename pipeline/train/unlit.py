@@ -1,8 +1,8 @@
 """Leaving out inputs that are 0 in every training example, as 67 of the 784 pixels of MNIST are.
 
-The gradient of their weights is exactly 0, so that most optimizers never move them. A network that begins with
-a dense layer is then trained with a smaller one in that layer's place, and after each epoch its weights are
-set into the full layer, which validates and is saved: the same training with 9 % less arithmetic
+The gradient of their weights is exactly 0, so that most optimizers never move them. A network that begins
+with a dense layer is then trained with a smaller one in that layer's place, and after each epoch its weights
+are set into the full layer, which validates and is saved: the same training with 9 % less arithmetic
 (`make bench`, table "unlit").
 """
 
@@ -25,23 +25,24 @@ class Narrowed(NamedTuple):
     Attributes:
         model: takes (n, lit inputs).
         lit: positions in a flattened input, shape (lit inputs, 1).
+        narrow, full: the first dense layers of both.
     """
 
     model: Any
     lit: NDArray[np.int32]
-    _narrow: Any
-    _full: Any
+    narrow: Any
+    full: Any
 
     def take(self) -> None:
         """Set the full layer's weights into the narrow one."""
-        self._narrow.kernel.assign(tf.gather_nd(self._full.kernel.value, self.lit))
-        self._narrow.bias.assign(self._full.bias.value)
+        self.narrow.kernel.assign(tf.gather_nd(self.full.kernel.value, self.lit))
+        self.narrow.bias.assign(self.full.bias.value)
 
     def give_back(self) -> None:
         """Set the narrow layer's weights into the full one; those of unlit inputs stay as they are."""
-        kernel = tf.tensor_scatter_nd_update(self._full.kernel.value, self.lit, self._narrow.kernel.value)
-        self._full.kernel.assign(kernel)
-        self._full.bias.assign(self._narrow.bias.value)
+        kernel = tf.tensor_scatter_nd_update(self.full.kernel.value, self.lit, self.narrow.kernel.value)
+        self.full.kernel.assign(kernel)
+        self.full.bias.assign(self.narrow.bias.value)
 
 
 def narrow(model: Any, inputs: NDArray[Any], optimizer: Optimizer) -> Narrowed | None:
