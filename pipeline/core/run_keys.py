@@ -27,7 +27,12 @@ def run_key(params: Mapping[str, Any], learning_rate: float, seed: int, root: Pa
     Returns:
         64 hexadecimal digits; the same for equal runs on every machine.
     """
-    return digest(inputs(params, root) | {"learning_rate": learning_rate, "seed": seed})
+    return key_of(inputs(params, root), learning_rate, seed)
+
+
+def key_of(study: Mapping[str, Any], learning_rate: float, seed: int) -> str:
+    """Give the key of one of a study's runs, by the study's `inputs`."""
+    return digest({**study, "learning_rate": learning_rate, "seed": seed})
 
 
 def inputs(params: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """Stage `train`: one network, trained at one learning rate from one seed."""
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline import params
-from pipeline.core import network_files, run_keys
+from pipeline.core import files, network_files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core import task as tasks
-from pipeline.core.errors import ParamsError
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.params import Params
 from pipeline.tracking import watch
 from pipeline.train import examples, signals
 from pipeline.train.progress import Progress
@@ -27,7 +30,8 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
     settings = study.train
     _check("learning rate", learning_rate, settings.learning_rates)
     _check("seed", seed, settings.seeds)
-    run_key = run_keys.run_key(study.values(), learning_rate, seed)
+    run_inputs = run_keys.inputs(study.values())
+    run_key = run_keys.key_of(run_inputs, learning_rate, seed)
     folder = run_folders.folder(runs, learning_rate, seed)
     # Tracking starts first: its process imports MLflow while this one imports TensorFlow.
     with watch.watching(learning_rate, seed, run_key) as watcher, signals.deferred() as interruption:
@@ -43,8 +47,9 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
         task = tasks.read(scaled)
         parts = {part: examples.read(scaled, part, task) for part in examples.PARTS}
         runner = Runner(study, network_files.read(study.network.file), task, parts)
-        name = f"learning rate {learning_rate}, seed {seed}"
-        with contextlib.closing(Progress(name, settings.epochs)) as progress:
+        number, count, later = _position(study, run_inputs, runs, learning_rate, seed)
+        name = f"run {number} of {count}, learning rate {learning_rate}, seed {seed}"
+        with contextlib.closing(Progress(name, settings.epochs, later)) as progress:
 
             def on_epoch(epoch: int, measures: Mapping[str, float]) -> None:
                 watcher.epoch({"epoch": epoch, **measures})
@@ -52,6 +57,22 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
 
             runner.run(learning_rate, seed, run_key, folder, interruption, on_epoch)
         watcher.finish(folder)
+
+
+def _position(
+    study: Params, run_inputs: Mapping[str, Any], runs: Path, learning_rate: float, seed: int
+) -> tuple[int, int, int]:
+    """Find which run of how many this is, and how many after it are not there as they should be."""
+    grid = list(itertools.product(study.train.learning_rates, study.train.seeds))  # as DVC's matrix goes
+    number = grid.index((learning_rate, seed)) + 1
+    later = 0
+    for run in grid[number:]:
+        try:
+            metrics = files.read_json(run_folders.folder(runs, *run) / run_folders.METRICS)
+            later += metrics["run_key"] != run_keys.key_of(run_inputs, *run)
+        except (DataError, KeyError, TypeError):
+            later += 1
+    return number, len(grid), later
 
 
 def _check(name: str, value: float, known: tuple[float, ...]) -> None:
