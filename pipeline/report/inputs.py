@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import arrays, files, run_keys, tables
-from pipeline.core import task as tasks
 from pipeline.core import runs as run_folders
+from pipeline.core import task as tasks
 from pipeline.core.errors import RunError
 from pipeline.core.runs import Run
 from pipeline.core.task import Task

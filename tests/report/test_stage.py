@@ -137,22 +137,22 @@ def test_the_first_chart_says_what_its_bars_are_and_no_line_begins_with_a_per_ce
     assert " %" not in page
 
 
-@pytest.mark.parametrize(("images", "held_out"), [(500, "validation"), (0, "test")])
-def test_dead_hidden_units_are_those_at_0_for_every_image_held_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int, held_out: str
+@pytest.mark.parametrize(("held_back", "held_out"), [(500, "validation"), (0, "test")])
+def test_dead_units_are_those_at_0_for_all_data_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_back: int, held_out: str
 ) -> None:
-    write_study(tmp_path, (0.001,), (0,), 2, overrides={"data": {"validation_size": images}})
+    write_study(tmp_path, (0.001,), (0,), 2, overrides={"data": {"validation_size": held_back}})
     monkeypatch.chdir(tmp_path)
     run()
-    said = f"hidden units at 0 for every {held_out} image"
-    assert said in Path("report/figures/dead_units.svg").read_text()
+    said = f"hare of units at 0 for all {held_out} data, layer hidden"
+    assert said in Path("report/figures/dead_units_hidden.svg").read_text()
     assert said in Path("report/index.html").read_text()
 
 
 @pytest.mark.usefixtures("study")
 def test_mirrors_do_not_show_since_they_change_nothing() -> None:
     before = contents(Path("report"))
-    reading.override(Path("params.yaml"), {"data.mirrors": ["elsewhere"]})
+    reading.override(Path("params.yaml"), {"data.mirrors.mnist": ["elsewhere"]})
     run()
     assert contents(Path("report")) == before
 
@@ -191,9 +191,9 @@ def test_adding_and_removing_a_rate_changes_what_the_report_lists() -> None:
             "'epochs_configured': 13.*'epochs_configured': 12.*Run `dvc repro` to train it again",
         ),
         (
-            lambda: np.save("runs/lr-0.01/seed-1/predictions.npy", np.zeros(7, np.uint8)),
+            lambda: np.save("runs/lr-0.01/seed-1/predictions.npy", np.zeros(7, np.int32)),
             RunError,
-            "expected a prediction for each of 400 test images, got 7",
+            "expected a prediction for each of 400 test examples, got 7",
         ),
         (lambda: Path("data/scaled/test_labels.npy").unlink(), DataError, "expected an array, found no file"),
     ],

@@ -54,7 +54,9 @@ def without_diverged(values: Floats, share: float) -> Floats:
 def has_diverged(run: Run, setting: Setting, epochs: int) -> bool:
     """Decide whether the run counts as diverged if it ends after so many epochs, or where it ended before."""
     epoch = run.metrics.get("diverged_epoch")
-    return health.DIVERGED in _examine(run.history.iloc[:epochs], setting).labels or (epoch is not None and epoch <= epochs)
+    return health.DIVERGED in _examine(run.history.iloc[:epochs], setting).labels or (
+        epoch is not None and epoch <= epochs
+    )
 
 
 def epochs_to(accuracy: Floats, target: float) -> float:
@@ -90,6 +92,9 @@ def _row(run: Run, setting: Setting) -> dict[str, object]:
         "test_loss": tested.get("loss"),
         "roughness": examined.roughness,
         "rising_share": examined.rising_share,
-        **{target_column(target): epochs_to(accuracy, target) for target in setting.params.report.accuracy_targets},
+        **{
+            target_column(target): epochs_to(accuracy, target)
+            for target in setting.params.report.accuracy_targets
+        },
         "health": "; ".join(examined.labels),
     }

@@ -15,7 +15,7 @@ from pipeline.report.analysis.verdict import Verdict
 
 
 class Discordance(NamedTuple):
-    """McNemar's test of two rates; counts of examples that only the one has right are summed over the seeds."""
+    """McNemar's test of two rates; counts of examples that only one has right are sums over the seeds."""
 
     only_first: int
     only_second: int

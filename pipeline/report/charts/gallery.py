@@ -20,9 +20,8 @@ from pipeline.report.charts.response import response_chart
 from pipeline.report.inputs import RangeTest
 from pipeline.report.text import wording
 
-
 MOST_LAYERS = 6
-"""Charts of one measure at most; of more layers, as many are drawn, evenly spread from the first to the last."""
+"""Charts of a measure that each layer has: of more layers, so many from first to last, evenly spread."""
 
 
 class Chart(NamedTuple):
@@ -96,7 +95,7 @@ def css_variables(rates: int) -> dict[str, style.Colour]:
 
 def _drawn_columns(runs: Sequence[Run]) -> Iterator[str]:
     """List the measures that have a chart; of one that each layer has, a few layers from first to last."""
-    columns = [column for column in runs[0].history if all(column in run.history for run in runs)]
+    columns = [column for column in map(str, runs[0].history) if all(column in run.history for run in runs)]
     for measure in measures.MEASURES:
         if measure.name.endswith("_"):
             layers = [column for column in columns if column.startswith(measure.name)]

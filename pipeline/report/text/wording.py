@@ -114,7 +114,11 @@ def _with_values(name: str, values: Mapping[str, object]) -> str:
 
 def size(verdict: Verdict) -> str:
     """Describe the study in a line."""
-    counts = ((len(verdict.rates), "rate"), (len(verdict.seeds), "seed"), (verdict.setting.params.train.epochs, "epoch"))
+    counts = (
+        (len(verdict.rates), "rate"),
+        (len(verdict.seeds), "seed"),
+        (verdict.setting.params.train.epochs, "epoch"),
+    )
     return " × ".join(counted(*count) for count in counts)
 
 
