@@ -108,7 +108,15 @@ def by_epoch(runs: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
 
 def title(axes: Axes, text: str, pad: float = 9) -> None:
     """Write what the vertical axis shows above it, where it need not be read sideways."""
-    axes.set_title(text, loc="left", fontsize=min(12.5, 12.5 * _TITLE / len(text)), color=INK, x=0, pad=pad)
+    axes.set_title(
+        text,
+        loc="left",
+        fontsize=min(12.5, 12.5 * _TITLE / len(text)),
+        color=INK,
+        x=0,
+        pad=pad,
+        parse_math=False,
+    )
 
 
 def epochs_axis(axes: Axes, last: int) -> None:

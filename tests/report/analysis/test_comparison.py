@@ -51,6 +51,15 @@ def test_a_row_of_the_comparison_says_what_its_run_says() -> None:
     }
 
 
+@pytest.mark.parametrize(("keep", "epoch"), [("best_epoch", 2), ("last_epoch", 3)])
+def test_the_criterion_is_the_accuracy_of_the_epoch_that_is_kept(keep: str, epoch: int) -> None:
+    run = trained(0.01, 0, dict(FINE), kept={"rule": keep, "epoch": epoch})
+    (row,) = comparison.tabulate([run], setting_with("train", keep=keep)).to_dict("records")
+
+    assert row["kept_epoch"] == epoch
+    assert row[comparison.CRITERIA[keep]] == FINE["val_accuracy"][epoch - 1]
+
+
 GROWING = [3.0 * 2.0**epoch for epoch in range(6)]
 
 

@@ -159,6 +159,14 @@ def test_diverged_is_far_above_the_first_epoch_and_above_guessing(loss: list[flo
     assert (DIVERGED in examine(curve(values, values)).labels) is diverged
 
 
+@pytest.mark.parametrize(("loss", "label"), [([0.5, *[0.03] * 7], STUCK), ([0.5, *[1.5] * 7], DIVERGED)])
+def test_of_two_classes_a_loss_is_high_that_is_low_for_ten(loss: list[float], label: str) -> None:
+    history = curve(np.array(loss), settled(8))
+
+    assert label in health.examine(history, THRESHOLDS, math.log(2)).labels
+    assert label not in examine(history).labels
+
+
 @pytest.mark.parametrize(("fall", "label"), [(0.028, CONVERGED), (0.032, IMPROVING)])
 def test_falling_is_measured_from_the_first_to_the_last_epoch_of_the_end(fall: float, label: str) -> None:
     """Eight epochs, of which four are the end: a steady fall by 3 % over three steps is the threshold."""

@@ -80,6 +80,16 @@ def test_the_last_epoch_of_the_budget_is_another_criterion_than_the_best() -> No
         assert (winner.rate, winner.mean) == (rate, pytest.approx(mean))
 
 
+@pytest.mark.parametrize("schedule", [{"name": "cosine"}, {"name": "linear"}, {"warmup": 0.1}])
+def test_under_a_schedule_that_depends_on_the_epochs_nothing_is_said_of_fewer(
+    schedule: dict[str, object],
+) -> None:
+    runs = [trained(0.1, seed, {"loss": [1.0], "val_loss": [1.0]}) for seed in (0, 1)]
+
+    assert speed.winners(runs, setting_with("report", budgets=(1,)))
+    assert speed.winners(runs, setting_with("schedule", **schedule)) == ()
+
+
 def test_no_rate_wins_where_each_has_a_run_that_diverged() -> None:
     best = winners([[[0.9, NAN, NAN], [0.9, 0.9, 0.9]]], (1, 2, 3))
     assert [winner[:3] for winner in best] == [(1, 1, ()), (2, None, None), (3, None, None)]

@@ -157,6 +157,25 @@ def test_the_range_tests_chart_marks_suggestions_and_the_studys_choice() -> None
     assert {"0.00001", "0.0001", "0.001", "0.01"} <= shown
 
 
+def test_of_many_layers_a_few_are_drawn_from_the_first_to_the_last_whatever_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        layers = [f'block {layer}."$x$"' for layer in range(30)]
+        columns = {f"update_ratio_{layer}": 0.01 for layer in layers}
+        return realistic(rate, seed, epochs).drop(columns=["update_ratio_hidden"]).assign(**columns)
+
+    monkeypatch.chdir(write_study(tmp_path / "study", rates=(0.01,), seeds=(0,), epochs=5, curve=curve))
+    report(Path("data/scaled"), Path("runs"), Path("report"))
+
+    drawn = {path.stem for path in Path("report/figures").glob("update_ratio_*")}
+    assert len(drawn) == gallery.MOST_LAYERS
+    assert {"update_ratio_output", "update_ratio_block-29.--x--"} <= drawn
+    page = Path("report/index.html").read_text(encoding="utf-8")
+    assert "at most 6 charts are drawn" in page
+    assert "layer block 29.&quot;$x$&quot;" in page
+
+
 def test_a_measure_more_is_a_chart_more_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
         return realistic(rate, seed, epochs).assign(sharpness=np.linspace(1, 2, epochs))

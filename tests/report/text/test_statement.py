@@ -5,6 +5,7 @@ from ruamel.yaml import YAML
 
 from pipeline.range_test.rules import Suggestion
 from pipeline.report.analysis import verdict
+from pipeline.report.analysis.classes import Majority
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.range_test import Agreement
 from pipeline.report.analysis.status import NOT_DISTINGUISHABLE, SCATTERED
@@ -121,6 +122,14 @@ def test_a_sample_is_not_taken_for_more() -> None:
     assert statement.warnings == [
         "The data set is digits, the small sample that scikit-learn ships: it shows that the study works, "
         "and no more."
+    ]
+
+
+def test_an_accuracy_near_the_largest_class_is_not_praised() -> None:
+    analysis = analysis_of(decide(STUDY))._replace(majority=Majority("benign", 0.95))
+    assert compose(analysis).warnings == [
+        "98.42 % says little: always answering benign, the largest class, would reach 95.00 % of the "
+        "validation images."
     ]
 
 
