@@ -81,7 +81,7 @@ def runs(comparison: str) -> None:
         {
             "learning rate": row["learning_rate"],
             "test accuracy, last epoch": _percent(row["final_val_accuracy"]),
-            "best epoch": f"{_percent(row['best_val_accuracy'])} ({row['best_epoch']})",
+            "best epoch": _percent(row["best_val_accuracy"]),
             "epochs to 98 %": row["epochs_to_98"].removesuffix(".0") or "–",
             "training loss, last epoch": f"{float(row['final_loss']):.2g}",
             "roughness": f"{float(row['roughness']):.2f}",

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.core import arrays, files, run_keys, tables
 from pipeline.core import runs as run_folders
+from pipeline.core import task as tasks
 from pipeline.core.errors import RunError
 from pipeline.core.runs import Run
+from pipeline.core.task import Task
 from pipeline.params import Params
 from pipeline.range_test.rules import Suggestion
 
@@ -24,17 +26,17 @@ class RangeTest(NamedTuple):
     suggestions: dict[str, Suggestion]
 
 
-def read_labels(scaled: Path, part: str) -> NDArray[np.intp]:
-    """Read the class of each image of a part.
+def read_labels(scaled: Path, part: str, task: Task) -> NDArray[np.intp]:
+    """Read the class of each example of a part.
 
     Raises:
         DataError: the labels are missing or damaged.
     """
-    one_hot = arrays.read(scaled / f"{part}_labels.npy", np.float32, (None, 10))
+    one_hot = arrays.read(scaled / f"{part}_labels.npy", np.float32, (task.sizes[part], len(task.classes)))
     return np.asarray(one_hot.argmax(axis=1))
 
 
-def read_runs(folder: Path, params: Params, test_images: int) -> list[Run]:
+def read_runs(folder: Path, params: Params, test_examples: int) -> list[Run]:
     """Read exactly the runs that params.yaml configures, by rate and seed.
 
     Raises:
@@ -46,18 +48,20 @@ def read_runs(folder: Path, params: Params, test_images: int) -> list[Run]:
         "dataset": params.data.dataset,
         "epochs_configured": params.train.epochs,
         "validation_data": run_folders.held_out_part(params.data.validation_size),
+        "keep": params.train.keep,
     }
     for run in runs:
         name = f"The run with learning rate {run.learning_rate} and seed {run.seed}"
-        got = {key: run.metrics.get(key) for key in expected}
+        found = run.metrics | {"keep": (run.metrics.get("kept") or {}).get("rule")}
+        got = {key: found.get(key) for key in expected}
         if got != expected:
             raise RunError(
                 f"{name}: expected {expected}, as params.yaml says, got {got}. Run `dvc repro` to train it "
                 "again."
             )
-        if len(run.predictions) != test_images:
+        if len(run.predictions) != test_examples:
             raise RunError(
-                f"{name}: expected a prediction for each of {test_images} test images, got "
+                f"{name}: expected a prediction for each of {test_examples} test examples, got "
                 f"{len(run.predictions)}. Run `dvc repro` to train it again."
             )
     return runs
@@ -81,8 +85,8 @@ def read_origin(scaled: Path, params: Params) -> dict[str, list[tuple[str, str]]
     """List the parameters, the data's hashes and the pinned versions that determine the report."""
     values = params.values()
     del values["data"]["mirrors"]  # where bytes come from does not change them
-    parts = itertools.product(("train", "validation", "test"), ("images", "labels"))
-    names = [f"{part}_{kind}.npy" for part, kind in parts]
+    parts = itertools.product(("train", "validation", "test"), ("inputs", "labels"))
+    names = [tasks.FILE, *(f"{part}_{kind}.npy" for part, kind in parts)]
     pins = [pin.partition("==") for pin in run_keys.pinned_packages()]
     return {
         "parameters": list(_flat(values)),

@@ -7,6 +7,7 @@ from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.status import WORSE
 from pipeline.report.analysis.verdict import RateVerdict
+from pipeline.report.text import wording
 from pipeline.report.text.statement import Statement
 
 
@@ -17,10 +18,11 @@ def render(analysis: Analysis, statement: Statement) -> dict[str, Any]:
     """
     verdict = analysis.verdict
     content = {
-        "dataset": verdict.setting.dataset,
+        "dataset": verdict.setting.task.dataset,
+        **wording.facts(verdict.setting),
         "chosen_on": verdict.setting.chosen_on,
         "criterion": verdict.criterion,
-        "epochs": verdict.setting.epochs,
+        "epochs": verdict.setting.params.train.epochs,
         "seeds": len(verdict.seeds),
         "learning_rate": verdict.learning_rate,
         "indistinguishable": verdict.indistinguishable,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from pipeline.params import ReportParams
 from pipeline.range_test.rules import RULES
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.comparison import CRITERIA
@@ -20,12 +19,12 @@ from pipeline.report.text.statement import Statement
 def render(
     analysis: Analysis,
     statement: Statement,
-    params: ReportParams,
     charts: Sequence[Chart],
     origin: Mapping[str, Sequence[tuple[str, str]]],
 ) -> str:
     verdict = analysis.verdict
-    held_out = verdict.setting.chosen_on
+    setting = verdict.setting
+    held_out = setting.chosen_on
     (other,) = set(CRITERIA) - {verdict.criterion}
     colours = gallery.css_variables(len(verdict.rates))
     roles = {colour.light: name for name, colour in colours.items()}
@@ -41,11 +40,14 @@ def render(
         chosen=verdict.chosen,
         statement=statement,
         rules=RULES,
-        params=params,
+        setting=setting,
+        params=setting.params.report,
+        most_layers=gallery.MOST_LAYERS,
+        examples=f"{setting.task.example}s",
         criterion=wording.criterion(verdict.criterion, held_out),
         other_criterion=wording.criterion(other, held_out),
         held_out=held_out,
-        table=analysis.table.astype({"best_epoch": float}).to_dict("records"),
+        table=analysis.table.astype({"kept_epoch": float}).to_dict("records"),
         charts=charts,
         inline=inline,
         origin=origin,

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from pipeline import params
 from pipeline.core import files, tables
+from pipeline.core import task as tasks
 from pipeline.report import inputs, metrics, page
 from pipeline.report.analysis.analyse import analyse
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.charts import gallery
 from pipeline.report.text import summary
 from pipeline.report.text.statement import compose
@@ -22,18 +24,18 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     Raises:
         ParamsError: params.yaml cannot be worked with.
         RunError: a configured run is missing, damaged or was made with other parameters.
-        DataError: the test labels are missing or damaged.
+        DataError: task.json or the labels are missing or damaged.
     """
     study = params.load()
-    labels = inputs.read_labels(scaled, "test")
-    held_out = len(inputs.read_labels(scaled, "validation")) or len(labels)
-    trained = inputs.read_runs(runs, study, len(labels))
+    setting = Setting(tasks.read(scaled), study)
+    labels = {part: inputs.read_labels(scaled, part, setting.task) for part in ("test", setting.chosen_on)}
+    trained = inputs.read_runs(runs, study, len(labels["test"]))
     ranged = inputs.read_range_test(range_test) if range_test else None
-    analysis = analyse(trained, study, labels, held_out, ranged.suggestions if ranged else None)
+    analysis = analyse(trained, setting, labels, ranged.suggestions if ranged else None)
     statement = compose(analysis)
     charts = list(gallery.charts(analysis.verdict, trained, ranged))
     origin = inputs.read_origin(scaled, study)
-    html = page.render(analysis, statement, study.report, charts, origin)
+    html = page.render(analysis, statement, charts, origin)
     markdown = summary.render(analysis, statement)
 
     with files.replacing_folder(report / "figures") as folder:

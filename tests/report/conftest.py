@@ -11,10 +11,14 @@ from ruamel.yaml import YAML
 
 from pipeline.core import arrays, files
 from pipeline.core import runs as run_folders
-from pipeline.core.measures import MEASURES
+from pipeline.core import task as tasks
+from pipeline.core.task import GREY_LEVELS, Task
 from tests.conftest import ROOT
 
-TEST_IMAGES, VALIDATION_IMAGES = 400, 500
+TEST, VALIDATION = 400, 500
+"""Examples of the made-up studies."""
+
+MNIST = Task("mnist", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, {})
 
 Curve = Callable[[float, int, int], pd.DataFrame]
 """From rate, seed and epochs to a history."""
@@ -23,15 +27,15 @@ Curve = Callable[[float, int, int], pd.DataFrame]
 def history(loss: Sequence[float], val_loss: Sequence[float], **columns: Sequence[float]) -> pd.DataFrame:
     """A history with these losses; accuracies follow them unless they are given."""
     loss, val_loss = np.asarray(loss, np.float64), np.asarray(val_loss, np.float64)
-    table = {"epoch": np.arange(1, len(loss) + 1)} | {measure.name: 0.1 + loss for measure in MEASURES}
+    table = {"epoch": np.arange(1, len(loss) + 1)} | {"gradient_norm": 0.1 + loss}
     table |= {
         "loss": loss,
         "accuracy": np.exp(-0.6 * loss),
         "val_loss": val_loss,
-        "val_accuracy": np.round(np.exp(-0.3 * val_loss) * VALIDATION_IMAGES) / VALIDATION_IMAGES,
+        "val_accuracy": np.round(np.exp(-0.3 * val_loss) * VALIDATION) / VALIDATION,
         "update_ratio_hidden": 0.01 * np.ones_like(loss),
         "update_ratio_output": 0.02 * np.ones_like(loss),
-        "dead_units": np.linspace(0, 0.1, len(loss)),
+        "dead_units_hidden": np.linspace(0, 0.1, len(loss)),
     }
     return pd.DataFrame(table | columns)
 
@@ -61,32 +65,36 @@ def write_study(
     epochs: int = 20,
     curve: Curve = realistic,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    task: Task = MNIST,
 ) -> Path:
     """Make a folder in which `report(Path("data/scaled"), Path("runs"), Path("report"))` can run."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / "pyproject.toml", folder / "pyproject.toml")
     values = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    values["data"] |= {"validation_size": VALIDATION_IMAGES}
+    values["data"] |= {"validation_size": VALIDATION, "dataset": task.dataset}
     values["train"] |= {"learning_rates": list(rates), "seeds": list(seeds), "epochs": epochs}
     for section, entries in (overrides or {}).items():
         values[section] |= entries
     files.write_text(folder / "params.yaml", _to_yaml(values))
     held_out = values["data"]["validation_size"]
-    labels = write_arrays(folder / "data/scaled", held_out)
+    labels = write_arrays(
+        folder / "data/scaled", task._replace(sizes={"train": 50, "validation": held_out, "test": TEST})
+    )
     for rate in rates:
         for seed in seeds:
             write_run(folder / "runs", rate, seed, curve(rate, seed, epochs), labels, values)
     return folder
 
 
-def write_arrays(scaled: Path, validation_images: int) -> np.ndarray:
+def write_arrays(scaled: Path, task: Task) -> np.ndarray:
     """Small stand-ins for stage scale's files; returns the test labels."""
     noise = np.random.default_rng(7)
     test = np.array([])
-    for part, count in (("train", 50), ("validation", validation_images), ("test", TEST_IMAGES)):
-        test = noise.integers(0, 10, count)
-        arrays.write(scaled / f"{part}_labels.npy", np.eye(10, dtype=np.float32)[test])
-        arrays.write(scaled / f"{part}_images.npy", np.zeros((count, 784), np.float32))
+    for part, count in task.sizes.items():
+        test = noise.integers(0, len(task.classes), count)
+        arrays.write(scaled / f"{part}_labels.npy", np.eye(len(task.classes), dtype=np.float32)[test])
+        arrays.write(scaled / f"{part}_inputs.npy", np.zeros((count, *task.shape), np.float32))
+    tasks.write(scaled, task)
     return test
 
 
@@ -96,15 +104,14 @@ def write_run(
     """Write a run's folder as stage train does, less the model, which the report does not read."""
     noise = np.random.default_rng([seed, int(1e6 * rate), 1])
     diverged = not np.isfinite(table["loss"].iloc[-1])
-    accuracy = float(table["val_accuracy"].iloc[-1])
-    wrong = noise.random(len(labels)) > accuracy
-    predictions = np.where(wrong, (labels + 1) % 10, labels).astype(np.uint8)
+    keep, accuracies = values["train"]["keep"], table["val_accuracy"]
+    kept = int(accuracies.argmax()) + 1 if keep == "best_epoch" else len(table)
+    wrong = noise.random(len(labels)) > accuracies[kept - 1]
+    predictions = np.where(wrong, (labels + 1) % (labels.max() + 1), labels).astype(np.int32)
     folder = run_folders.folder(runs, rate, seed)
     measures = list(table.columns[1:])
     run_folders.write_history(folder / run_folders.HISTORY, measures, table[measures].to_numpy().tolist())
-    arrays.write(
-        folder / run_folders.PREDICTIONS, np.full_like(predictions, 255) if diverged else predictions
-    )
+    arrays.write(folder / run_folders.PREDICTIONS, np.full_like(predictions, -1) if diverged else predictions)
     tested = {"loss": 0.1, "accuracy": float((predictions == labels).mean())}
     metrics = {
         "dataset": values["data"]["dataset"],
@@ -115,6 +122,7 @@ def write_run(
         "epochs": len(table),
         "epochs_configured": values["train"]["epochs"],
         "diverged_epoch": len(table) if diverged else None,
+        "kept": {"rule": keep, "epoch": None if diverged else kept},
         "test": dict.fromkeys(tested) if diverged else tested,
     }
     files.write_json(folder / run_folders.METRICS, metrics)

@@ -7,20 +7,33 @@ import pandas as pd
 
 from pipeline import params
 from pipeline.core.runs import Run
-from pipeline.params import ReportParams
+from pipeline.core.task import GREY_LEVELS, Task
 from pipeline.report.analysis import grid, verdict
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, UNKNOWN, WORSE
-from pipeline.report.analysis.verdict import Setting, Verdict
+from pipeline.report.analysis.verdict import Verdict
 from pipeline.report.text.statement import Statement, compose
 from tests.conftest import ROOT
 from tests.report.conftest import history
 
-PARAMS = params.load(ROOT / "params.yaml").report
+TASK = Task(
+    "mnist",
+    (28, 28, 1),
+    tuple("0123456789"),
+    GREY_LEVELS,
+    {"train": 55000, "validation": 5000, "test": 10000},
+)
 
 
-SETTING = Setting("mnist", 20, "validation", 5000)
+SETTING = Setting(TASK, params.load(ROOT / "params.yaml"))
+
+
+def setting_with(section: str, **values: object) -> Setting:
+    """The setting of params.yaml, with these values in one of its sections."""
+    changed = getattr(SETTING.params, section).model_copy(update=values)
+    return SETTING._replace(params=SETTING.params.model_copy(update={section: changed}))
 
 
 NAN = math.nan
@@ -48,11 +61,10 @@ def table(best: dict[float, list[float]], final: dict[float, list[float]] | None
 def decide(
     best: dict[float, list[float]],
     final: dict[float, list[float]] | None = None,
-    settings: ReportParams = PARAMS,
     setting: Setting = SETTING,
 ) -> Verdict:
     """Decide on a comparison with these criteria."""
-    return verdict.decide(table(best, final), settings, setting)
+    return verdict.decide(table(best, final), setting)
 
 
 STUDY = {
@@ -69,7 +81,7 @@ def statuses(decision: Verdict) -> dict[float, str]:
     return {rate.learning_rate: rate.status for rate in decision.rates}
 
 
-ALLOWING = PARAMS.model_copy(update={"diverged_share": 0.5})
+ALLOWING = setting_with("report", diverged_share=0.5)
 
 
 LUCKY = {
@@ -82,8 +94,14 @@ LUCKY = {
 def trained(rate: float, seed: int, columns: dict[str, list[float]], **metrics: object) -> Run:
     """Make a run with this history; it ended well unless `metrics` say otherwise."""
     loss, val_loss = columns.pop("loss"), columns.pop("val_loss")
-    ended = {"diverged_epoch": None, "test": {"accuracy": 0.75, "loss": 0.875}} | metrics
-    return Run(rate, seed, history(loss, val_loss, **columns), ended, np.zeros(0, np.uint8))
+    table = history(loss, val_loss, **columns)
+    kept = {"rule": "best_epoch", "epoch": int(table["val_accuracy"].to_numpy().argmax()) + 1}
+    ended = {"diverged_epoch": None, "kept": kept, "test": {"accuracy": 0.75, "loss": 0.875}} | metrics
+    return Run(rate, seed, table, ended, np.zeros(4, np.int32))
+
+
+LABELS = {"test": np.array([0, 0, 0, 1]), "validation": np.arange(10).repeat(500)}
+"""For the made-up runs, which predict class 0."""
 
 
 FINE = {
@@ -131,5 +149,5 @@ def say(decision: Verdict, tested: dict[float, Discordance] | None = None) -> St
 
 def analysis_of(decision: Verdict, tested: dict[float, Discordance] | None = None) -> Analysis:
     """Make an analysis with this verdict and the advice that follows from it, and nothing else."""
-    advice = grid.advise(decision, PARAMS.coarse_ratio)
-    return Analysis(pd.DataFrame(), pd.DataFrame(), decision, tested or {}, advice, {}, (), None)
+    advice = grid.advise(decision, SETTING.params.report.coarse_ratio)
+    return Analysis(pd.DataFrame(), pd.DataFrame(), decision, tested or {}, (), None, advice, {}, (), None)

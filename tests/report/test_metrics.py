@@ -8,7 +8,7 @@ from pipeline.report.analysis import verdict
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.range_test import Agreement
 from pipeline.report.analysis.verdict import Verdict
-from tests.report.samples import PARAMS, SETTING, STUDY, analysis_of, decide, say, table
+from tests.report.samples import SETTING, STUDY, analysis_of, decide, say, table
 
 
 def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
@@ -19,6 +19,11 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     rates = content.pop("rates")
     assert content == {
         "dataset": "mnist",
+        "input_shape": "28 × 28 × 1",
+        "classes": 10,
+        "network": "pipeline/networks/mlp.py (hidden_units: 1000)",
+        "optimizer": "adam",
+        "schedule": "constant",
         "chosen_on": "validation",
         "criterion": "best_epoch",
         "epochs": 20,
@@ -68,7 +73,7 @@ def render(decision: Verdict) -> dict[str, Any]:
 
 def test_labels_of_more_than_a_word_are_keys_without_spaces_in_verdict_json() -> None:
     runs = table({0.01: [0.98, 0.981]}).assign(health="too short to judge")
-    content = render(verdict.decide(runs, PARAMS, SETTING))
+    content = render(verdict.decide(runs, SETTING))
 
     assert content["rates"]["lr-0.01"]["health"] == {"too_short_to_judge": 2}
     single = render(decide({0.01: [0.98]}))

@@ -3,17 +3,14 @@
 import html
 import re
 
-import numpy as np
 import pytest
 
-from pipeline import params
-from pipeline.params import ReportParams
 from pipeline.report import page
 from pipeline.report.analysis.analyse import Analysis, analyse
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.text import summary
 from pipeline.report.text.statement import compose
-from tests.conftest import ROOT
-from tests.report.samples import FINE, PARAMS, trained
+from tests.report.samples import FINE, LABELS, SETTING, setting_with, trained
 
 ORIGIN: dict[str, list[tuple[str, str]]] = {"parameters": [], "data": [], "versions": []}
 HOSTILE = '<script>alert("x")</script>|`*_'
@@ -21,13 +18,16 @@ HOSTILE = '<script>alert("x")</script>|`*_'
 
 @pytest.fixture
 def analysis() -> Analysis:
-    study = params.load(ROOT / "params.yaml")
     runs = [trained(rate, seed, dict(FINE)) for rate in (0.001, 0.01) for seed in (0, 1)]
-    return analyse(runs, study, np.zeros(0, np.intp), 500)
+    return analyse(runs, SETTING, LABELS)
 
 
-def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, str]:
-    document = page.render(analysis, compose(analysis), settings, [], ORIGIN)
+def with_setting(analysis: Analysis, setting: Setting) -> Analysis:
+    return analysis._replace(verdict=analysis.verdict._replace(setting=setting))
+
+
+def glossary(analysis: Analysis) -> dict[str, str]:
+    document = page.render(analysis, compose(analysis), [], ORIGIN)
     document = document.replace("\N{NO-BREAK SPACE}", " ")
     section = document.partition('<dl class="glossary">')[2].partition("</dl>")[0]
     terms = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", section, re.DOTALL)
@@ -35,9 +35,9 @@ def glossary(analysis: Analysis, settings: ReportParams = PARAMS) -> dict[str, s
 
 
 def test_hostile_text_is_shown_as_text(analysis: Analysis) -> None:
-    setting = analysis.verdict.setting._replace(dataset=HOSTILE)
-    analysis = analysis._replace(verdict=analysis.verdict._replace(setting=setting))
-    document = page.render(analysis, compose(analysis), PARAMS, [], ORIGIN)
+    task = SETTING.task._replace(dataset=HOSTILE, classes=(HOSTILE,) * 10)
+    analysis = with_setting(analysis, SETTING._replace(task=task))
+    document = page.render(analysis, compose(analysis), [], ORIGIN)
     assert "<script" not in document
     assert HOSTILE in html.unescape(document)
     markdown = summary.render(analysis, compose(analysis))
@@ -54,8 +54,8 @@ def test_the_glossary_explains_every_label_and_status(analysis: Analysis) -> Non
 
 
 def test_a_threshold_below_a_per_cent_is_not_said_to_be_none(analysis: Analysis) -> None:
-    fine = PARAMS.model_copy(update={"health": PARAMS.health.model_copy(update={"flat_fall": 0.004})})
-    terms = glossary(analysis, fine)
+    health = SETTING.params.report.health.model_copy(update={"flat_fall": 0.004})
+    terms = glossary(with_setting(analysis, setting_with("report", health=health)))
     assert "no longer falls (less than 0.4 %), on a plateau above 2 %" in terms["Stuck"]
     assert "falls by 0.4 % or more" in terms["Still improving"]
 
@@ -67,14 +67,11 @@ def test_an_interval_is_explained_as_one_of_a_rate_fixed_beforehand(analysis: An
 
 
 @pytest.mark.parametrize(
-    ("criterion", "term", "said"),
+    ("keep", "term", "said"),
     [
         ("best_epoch", "Best validation accuracy", "highest validation accuracy over all its epochs"),
         ("last_epoch", "Final validation accuracy", "validation accuracy after its last epoch"),
     ],
 )
-def test_the_criterion_in_force_is_explained(
-    analysis: Analysis, criterion: str, term: str, said: str
-) -> None:
-    analysis = analysis._replace(verdict=analysis.verdict._replace(criterion=criterion))
-    assert said in glossary(analysis)[term]
+def test_the_criterion_in_force_is_explained(analysis: Analysis, keep: str, term: str, said: str) -> None:
+    assert said in glossary(with_setting(analysis, setting_with("train", keep=keep)))[term]

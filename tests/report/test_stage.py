@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.core.errors import DataError, RunError
+from pipeline.core.task import AS_THEY_ARE, Task
 from pipeline.params import reading
 from pipeline.report.stage import report
 from tests.report.conftest import realistic, write_range_test, write_study
@@ -137,22 +138,22 @@ def test_the_first_chart_says_what_its_bars_are_and_no_line_begins_with_a_per_ce
     assert " %" not in page
 
 
-@pytest.mark.parametrize(("images", "held_out"), [(500, "validation"), (0, "test")])
-def test_dead_hidden_units_are_those_at_0_for_every_image_held_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int, held_out: str
+@pytest.mark.parametrize(("held_back", "held_out"), [(500, "validation"), (0, "test")])
+def test_dead_units_are_those_at_0_for_all_data_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held_back: int, held_out: str
 ) -> None:
-    write_study(tmp_path, (0.001,), (0,), 2, overrides={"data": {"validation_size": images}})
+    write_study(tmp_path, (0.001,), (0,), 2, overrides={"data": {"validation_size": held_back}})
     monkeypatch.chdir(tmp_path)
     run()
-    said = f"hidden units at 0 for every {held_out} image"
-    assert said in Path("report/figures/dead_units.svg").read_text()
+    said = f"hare of units at 0 for all {held_out} data, layer hidden"
+    assert said in Path("report/figures/dead_units_hidden.svg").read_text()
     assert said in Path("report/index.html").read_text()
 
 
 @pytest.mark.usefixtures("study")
 def test_mirrors_do_not_show_since_they_change_nothing() -> None:
     before = contents(Path("report"))
-    reading.override(Path("params.yaml"), {"data.mirrors": ["elsewhere"]})
+    reading.override(Path("params.yaml"), {"data.mirrors.mnist": ["elsewhere"]})
     run()
     assert contents(Path("report")) == before
 
@@ -191,9 +192,14 @@ def test_adding_and_removing_a_rate_changes_what_the_report_lists() -> None:
             "'epochs_configured': 13.*'epochs_configured': 12.*Run `dvc repro` to train it again",
         ),
         (
-            lambda: np.save("runs/lr-0.01/seed-1/predictions.npy", np.zeros(7, np.uint8)),
+            lambda: reading.override(Path("params.yaml"), {"train.keep": "last_epoch"}),
             RunError,
-            "expected a prediction for each of 400 test images, got 7",
+            "'keep': 'last_epoch'.*'keep': 'best_epoch'",
+        ),
+        (
+            lambda: np.save("runs/lr-0.01/seed-1/predictions.npy", np.zeros(7, np.int32)),
+            RunError,
+            "expected a prediction for each of 400 test examples, got 7",
         ),
         (lambda: Path("data/scaled/test_labels.npy").unlink(), DataError, "expected an array, found no file"),
     ],
@@ -256,6 +262,51 @@ def test_the_best_rate_for_the_configured_epochs_is_the_verdicts(
         ("10", "0.001"),
     ]
     assert json.loads(Path("report/verdict.json").read_text())["learning_rate"] == 0.001
+
+
+TABLE = Task("own", (30,), ("benign", "malignant"), AS_THEY_ARE, {})
+
+
+def test_another_task_is_described_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {
+        "data": {"validation_size": 20},
+        "optimizer": {"name": "sgd", "momentum": 0.9},
+        "schedule": {"name": "cosine", "warmup": 0.1},
+        "train": {"keep": "last_epoch"},
+    }
+    write_study(tmp_path, (0.01, 0.001), (0, 1), 12, overrides=chosen, task=TABLE)
+    monkeypatch.chdir(tmp_path)
+    run()
+
+    page = Path("report/index.html").read_text()
+    texts = [page, *(Path("report", name).read_text() for name in ("summary.md", "verdict.json"))]
+    texts += [path.read_text() for path in Path("report/figures").iterdir()]
+    assert not re.findall(r"(?i)\b(?:mnist|digits?|images?|ten|784|pixels?|ln 10)\b", "".join(texts))
+    for fact in ("data set: own", "input shape: 30", "classes: 2", "optimizer: sgd (momentum: 0.9)"):
+        assert f"<span>{fact}</span>" in page
+    assert "schedule cosine (warmup: 0.1)" in texts[1]
+    assert json.loads(texts[2])["criterion"] == "last_epoch"
+    classes = page.partition('id="table-classes"')[2].partition("</table>")[0]
+    assert set(re.findall(r'<th scope="row" class="text fact">(\w+)</th>', classes)) == set(TABLE.classes)
+    assert "Best rate for a budget" not in page
+    assert "a shorter run would have followed another one" in page
+
+
+@pytest.mark.parametrize(("classes", "accuracy", "said"), [(2, 1.0, False), (200, 0.0, True)])
+def test_the_fewest_and_many_classes_have_a_report_at_either_end_of_the_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int, accuracy: float, said: bool
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        return realistic(rate, seed, epochs).assign(accuracy=accuracy, val_accuracy=accuracy)
+
+    task = TABLE._replace(classes=tuple(f"class {number}" for number in range(classes)))
+    write_study(tmp_path, (0.01, 0.001), (0, 1), 5, curve, {"data": {"validation_size": 20}}, task)
+    monkeypatch.chdir(tmp_path)
+    run()
+    page = Path("report/index.html").read_text()
+    assert page.partition('id="table-classes"')[2].partition("</table>")[0].count("<tr>") == 1 + classes
+    assert ("<details>" in page) == (classes > 12)
+    assert ("the largest class, would reach" in Path("report/summary.md").read_text()) is said
 
 
 @pytest.mark.usefixtures("study")

@@ -7,17 +7,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.core import runs as run_folders
 from pipeline.core.runs import Run
-from pipeline.params import Params, target_column
+from pipeline.params import target_column
 from pipeline.range_test.rules import Suggestion
-from pipeline.report.analysis import comparison, grid, mcnemar, range_test, speed, verdict
+from pipeline.report.analysis import classes, comparison, grid, mcnemar, range_test, speed, verdict
+from pipeline.report.analysis.classes import ClassAccuracy, Majority
 from pipeline.report.analysis.grid import Advice
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.range_test import Agreement
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.speed import Winner
 from pipeline.report.analysis.statistics import Floats
-from pipeline.report.analysis.verdict import Setting, Verdict
+from pipeline.report.analysis.verdict import Verdict
 
 
 class Analysis(NamedTuple):
@@ -25,7 +26,9 @@ class Analysis(NamedTuple):
 
     Attributes:
         table, curves: a row a run, and a row a point; see `comparison`.
-        tested: by the rates that the chosen one was tested against on the test images.
+        tested: by the rates that the chosen one was tested against on the test examples.
+        classes: the chosen rate's test accuracy by class, lowest first.
+        majority: the largest class, where always answering it would reach almost the criterion.
         reach: by rate, epochs to each of `report.accuracy_targets`, shape (targets, seeds); NaN for never.
         range_test: by rule, its suggestion, and whether the study agrees; None without a range test.
     """
@@ -34,6 +37,8 @@ class Analysis(NamedTuple):
     curves: pd.DataFrame
     verdict: Verdict
     tested: dict[float, Discordance]
+    classes: tuple[ClassAccuracy, ...]
+    majority: Majority | None
     advice: Advice
     reach: dict[float, Floats]
     winners: tuple[Winner, ...]
@@ -42,28 +47,26 @@ class Analysis(NamedTuple):
 
 def analyse(
     runs: Sequence[Run],
-    params: Params,
-    test_labels: NDArray[np.intp],
-    validation_images: int,
+    setting: Setting,
+    labels: Mapping[str, NDArray[np.intp]],
     suggestions: Mapping[str, Suggestion] | None = None,
 ) -> Analysis:
     """Compute all that the report shows.
 
     Args:
         runs: by rate and seed, every rate with every seed.
-        validation_images: how many images a validation accuracy is a share of.
+        labels: of the parts `test` and `setting.chosen_on`.
         suggestions: what the range test suggests, by rule.
     """
-    table = comparison.tabulate(runs, params.report)
-    chosen_on = run_folders.held_out_part(params.data.validation_size)
-    setting = Setting(params.data.dataset, params.train.epochs, chosen_on, validation_images)
-    decision = verdict.decide(table, params.report, setting)
+    params = setting.params.report
+    table = comparison.tabulate(runs, setting)
+    decision = verdict.decide(table, setting)
     rates = [rate.learning_rate for rate in decision.rates]
     right = {
-        rate: np.stack([run.predictions == test_labels for run in runs if run.learning_rate == rate])
+        rate: np.stack([run.predictions == labels["test"] for run in runs if run.learning_rate == rate])
         for rate in rates
     }
-    targets = [target_column(target) for target in params.report.accuracy_targets]
+    targets = [target_column(target) for target in params.accuracy_targets]
     agreements = {
         rule: (suggestion, range_test.judge(suggestion.median, decision))
         for rule, suggestion in (suggestions or {}).items()
@@ -73,8 +76,10 @@ def analyse(
         comparison.curves(runs),
         decision,
         mcnemar.check_on_test(decision, right),
-        grid.advise(decision, params.report.coarse_ratio),
+        classes.tested_by_class(decision, right, labels["test"]),
+        classes.near_majority(decision, labels[setting.chosen_on]),
+        grid.advise(decision, params.coarse_ratio),
         {rate: table.loc[table["learning_rate"] == rate, targets].to_numpy(np.float64).T for rate in rates},
-        speed.winners(runs, params.report, 1 / validation_images),
+        speed.winners(runs, setting),
         None if suggestions is None else agreements,
     )

@@ -7,21 +7,23 @@ import numpy as np
 import pandas as pd
 
 from pipeline.core.runs import CURVES, Run
-from pipeline.params import ReportParams, target_column
+from pipeline.params import target_column
 from pipeline.report.analysis import health
+from pipeline.report.analysis.health import Health
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.statistics import Floats
 
 CRITERIA = {"best_epoch": "best_val_accuracy", "last_epoch": "final_val_accuracy"}
-"""What `report.criterion` of params.yaml means: the column that rates are compared by."""
+"""What `train.keep` of params.yaml means: the column that rates are compared by."""
 
 
-def tabulate(runs: Sequence[Run], params: ReportParams) -> pd.DataFrame:
+def tabulate(runs: Sequence[Run], setting: Setting) -> pd.DataFrame:
     """Make a row of each run, by rate and seed; docs/report.md defines the columns.
 
     A diverged run has NaN for its accuracies: whatever it reached before, it ended with no usable network.
     """
-    table = pd.DataFrame([_row(run, params) for run in sorted(runs, key=lambda run: (run[0], run[1]))])
-    whole = dict.fromkeys(("diverged_epoch", "best_epoch"), "Int64")  # whole, or missing
+    table = pd.DataFrame([_row(run, setting) for run in sorted(runs, key=lambda run: (run[0], run[1]))])
+    whole = dict.fromkeys(("diverged_epoch", "kept_epoch"), "Int64")  # whole, or missing
     return table.astype(whole | dict.fromkeys(("test_accuracy", "test_loss"), "float64"))
 
 
@@ -49,11 +51,12 @@ def without_diverged(values: Floats, share: float) -> Floats:
     return np.where(diverged, np.nan, values)
 
 
-def has_diverged(run: Run, params: ReportParams, epochs: int) -> bool:
+def has_diverged(run: Run, setting: Setting, epochs: int) -> bool:
     """Decide whether the run counts as diverged if it ends after so many epochs, or where it ended before."""
     epoch = run.metrics.get("diverged_epoch")
-    labels = health.examine(run.history.iloc[:epochs], params.health).labels
-    return health.DIVERGED in labels or (epoch is not None and epoch <= epochs)
+    return health.DIVERGED in _examine(run.history.iloc[:epochs], setting).labels or (
+        epoch is not None and epoch <= epochs
+    )
 
 
 def epochs_to(accuracy: Floats, target: float) -> float:
@@ -62,9 +65,13 @@ def epochs_to(accuracy: Floats, target: float) -> float:
     return float(reached[0] + 1) if len(reached) else math.nan
 
 
-def _row(run: Run, params: ReportParams) -> dict[str, object]:
-    history, examined = run.history, health.examine(run.history, params.health)
-    diverged = has_diverged(run, params, len(history))
+def _examine(history: pd.DataFrame, setting: Setting) -> Health:
+    return health.examine(history, setting.params.report.health, setting.task.blind_loss)
+
+
+def _row(run: Run, setting: Setting) -> dict[str, object]:
+    history, examined = run.history, _examine(run.history, setting)
+    diverged = has_diverged(run, setting, len(history))
     accuracy = history["val_accuracy"].to_numpy(np.float64)
     if diverged:
         accuracy = np.full_like(accuracy, np.nan)
@@ -74,8 +81,8 @@ def _row(run: Run, params: ReportParams) -> dict[str, object]:
         "seed": run.seed,
         "epochs": len(history),
         "diverged_epoch": run.metrics.get("diverged_epoch"),
+        "kept_epoch": None if diverged else run.metrics["kept"]["epoch"],
         "best_val_accuracy": math.nan if diverged else float(np.nanmax(accuracy)),
-        "best_epoch": math.nan if diverged else int(np.nanargmax(accuracy)) + 1,
         "final_val_accuracy": float(accuracy[-1]),
         "final_val_loss": float(last["val_loss"]),
         "best_val_loss": math.nan if diverged else float(np.nanmin(history["val_loss"])),
@@ -85,6 +92,9 @@ def _row(run: Run, params: ReportParams) -> dict[str, object]:
         "test_loss": tested.get("loss"),
         "roughness": examined.roughness,
         "rising_share": examined.rising_share,
-        **{target_column(target): epochs_to(accuracy, target) for target in params.accuracy_targets},
+        **{
+            target_column(target): epochs_to(accuracy, target)
+            for target in setting.params.report.accuracy_targets
+        },
         "health": "; ".join(examined.labels),
     }

@@ -50,7 +50,7 @@ def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
         tuple(gaps),
         _with_more(grid, more) if more else None,
         (*seeds, *unused[: wanted - len(seeds)]) if len(seeds) < wanted else None,
-        2 * verdict.setting.epochs if verdict.improving else None,
+        2 * verdict.setting.params.train.epochs if verdict.improving else None,
     )
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage, stats
 
-from pipeline.core.datasets import CLASSES
 from pipeline.params import HealthParams
 from pipeline.report.analysis.statistics import Floats
 
@@ -48,20 +47,20 @@ class Health(NamedTuple):
     rising_share: float
 
 
-def examine(history: pd.DataFrame, thresholds: HealthParams) -> Health:
-    """Label a run by its `loss` and `val_loss`, in nats."""
+def examine(history: pd.DataFrame, thresholds: HealthParams, blind_loss: float) -> Health:
+    """Label a run by its `loss` and `val_loss`, in nats; blind guessing costs `blind_loss`."""
     loss, val_loss = (history[name].to_numpy(np.float64) for name in ("loss", "val_loss"))
     finite = np.isfinite(loss)
     measured = loss[np.logical_and.accumulate(finite)]
     roughness, rising_share, typical_rise = _measure(measured, thresholds)
-    if not (finite.all() and np.isfinite(val_loss).all()) or _diverged(loss, thresholds):
+    if not (finite.all() and np.isfinite(val_loss).all()) or _diverged(loss, thresholds, blind_loss):
         return Health((DIVERGED,), roughness, rising_share)
     if len(loss) < _SHORTEST:
         return Health((TOO_SHORT,), roughness, rising_share)
     falls = _fall(val_loss, thresholds) >= thresholds.flat_fall
     steadily = falls and _is_steady(val_loss, thresholds)
     shown = {
-        STUCK: _stuck(loss, thresholds),
+        STUCK: _stuck(loss, thresholds, blind_loss),
         OSCILLATING: rising_share >= thresholds.oscillating_share
         and typical_rise >= thresholds.oscillating_rise,
         SPIKE: _recovered(loss, thresholds),
@@ -99,14 +98,14 @@ def _fall(values: Floats, thresholds: HealthParams) -> float:
     return float(-np.expm1(slope * (len(end) - 1)))
 
 
-def _diverged(loss: Floats, thresholds: HealthParams) -> bool:
+def _diverged(loss: Floats, thresholds: HealthParams, blind_loss: float) -> bool:
     """Decide whether it ends far above where it began, and above what blind guessing costs."""
     level = np.median(_end(loss, thresholds))
-    return bool(level > thresholds.diverged_growth * loss[0] and level > math.log(CLASSES))
+    return bool(level > thresholds.diverged_growth * loss[0] and level > blind_loss)
 
 
-def _stuck(loss: Floats, thresholds: HealthParams) -> bool:
-    high = np.median(_end(loss, thresholds)) > thresholds.stuck_loss * math.log(CLASSES)
+def _stuck(loss: Floats, thresholds: HealthParams, blind_loss: float) -> bool:
+    high = np.median(_end(loss, thresholds)) > thresholds.stuck_loss * blind_loss
     return bool(high) and _fall(loss, thresholds) < thresholds.flat_fall
 
 

@@ -1,4 +1,4 @@
-"""McNemar's test of the chosen rate on the test images, reported beside the choice: it chooses nothing.
+"""McNemar's test of the chosen rate on the test examples, reported beside the choice: it chooses nothing.
 
 docs/report.md says in words what each number means.
 """
@@ -15,7 +15,7 @@ from pipeline.report.analysis.verdict import Verdict
 
 
 class Discordance(NamedTuple):
-    """McNemar's test of two rates; counts of images that only the one has right are summed over the seeds."""
+    """McNemar's test of two rates; counts of examples that only one has right are sums over the seeds."""
 
     only_first: int
     only_second: int
@@ -29,8 +29,8 @@ def check_on_test(verdict: Verdict, right: Mapping[float, Bools]) -> dict[float,
     a rate without any such seed is left out.
 
     Args:
-        right: for each feasible rate, shape (seeds, test images), whether the last epoch's network
-            classifies the image right; seeds in the same order.
+        right: for each feasible rate, shape (seeds, test examples), whether the network that the run kept
+            classifies the example right; seeds in the same order.
     """
     chosen, tests = verdict.chosen, {}
     if chosen is None:
@@ -50,13 +50,13 @@ def check_on_test(verdict: Verdict, right: Mapping[float, Bools]) -> dict[float,
 def exact_test(first: Bools, second: Bools) -> Discordance:
     """Test two rates per seed by the exact binomial test, then combine the seeds.
 
-    `first` and `second`, shape (seeds, images), say what was classified right. Seeds are tested on the same
-    images, so that their p-values depend on each other; twice their median is a valid p-value under any
+    `first` and `second`, shape (seeds, examples), say what was classified right. Seeds are tested on the same
+    examples, so that their p-values depend on each other; twice their median is a valid p-value under any
     dependence (Rüschendorf 1982).
     """
     only_first = (first & ~second).sum(axis=1)
     only_second = (second & ~first).sum(axis=1)
-    # What scipy's binomtest computes; but that takes one seed at a time, and none without any such image.
+    # What scipy's binomtest computes; but that takes one seed at a time, and none without any such example.
     tails = stats.binom.cdf(np.minimum(only_first, only_second), only_first + only_second, 0.5)
     p_values = np.minimum(1.0, 2 * tails)
     combined = float(p_values[0]) if len(p_values) == 1 else min(1.0, 2 * float(np.median(p_values)))

@@ -1,7 +1,7 @@
 """Which rate is best for a budget of epochs.
 
-The rate is constant and shuffles depend on (seed, epoch), so the first epochs of a long run are the short
-run: one study answers for every smaller number of epochs.
+Where the rate is constant, the first epochs of a long run are the short run, since shuffles depend on (seed,
+epoch): one study answers for every smaller number of epochs. Under any other schedule it answers for none.
 """
 
 import math
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.core.runs import Run
-from pipeline.params import ReportParams
 from pipeline.report.analysis import comparison, statistics
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.status import is_far
 
 
@@ -31,20 +31,25 @@ class Winner(NamedTuple):
     mean: float
 
 
-def winners(runs: Sequence[Run], params: ReportParams, resolution: float) -> tuple[Winner, ...]:
+def winners(runs: Sequence[Run], setting: Setting) -> tuple[Winner, ...]:
     """Find the best rate for each budget that the histories reach: the verdict of so short a study.
 
     Args:
         runs: by rate and seed, every rate with every seed.
-        resolution: the step in which an accuracy can change.
+
+    Returns:
+        Nothing where the schedule depends on the number of epochs.
     """
+    if setting.params.schedule.depends_on_epochs:
+        return ()
+    params = setting.params.report
     rates = sorted({run.learning_rate for run in runs})
     longest = max(len(run.history) for run in runs)
     best = []
     for budget in (budget for budget in params.budgets if budget <= longest):
-        values = np.reshape([_within(run, params, budget) for run in runs], (len(rates), -1))
+        values = np.reshape([_within(run, setting, budget) for run in runs], (len(rates), -1))
         values = comparison.without_diverged(values, params.diverged_share)
-        choice = statistics.choose(values, resolution, params.confidence)
+        choice = statistics.choose(values, setting.resolution, params.confidence)
         if choice.best is None:
             best.append(Winner(budget, None, None, math.nan))
             continue
@@ -56,9 +61,9 @@ def winners(runs: Sequence[Run], params: ReportParams, resolution: float) -> tup
     return tuple(best)
 
 
-def _within(run: Run, params: ReportParams, budget: int) -> float:
+def _within(run: Run, setting: Setting, budget: int) -> float:
     """Compute the criterion after so many epochs; NaN for a run that had diverged or ended by then."""
     accuracy = run.history["val_accuracy"].to_numpy(np.float64)[:budget]
-    if len(accuracy) < budget or comparison.has_diverged(run, params, budget):
+    if len(accuracy) < budget or comparison.has_diverged(run, setting, budget):
         return math.nan
-    return float(accuracy.max() if params.criterion == "best_epoch" else accuracy[-1])
+    return float(accuracy.max() if setting.criterion == "best_epoch" else accuracy[-1])

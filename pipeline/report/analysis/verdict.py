@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pipeline.params import ReportParams
 from pipeline.report.analysis import comparison, health, statistics
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import (
     CHOSEN,
@@ -23,15 +23,6 @@ from pipeline.report.analysis.status import (
     WORSE,
     is_far,
 )
-
-
-class Setting(NamedTuple):
-    """What the runs were made of: `chosen_on` is `validation`, or `test` where no images are held out."""
-
-    dataset: str
-    epochs: int
-    chosen_on: str
-    validation_images: int
 
 
 class RateVerdict(NamedTuple):
@@ -87,13 +78,11 @@ class Verdict(NamedTuple):
         indistinguishable: the other rates that may be the best; None with one seed, or without a choice.
         rates: by learning rate, rising.
         pairs: of feasible rates; empty with one seed.
-        by_other_criterion: what the other criterion would choose.
+        by_other_criterion: what would be chosen had every run kept the other epoch.
         improving: most runs of the chosen rate were still improving at the end.
     """
 
     setting: Setting
-    criterion: str
-    confidence: float
     seeds: tuple[int, ...]
     learning_rate: float | None
     indistinguishable: tuple[float, ...] | None
@@ -101,6 +90,14 @@ class Verdict(NamedTuple):
     pairs: tuple[Pair, ...]
     by_other_criterion: float | None
     improving: bool
+
+    @property
+    def criterion(self) -> str:
+        return self.setting.criterion
+
+    @property
+    def confidence(self) -> float:
+        return self.setting.params.report.confidence
 
     def rate(self, learning_rate: float) -> RateVerdict:
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
@@ -135,10 +132,10 @@ class Verdict(NamedTuple):
         return None if self.indistinguishable is None else near
 
 
-def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdict:
+def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
     """Choose a rate, and find the status of every other; in the table, every rate has every seed."""
-    resolution, confidence = 1 / setting.validation_images, params.confidence
-    column = comparison.CRITERIA[params.criterion]
+    params, resolution = setting.params.report, setting.resolution
+    confidence, column = params.confidence, comparison.CRITERIA[setting.criterion]
     (other_column,) = set(comparison.CRITERIA.values()) - {column}
     rates, values = comparison.matrix(table, column)
     other_values = comparison.matrix(table, other_column)[1]
@@ -186,8 +183,6 @@ def decide(table: pd.DataFrame, params: ReportParams, setting: Setting) -> Verdi
     others = tuple(verdict.learning_rate for verdict in verdicts if verdict.status == NOT_DISTINGUISHABLE)
     return Verdict(
         setting,
-        params.criterion,
-        confidence,
         tuple(sorted(int(seed) for seed in table["seed"].unique())),
         None if chosen is None else rates[chosen],
         others if several and chosen is not None else None,

@@ -43,7 +43,7 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         ends.append((middle.iloc[-1], wording.rate(rate), colour))
     style.title(axes, title)
     style.epochs_axis(axes, last)
-    if column.endswith("accuracy") and ends:
+    if column == "val_accuracy" and ends:
         style.accuracy_axis(axes, max(0.0, low - 0.1 * (1 - low)), min(0.9999, high + 0.15 * (1 - high)))
     elif log and ends:
         low, high = max(low, high * _DEEPEST) / 1.25, high * 1.25

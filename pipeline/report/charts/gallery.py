@@ -1,13 +1,14 @@
 """All charts of a report, each with its name, its title, and in words what can be seen in it."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipeline.core.measures import MEASURES
+from pipeline.core import measures
 from pipeline.core.runs import CURVES, Run
 from pipeline.report.analysis.status import DIVERGED
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
@@ -18,6 +19,9 @@ from pipeline.report.charts.recipe import recipe_chart
 from pipeline.report.charts.response import response_chart
 from pipeline.report.inputs import RangeTest
 from pipeline.report.text import wording
+
+MOST_LAYERS = 6
+"""Charts of a measure that each layer has: of more layers, so many from first to last, evenly spread."""
 
 
 class Chart(NamedTuple):
@@ -61,17 +65,15 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
             _describe_rate(rate, own, held_out),
             svg.to_text(recipe_chart(own, held_out)),
         )
-    for name, label, log in MEASURES:
-        # The accuracy on the training images is in each rate's own chart.
-        if name != "accuracy" and all(name in run.history for run in runs):
-            title = label.format(held_out)
-            yield Chart(
-                name,
-                "overlay" if name in CURVES else "diagnostic",
-                _capitalized(title),
-                _describe_ends(histories, name),
-                svg.to_text(curves_chart(histories, name, title, log=log)),
-            )
+    for column in _drawn_columns(runs):
+        _, title, log = measures.measure_of(column, held_out)
+        yield Chart(
+            re.sub(r"[^\w.-]", "-", column),  # a layer may have any name, but no id and no file may
+            "overlay" if column in CURVES else "diagnostic",
+            _capitalized(title),
+            _describe_ends(histories, column),
+            svg.to_text(curves_chart(histories, column, title, log=log)),
+        )
     if ranged:
         low, high = ranged.rates[[0, -1]]
         marks = [f"{rule} at {suggestion.median:.2g}" for rule, suggestion in ranged.suggestions.items()]
@@ -89,6 +91,18 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
 def css_variables(rates: int) -> dict[str, style.Colour]:
     """Name the colours of every role, and of so many rates, as the page's CSS variables."""
     return style.COLOURS | {f"rate-{index}": colour for index, colour in enumerate(style.rate_colours(rates))}
+
+
+def _drawn_columns(runs: Sequence[Run]) -> Iterator[str]:
+    """List the measures that have a chart; of one that each layer has, a few layers from first to last."""
+    columns = [column for column in map(str, runs[0].history) if all(column in run.history for run in runs)]
+    for measure in measures.MEASURES:
+        if measure.name.endswith("_"):
+            layers = [column for column in columns if column.startswith(measure.name)]
+            shown = np.linspace(0, len(layers) - 1, min(len(layers), MOST_LAYERS)).round().astype(int)
+            yield from (layers[index] for index in shown)
+        elif measure.name in columns and measure.name != "accuracy":  # in each rate's own chart
+            yield measure.name
 
 
 def _capitalized(text: str) -> str:
@@ -120,13 +134,11 @@ def _describe_rate(rate: RateVerdict, runs: Sequence[pd.DataFrame], held_out: st
             f"became NaN or infinite. {health}"
         )
     median = f", median of {len(runs)} runs" if len(runs) > 1 else ""
-    values = [
-        f"{label.format(held_out)} {_median_end(runs, name)}" for name, label, _ in MEASURES if name in CURVES
-    ]
+    values = [f"{measures.measure_of(name, held_out).label} {_median_end(runs, name)}" for name in CURVES]
     return f"At the last epoch{median}: {', '.join(values)}. {health}"
 
 
 def _median_end(runs: Sequence[pd.DataFrame], column: str) -> str:
     ends = np.array([run[column].iloc[-1] for run in runs], dtype=np.float64)
     median = float(np.median(ends)) if np.isfinite(ends).all() else math.nan
-    return wording.percent(median) if column.endswith("accuracy") else wording.number(median)
+    return wording.percent(median) if column in ("accuracy", "val_accuracy") else wording.number(median)

@@ -47,6 +47,8 @@ _WIDTH = 440
 """Of a chart on the page, in CSS pixels: text stays readable when a phone shrinks it to 360."""
 _DPI = 72
 _SMALL = 11.5
+_TITLE = 58
+"""Letters of a title that fit at its full size; a longer one is written smaller."""
 _AXES: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": MUTED,
@@ -106,7 +108,15 @@ def by_epoch(runs: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
 
 def title(axes: Axes, text: str, pad: float = 9) -> None:
     """Write what the vertical axis shows above it, where it need not be read sideways."""
-    axes.set_title(text, loc="left", fontsize=12.5, color=INK, x=0, pad=pad)
+    axes.set_title(
+        text,
+        loc="left",
+        fontsize=min(12.5, 12.5 * _TITLE / len(text)),
+        color=INK,
+        x=0,
+        pad=pad,
+        parse_math=False,
+    )
 
 
 def epochs_axis(axes: Axes, last: int) -> None:

@@ -9,6 +9,11 @@ from pipeline.report.text.summary import escape
 
 _FACTS = {
     "dataset": "Data set",
+    "input_shape": "Input shape",
+    "classes": "Classes",
+    "network": "Network",
+    "optimizer": "Optimizer",
+    "schedule": "Schedule",
     "chosen_on": "Chosen on",
     "criterion": "Criterion",
     "seeds": "Seeds",
@@ -31,9 +36,9 @@ def render(before: Mapping[str, Any] | None, after: Mapping[str, Any], revision:
 def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Say each change in a sentence, escaped for Markdown; none where the two say the same."""
     sentences = [
-        f"{noun}: {before.get(key)} before, {after.get(key)} now."
+        f"{noun}: {before[key]} before, {after[key]} now."
         for key, noun in _FACTS.items()
-        if before.get(key) != after.get(key)
+        if key in before and key in after and before[key] != after[key]  # older verdicts lack some
     ]
     near = [_rates(_near(verdict)) for verdict in (before, after)]
     if near[0] != near[1]:

@@ -1,10 +1,12 @@
 """Numbers, lists and names as a reader meets them, alike in page, summary, charts and sentences."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import DIVERGED
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
@@ -86,9 +88,37 @@ def criterion(name: str, held_out: str) -> str:
     return _CRITERIA[name].format(held_out)
 
 
+def facts(setting: Setting) -> dict[str, str | int]:
+    """Name what was trained on what, each fact in a few words, by its key in verdict.json.
+
+    Of an optimizer, the values that differ from their defaults.
+    """
+    task, params = setting
+    optimizer = params.optimizer.model_dump(exclude_defaults=True)
+    schedule = params.schedule.model_dump()
+    if not schedule["warmup"]:
+        del schedule["warmup"]
+    return {
+        "input_shape": " × ".join(map(str, task.shape)),
+        "classes": len(task.classes),
+        "network": _with_values(params.network.file, params.network.values),
+        "optimizer": _with_values(optimizer.pop("name"), optimizer),
+        "schedule": _with_values(schedule.pop("name"), schedule),
+    }
+
+
+def _with_values(name: str, values: Mapping[str, object]) -> str:
+    listed = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+    return f"{name} ({listed})" if listed else name
+
+
 def size(verdict: Verdict) -> str:
     """Describe the study in a line."""
-    counts = ((len(verdict.rates), "rate"), (len(verdict.seeds), "seed"), (verdict.setting.epochs, "epoch"))
+    counts = (
+        (len(verdict.rates), "rate"),
+        (len(verdict.seeds), "seed"),
+        (verdict.setting.params.train.epochs, "epoch"),
+    )
     return " × ".join(counted(*count) for count in counts)
 
 

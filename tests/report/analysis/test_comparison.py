@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.core.runs import CURVES, Run
 from pipeline.report.analysis import comparison
-from tests.report.samples import FINE, NAN, PARAMS, table, trained
+from tests.report.samples import FINE, NAN, SETTING, setting_with, table, trained
 
 
 def test_a_matrix_has_rates_rising_and_a_column_a_seed() -> None:
@@ -23,7 +23,7 @@ def test_a_rate_without_any_value_keeps_its_row_in_a_matrix() -> None:
     np.testing.assert_array_equal(values, [[1.0, 2.0], [NAN, NAN]])
 
 
-TARGETS = PARAMS.model_copy(update={"accuracy_targets": (0.9, 0.955)})
+TARGETS = setting_with("report", accuracy_targets=(0.9, 0.955))
 
 
 def test_a_row_of_the_comparison_says_what_its_run_says() -> None:
@@ -35,8 +35,8 @@ def test_a_row_of_the_comparison_says_what_its_run_says() -> None:
         "learning_rate": 0.01,
         "seed": 7,
         "epochs": 3,
+        "kept_epoch": 2,
         "best_val_accuracy": 0.92,
-        "best_epoch": 2,
         "final_val_accuracy": 0.91,
         "final_val_loss": 0.35,
         "best_val_loss": 0.3,
@@ -49,6 +49,15 @@ def test_a_row_of_the_comparison_says_what_its_run_says() -> None:
         "epochs_to_90": 2.0,
         "health": "too short to judge",
     }
+
+
+@pytest.mark.parametrize(("keep", "epoch"), [("best_epoch", 2), ("last_epoch", 3)])
+def test_the_criterion_is_the_accuracy_of_the_epoch_that_is_kept(keep: str, epoch: int) -> None:
+    run = trained(0.01, 0, dict(FINE), kept={"rule": keep, "epoch": epoch})
+    (row,) = comparison.tabulate([run], setting_with("train", keep=keep)).to_dict("records")
+
+    assert row["kept_epoch"] == epoch
+    assert row[comparison.CRITERIA[keep]] == FINE["val_accuracy"][epoch - 1]
 
 
 GROWING = [3.0 * 2.0**epoch for epoch in range(6)]
@@ -79,7 +88,7 @@ def test_a_diverged_run_has_no_accuracies_whatever_it_reached_before(run: Run, e
     (row,) = comparison.tabulate([run], TARGETS).to_dict("records")
 
     assert all(math.isnan(row[column]) for column in (*ACCURACIES, "best_val_loss", "test_loss"))
-    assert pd.isna(row["best_epoch"])
+    assert pd.isna(row["kept_epoch"])
     assert pd.isna(row["diverged_epoch"]) if epoch is None else row["diverged_epoch"] == epoch
     assert row["epochs"] == len(run.history)
 
@@ -87,16 +96,16 @@ def test_a_diverged_run_has_no_accuracies_whatever_it_reached_before(run: Run, e
 def test_the_comparison_lists_runs_by_rate_and_seed_and_all_labels_of_each() -> None:
     rough = {"loss": [0.3, 0.36] * 10, "val_loss": [0.4, 0.44] * 10}
     runs = [trained(0.1, 1, dict(rough)), trained(0.1, 0, dict(FINE)), trained(0.01, 5, dict(FINE))]
-    table = comparison.tabulate(runs, PARAMS)
+    table = comparison.tabulate(runs, SETTING)
 
     assert table[["learning_rate", "seed"]].to_numpy().tolist() == [[0.01, 5], [0.1, 0], [0.1, 1]]
     assert table["health"].tolist()[2] == "stuck; oscillating"
-    assert table[["best_epoch", "diverged_epoch"]].dtypes.tolist() == [pd.Int64Dtype(), pd.Int64Dtype()]
+    assert table[["kept_epoch", "diverged_epoch"]].dtypes.tolist() == [pd.Int64Dtype(), pd.Int64Dtype()]
 
 
 def test_a_value_that_a_run_lacks_is_missing_in_its_row() -> None:
     run = trained(0.1, 0, dict(FINE), test={"accuracy": None, "loss": 0.5})
-    table = comparison.tabulate([run], PARAMS)
+    table = comparison.tabulate([run], SETTING)
 
     assert math.isnan(table["test_accuracy"][0])
     assert table["test_loss"][0] == 0.5
@@ -126,4 +135,4 @@ def test_a_run_has_diverged_from_the_epoch_that_its_metrics_name(
     epoch: int | None, ended: list[bool]
 ) -> None:
     run = trained(0.1, 0, dict(FINE), diverged_epoch=epoch)
-    assert [comparison.has_diverged(run, PARAMS, epochs) for epochs in (2, 3)] == ended
+    assert [comparison.has_diverged(run, SETTING, epochs) for epochs in (2, 3)] == ended

@@ -10,7 +10,7 @@ from scipy import stats
 
 from pipeline.report.analysis import mcnemar
 from pipeline.report.analysis.status import NOT_DISTINGUISHABLE
-from tests.report.samples import NAN, PARAMS, STUDY, decide
+from tests.report.samples import NAN, STUDY, decide, setting_with
 
 
 def test_a_corrected_p_value_does_not_exceed_1() -> None:
@@ -85,7 +85,7 @@ def test_mcnemar_compares_the_chosen_rate_with_each_feasible_other() -> None:
 
 def test_mcnemar_leaves_out_the_seeds_of_diverged_runs_and_rates_without_another() -> None:
     studied = {0.1: [NAN, 0.97, 0.97, NAN], 0.01: [0.98, 0.98, 0.98, NAN], 0.001: [NAN, NAN, NAN, 0.95]}
-    decision = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
+    decision = decide(studied, setting=setting_with("report", diverged_share=0.75))
     noise = np.random.default_rng(0)
     right = {
         rate: (noise.random((4, 500)) < 0.95) & np.isfinite(values)[:, None]

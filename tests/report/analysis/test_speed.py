@@ -8,14 +8,15 @@ import pytest
 
 from pipeline.report.analysis import speed
 from pipeline.report.analysis.speed import Winner
-from tests.report.samples import LUCKY, NAN, PARAMS, trained
+from tests.report.samples import LUCKY, NAN, setting_with, trained
 
 
 def winners(
     accuracies: Sequence[Sequence[Sequence[float]]],
     budgets: tuple[int, ...],
-    resolution: float = 0.001,
-    **settings: object,
+    *,
+    keep: str = "best_epoch",
+    **report: object,
 ) -> tuple[Winner, ...]:
     """The winners among rates 1, 2, ... whose seeds have these validation accuracies; NaN is a divergence."""
     runs = []
@@ -24,14 +25,15 @@ def winners(
             losses = [NAN if math.isnan(value) else 1.0 for value in values]
             curves = {"loss": losses, "val_loss": losses, "val_accuracy": list(values)}
             runs.append(trained(float(rate), seed, curves))
-    params = PARAMS.model_copy(update={"budgets": budgets, **settings})
-    return speed.winners(runs, params, resolution)
+    setting = setting_with("report", budgets=budgets, **report)
+    train = setting.params.train.model_copy(update={"keep": keep})
+    return speed.winners(runs, setting._replace(params=setting.params.model_copy(update={"train": train})))
 
 
 def test_the_winner_depends_on_the_budget_and_budgets_beyond_the_histories_are_left_out() -> None:
     fast = [np.array([0.9, 0.95, 0.951, 0.952]) + shift for shift in (0, 0.0002, 0.0004)]
     slow = [np.array([0.5, 0.9, 0.96, 0.98]) + shift for shift in (0, 0.0002, 0.0006)]
-    best = winners([slow, fast], (1, 2, 4, 5), 0.0002)
+    best = winners([slow, fast], (1, 2, 4, 5))
     assert [winner[:3] for winner in best] == [(1, 2, ()), (2, 2, ()), (4, 1, ())]
 
 
@@ -54,15 +56,15 @@ def test_a_rate_diverged_by_the_verdicts_rule_does_not_win_either() -> None:
     falling = {"loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5], "val_loss": [1.0] * 6, "val_accuracy": [0.9] * 6}
     runs = [trained(0.01, seed, dict(falling)) for seed in (0, 1)]
     runs += [trained(0.1, seed, dict(growing)) for seed in (0, 1)]
-    best = speed.winners(runs, PARAMS.model_copy(update={"budgets": (2, 6, 9)}), 0.001)
+    best = speed.winners(runs, setting_with("report", budgets=(2, 6, 9)))
     assert [winner[:3] for winner in best] == [(2, 0.1, ()), (6, 0.01, ())]
 
 
 def test_the_allowed_share_of_diverged_runs_holds_for_budgets_too() -> None:
     accuracies = [[[value] for value in LUCKY[rate]] for rate in (0.001, 0.01, 0.1)]
-    (winner,) = winners(accuracies, (1,), 1 / 5000, diverged_share=0.5)
+    (winner,) = winners(accuracies, (1,), diverged_share=0.5)
     assert winner == (1, 2, (), pytest.approx(np.mean(LUCKY[0.01])))
-    (winner,) = winners(accuracies[2:], (1,), 1 / 5000, diverged_share=0.5)
+    (winner,) = winners(accuracies[2:], (1,), diverged_share=0.5)
     assert winner == (1, 1, (), pytest.approx(0.9885))
 
 
@@ -73,9 +75,19 @@ def test_a_run_that_ended_before_the_budget_does_not_win_by_what_it_had_reached(
 
 def test_the_last_epoch_of_the_budget_is_another_criterion_than_the_best() -> None:
     accuracies = [[[0.5, 0.99, 0.9, 0.1]] * 3, [[0.5, 0.95, 0.95, 0.95]] * 3]
-    for criterion, rate, mean in (("best_epoch", 1, 0.99), ("last_epoch", 2, 0.95)):
-        (winner,) = winners(accuracies, (3,), criterion=criterion)
+    for keep, rate, mean in (("best_epoch", 1, 0.99), ("last_epoch", 2, 0.95)):
+        (winner,) = winners(accuracies, (3,), keep=keep)
         assert (winner.rate, winner.mean) == (rate, pytest.approx(mean))
+
+
+@pytest.mark.parametrize("schedule", [{"name": "cosine"}, {"name": "linear"}, {"warmup": 0.1}])
+def test_under_a_schedule_that_depends_on_the_epochs_nothing_is_said_of_fewer(
+    schedule: dict[str, object],
+) -> None:
+    runs = [trained(0.1, seed, {"loss": [1.0], "val_loss": [1.0]}) for seed in (0, 1)]
+
+    assert speed.winners(runs, setting_with("report", budgets=(1,)))
+    assert speed.winners(runs, setting_with("schedule", **schedule)) == ()
 
 
 def test_no_rate_wins_where_each_has_a_run_that_diverged() -> None:
@@ -94,5 +106,5 @@ def test_which_rates_are_not_distinguishable_from_the_winner_is_known_from_two_s
 ) -> None:
     shifts = [0.0, 0.002][:seeds]
     accuracies = [[[value + shift * sign] for shift in shifts] for value, sign in BESIDE]
-    (winner,) = winners(accuracies, (1,), 0.0002)
+    (winner,) = winners(accuracies, (1,))
     assert (winner.rate, winner.others) == (2, others)

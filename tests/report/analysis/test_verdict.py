@@ -9,7 +9,17 @@ from scipy import stats
 from pipeline.report.analysis import statistics, verdict
 from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
 from pipeline.report.analysis.verdict import Pair
-from tests.report.samples import ALLOWING, LUCKY, NAN, PARAMS, SETTING, STUDY, decide, statuses, table
+from tests.report.samples import (
+    ALLOWING,
+    LUCKY,
+    NAN,
+    SETTING,
+    STUDY,
+    decide,
+    setting_with,
+    statuses,
+    table,
+)
 
 
 def test_the_best_rate_is_chosen_and_every_other_has_its_status() -> None:
@@ -38,7 +48,7 @@ def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> No
         test_accuracy=[0.7, 0.8, 0.9, 0.97, 0.975, NAN],
         health=["stuck; oscillating", "oscillating", "too short to judge", *["converged"] * 3],
     )
-    decision = verdict.decide(runs, PARAMS, SETTING)
+    decision = verdict.decide(runs, SETTING)
     rate = decision.rate(0.1)
 
     half = stats.t.ppf(0.975, 2) * math.sqrt((np.var([0.9, 0.91, 0.92], ddof=1) + (1 / 5000) ** 2 / 12) / 3)
@@ -83,7 +93,7 @@ def test_most_runs_still_improving_are_more_than_half(improving: int, said: bool
     labels = ["still improving"] * improving + ["converged"] * (4 - improving)
     runs = table({0.01: [0.98] * 4, 0.1: [0.9] * 4}).assign(health=labels + ["still improving"] * 4)
 
-    assert verdict.decide(runs, PARAMS, SETTING).improving is said
+    assert verdict.decide(runs, SETTING).improving is said
 
 
 def test_of_a_single_feasible_rate_nothing_is_asked() -> None:
@@ -106,13 +116,13 @@ def test_a_rate_with_diverged_runs_is_out_though_its_others_are_best() -> None:
 
 
 def test_a_share_of_diverged_runs_can_be_allowed() -> None:
-    allowing = PARAMS.model_copy(update={"diverged_share": 0.34})
-    decision = decide({0.1: [0.99, 0.991, NAN], 0.01: [0.98, 0.981, 0.979]}, settings=allowing)
+    allowing = setting_with("report", diverged_share=0.34)
+    decision = decide({0.1: [0.99, 0.991, NAN], 0.01: [0.98, 0.981, 0.979]}, setting=allowing)
     assert decision.learning_rate == 0.1
 
 
 def test_a_rate_that_owes_its_mean_to_a_missing_hard_seed_is_not_chosen() -> None:
-    decision = decide(LUCKY, settings=ALLOWING)
+    decision = decide(LUCKY, setting=ALLOWING)
 
     assert decision.rate(0.1).mean > decision.rate(0.01).mean
     assert decision.learning_rate == decision.by_other_criterion == 0.01
@@ -121,7 +131,7 @@ def test_a_rate_that_owes_its_mean_to_a_missing_hard_seed_is_not_chosen() -> Non
 
 
 def test_the_first_of_a_pair_is_higher_on_the_common_seeds_whatever_the_means() -> None:
-    pairs = {(pair.first, pair.second): pair for pair in decide(LUCKY, settings=ALLOWING).pairs}
+    pairs = {(pair.first, pair.second): pair for pair in decide(LUCKY, setting=ALLOWING).pairs}
 
     assert set(pairs) == {(0.01, 0.1), (0.01, 0.001), (0.1, 0.001)}
     turned = statistics.compare_pairs(np.array([LUCKY[0.01], LUCKY[0.1], LUCKY[0.001]]), 1 / 5000, 0.95)
@@ -132,7 +142,7 @@ def test_the_first_of_a_pair_is_higher_on_the_common_seeds_whatever_the_means() 
 def test_test_data_choose_nothing() -> None:
     runs = table(STUDY)
     changed = runs.assign(test_accuracy=np.linspace(0.1, 0.9, len(runs)))
-    before, after = (verdict.decide(rows, PARAMS, SETTING) for rows in (runs, changed))
+    before, after = (verdict.decide(rows, SETTING) for rows in (runs, changed))
     assert statuses(before) == statuses(after)
 
 
@@ -159,7 +169,7 @@ def test_the_other_criterion_may_choose_another_rate() -> None:
     final = STUDY | {0.001: [0.97, 0.971, 0.972]}
 
     assert (decide(STUDY, final).learning_rate, decide(STUDY, final).by_other_criterion) == (0.001, 0.01)
-    last = decide(STUDY, final, PARAMS.model_copy(update={"criterion": "last_epoch"}))
+    last = decide(STUDY, final, setting_with("train", keep="last_epoch"))
     assert (last.learning_rate, last.by_other_criterion) == (0.01, 0.001)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.core import measures
 from pipeline.core.measures import MEASURES, Measure
 from pipeline.range_test.rules import Suggestion
 from pipeline.report.charts import gallery, style, svg
@@ -156,15 +157,36 @@ def test_the_range_tests_chart_marks_suggestions_and_the_studys_choice() -> None
     assert {"0.00001", "0.0001", "0.001", "0.01"} <= shown
 
 
+def test_of_many_layers_a_few_are_drawn_from_the_first_to_the_last_whatever_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
+        layers = [f'block {layer}."$x$"' for layer in range(30)]
+        columns = {f"update_ratio_{layer}": 0.01 for layer in layers}
+        return realistic(rate, seed, epochs).drop(columns=["update_ratio_hidden"]).assign(**columns)
+
+    monkeypatch.chdir(write_study(tmp_path / "study", rates=(0.01,), seeds=(0,), epochs=5, curve=curve))
+    report(Path("data/scaled"), Path("runs"), Path("report"))
+
+    drawn = {path.stem for path in Path("report/figures").glob("update_ratio_*")}
+    assert len(drawn) == gallery.MOST_LAYERS
+    assert {"update_ratio_output", "update_ratio_block-29.--x--"} <= drawn
+    page = Path("report/index.html").read_text(encoding="utf-8")
+    assert "at most 6 charts are drawn" in page
+    assert "layer block 29.&quot;$x$&quot;" in page
+
+
 def test_a_measure_more_is_a_chart_more_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def curve(rate: float, seed: int, epochs: int) -> pd.DataFrame:
         return realistic(rate, seed, epochs).assign(sharpness=np.linspace(1, 2, epochs))
 
-    monkeypatch.setattr(gallery, "MEASURES", (*MEASURES, Measure("sharpness", "sharpness on {}", log=True)))
+    more = (*MEASURES, Measure("sharpness", "sharpness on {held_out}", log=True))
+    monkeypatch.setattr(measures, "MEASURES", more)
     monkeypatch.chdir(write_study(tmp_path / "study", rates=(0.01, 0.001), seeds=(0,), epochs=5, curve=curve))
     report(Path("data/scaled"), Path("runs"), Path("report"))
 
     figures = {path.stem for path in Path("report/figures").iterdir()}
-    assert {measure.name for measure in MEASURES} - figures == {"accuracy"}  # it is in each rate's own chart
+    assert {"loss", "val_loss", "val_accuracy", "gradient_norm", "update_ratio_hidden"} <= figures
+    assert "accuracy" not in figures  # it is in each rate's own chart
     assert "Sharpness on validation" in Path("report/index.html").read_text(encoding="utf-8")
     assert "sharpness" in figures

@@ -37,6 +37,17 @@ def test_changes_between_verdicts_are_escaped_and_complete() -> None:
     ]
 
 
+def test_what_was_studied_is_compared_where_both_verdicts_name_it() -> None:
+    old = {"learning_rate": 0.01, "dataset": "mnist", "criterion": "best_epoch"}
+    now = old | {"classes": 10, "network": "mlp.py (hidden_units: 10)", "optimizer": "adam"}
+
+    assert changes.list_changes(old, now) == []
+    assert changes.list_changes(now, now | {"optimizer": "sgd (momentum: 0.9)"}) == [
+        "The choice is still 0.01.",
+        "Optimizer: adam before, sgd (momentum: 0.9) now.",
+    ]
+
+
 def test_a_rate_too_scattered_to_tell_is_not_listed_as_a_rival() -> None:
     def content(scattered: float) -> dict[str, Any]:
         means = {"lr-0.01": 0.98, "lr-0.001": 0.975, "lr-0.3": scattered}

@@ -5,6 +5,7 @@ from ruamel.yaml import YAML
 
 from pipeline.range_test.rules import Suggestion
 from pipeline.report.analysis import verdict
+from pipeline.report.analysis.classes import Majority
 from pipeline.report.analysis.mcnemar import Discordance
 from pipeline.report.analysis.range_test import Agreement
 from pipeline.report.analysis.status import NOT_DISTINGUISHABLE, SCATTERED
@@ -15,19 +16,20 @@ from tests.report.samples import (
     ALLOWING,
     LUCKY,
     NAN,
-    PARAMS,
     SETTING,
     STUDY,
+    TASK,
     analysis_of,
     decide,
     say,
+    setting_with,
     table,
     verdict_on,
 )
 
 
 def test_the_reasons_say_that_a_higher_mean_was_beaten_on_the_common_seeds() -> None:
-    reasons = say(decide(LUCKY, settings=ALLOWING)).reasons
+    reasons = say(decide(LUCKY, setting=ALLOWING)).reasons
 
     assert reasons[0].startswith("0.01 has the highest mean of the rates that none is known to beat on")
     assert any(reason.startswith("0.1 is worse by 0.11 points (at least ") for reason in reasons)
@@ -65,7 +67,7 @@ def test_the_reasons_say_that_a_higher_mean_was_beaten_on_the_common_seeds() -> 
 def test_what_is_said_of_rates_that_share_few_seeds(
     studied: dict[float, list[float]], chosen: float, said: str
 ) -> None:
-    decision = decide(studied, settings=PARAMS.model_copy(update={"diverged_share": 0.75}))
+    decision = decide(studied, setting=setting_with("report", diverged_share=0.75))
 
     assert decision.learning_rate == chosen
     assert any(reason.startswith(said) for reason in say(decision).reasons)
@@ -83,7 +85,7 @@ def test_what_is_said_of_rates_that_share_few_seeds(
     ],
 )
 def test_a_mean_is_of_the_seeds_that_are_left(values: list[float], said: str) -> None:
-    decision = decide({0.01: values}, settings=PARAMS.model_copy(update={"diverged_share": 0.7}))
+    decision = decide({0.01: values}, setting=setting_with("report", diverged_share=0.7))
 
     assert say(decision).detail.partition("accuracy, ")[2] == said
 
@@ -110,15 +112,24 @@ def test_one_seed_gives_no_interval_and_says_which_line_to_change() -> None:
 
 
 def test_a_choice_made_on_test_data_says_so() -> None:
-    statement = say(decide(STUDY, setting=SETTING._replace(chosen_on="test")))
+    statement = say(decide(STUDY, setting=setting_with("data", validation_size=0)))
     assert statement.warnings[0].startswith("This choice was made on test data: with validation_size 0 ")
     assert "best test accuracy" in statement.detail
 
 
-def test_a_sample_is_not_taken_for_mnist() -> None:
-    statement = say(decide(STUDY, setting=SETTING._replace(dataset="digits")))
+def test_a_sample_is_not_taken_for_more() -> None:
+    statement = say(decide(STUDY, setting=SETTING._replace(task=TASK._replace(dataset="digits"))))
     assert statement.warnings == [
-        "The data set is digits, the small sample that scikit-learn ships: this says nothing about MNIST."
+        "The data set is digits, the small sample that scikit-learn ships: it shows that the study works, "
+        "and no more."
+    ]
+
+
+def test_an_accuracy_near_the_largest_class_is_not_praised() -> None:
+    analysis = analysis_of(decide(STUDY))._replace(majority=Majority("benign", 0.95))
+    assert compose(analysis).warnings == [
+        "98.42 % says little: always answering benign, the largest class, would reach 95.00 % of the "
+        "validation images."
     ]
 
 
@@ -134,7 +145,7 @@ def test_the_verdict_in_sentences() -> None:
         "0.01 is not distinguishable from it: 0.02 points lower in the mean, but"
     )
     assert any(reason.startswith("0.0001 is worse by 1.35 points (at least ") for reason in statement.reasons)
-    assert "Judged by the last epoch instead, the choice would be the same." in statement.reasons
+    assert "Had every run kept its last epoch instead, the choice would be the same." in statement.reasons
 
 
 NEAR = [0.982, 0.983, 0.981, 0.984, 0.982]
@@ -199,16 +210,16 @@ def test_equal_means_are_called_the_same() -> None:
 def test_another_choice_by_the_other_criterion_is_named() -> None:
     final = STUDY | {0.001: [0.97, 0.971, 0.972]}
     statement = say(decide(STUDY, final))
-    assert "Judged by the last epoch instead, the choice would be 0.01." in statement.reasons
-    last = say(decide(STUDY, final, PARAMS.model_copy(update={"criterion": "last_epoch"})))
+    assert "Had every run kept its last epoch instead, the choice would be 0.01." in statement.reasons
+    last = say(decide(STUDY, final, setting_with("train", keep="last_epoch")))
     assert last.headline == "Use learning rate 0.01."
-    assert "Judged by the best epoch instead, the choice would be 0.001." in last.reasons
+    assert "Had every run kept its best epoch instead, the choice would be 0.001." in last.reasons
 
 
 def test_the_check_on_test_images_names_the_rates_that_differ() -> None:
     tested = {0.0001: Discordance(30, 10, 0.001), 0.01: Discordance(10, 9, 0.9)}
     said = (
-        "On the test images, 0.001 reaches 98.32 % after the last epoch and "
+        "On the test images, 0.001 reaches 98.32 % with the networks kept, and "
         "differs from {} (exact McNemar tests; they choose nothing)."
     )
 
@@ -220,7 +231,7 @@ def test_the_check_on_test_images_names_the_rates_that_differ() -> None:
 def test_health_labels_are_counted_where_not_all_runs_have_them() -> None:
     runs = table({0.1: [0.9, 0.91], 0.01: [0.98, 0.981]})
     runs["health"] = ["stuck; oscillating", "oscillating", *["too short to judge"] * 2]
-    reasons = say(verdict.decide(runs, PARAMS, SETTING)).reasons
+    reasons = say(verdict.decide(runs, SETTING)).reasons
 
     assert reasons[1].endswith(" The runs of 0.1: stuck (1 of 2) and oscillating.")
     assert reasons[2] == "The runs of 0.01 are too short to judge their curves."

@@ -3,14 +3,35 @@
 import numpy as np
 import pytest
 
+from pipeline.params.optimizers import Sgd
 from pipeline.report.text import wording
-from tests.report.samples import NAN
+from tests.report.samples import NAN, SETTING, TASK
 
 
 def test_how_epochs_to_an_accuracy_read() -> None:
     for epochs, said in (([3, 4, 5], "4 (3–5)"), ([3, 3], "3"), ([NAN, 12, 14], "12 or more (2 of 3 runs)")):
         assert wording.reach(np.array(epochs, float), 20) == said
     assert wording.reach(np.array([NAN]), 20) == "not in 20"
+
+
+def test_what_was_trained_on_what() -> None:
+    params = SETTING.params
+    update = {
+        "network": params.network.model_copy(
+            update={"file": "own.py", "values": {"norm": True, "sizes": [2, 3]}}
+        ),
+        "optimizer": Sgd(name="sgd", momentum=0.9),
+        "schedule": params.schedule.model_copy(update={"name": "linear", "warmup": 0.1}),
+    }
+    task = TASK._replace(shape=(30,), classes=("a", "b"))
+
+    assert wording.facts(SETTING._replace(task=task, params=params.model_copy(update=update))) == {
+        "input_shape": "30",
+        "classes": 2,
+        "network": "own.py (norm: true, sizes: [2, 3])",
+        "optimizer": "sgd (momentum: 0.9)",
+        "schedule": "linear (warmup: 0.1)",
+    }
 
 
 @pytest.mark.parametrize(
