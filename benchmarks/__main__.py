@@ -14,14 +14,16 @@ from typing import Any
 
 import psutil
 
-from benchmarks import contenders, made_up, measured
+from benchmarks import made_up, measured
 from docs import render
 from pipeline import params
 from pipeline.core import files, runs
+from pipeline.core import task as tasks
+from pipeline.core.task import Task
+from pipeline.params import Params, reading
 from pipeline.tools import machine, programs
-from pipeline.train import backend
-from pipeline.train.images import Images, read_images
-from pipeline.train.loop import Trainer
+from pipeline.train import backend, examples
+from pipeline.train.examples import Examples
 
 Row = dict[str, str | float]
 HIDDEN = 1000
@@ -33,17 +35,19 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7, help="rounds in which the contenders take turns")
     rounds = parser.parse_args().rounds
     scaled = ROOT / "data/scaled"
-    if not (scaled / "train_images.npy").exists():
+    if not (scaled / tasks.FILE).exists():
         print("error: expected data/scaled, found none. Run `dvc repro scale` first.", file=sys.stderr)
         return 1
     study = params.load(ROOT / "params.yaml")
     backend.configure(study.train.threads)
-    train = read_images(scaled, "train")
-    validation = read_images(scaled, runs.held_out_part(study.data.validation_size))
+    task, held_out = tasks.read(scaled), runs.held_out_part(study.data.validation_size)
+    train, validation = (examples.read(scaled, part, task) for part in ("train", held_out))
+    table, rate = epoch(train, validation, study, task, rounds)
     tables = {
-        "An epoch": epoch(train, validation, rounds),
+        "An epoch": table,
         "A train stage as a whole process": process(),
-        "Growth": growth(train, validation),
+        "The whole study": whole(study, task, rate),
+        "Growth": growth(train, validation, study, task),
     }
     described = machine.describe() | {
         "images": f"{len(train.labels)} training, {len(validation.labels)} validation"
@@ -55,12 +59,18 @@ def main() -> int:
     return 0
 
 
-def epoch(train: Images, validation: Images, rounds: int) -> list[Row]:
-    """Time each contender once a round, in turn, and the machine's product rate."""
+def epoch(
+    train: Examples, validation: Examples, study: Params, task: Task, rounds: int
+) -> tuple[list[Row], float]:
+    """Time each contender once a round, in turn, and the machine's product rate, in GFLOP/s."""
+    from benchmarks import contenders
+
+    data = train, validation, study, task
     epochs: dict[str, contenders.Epoch] = {
         "model.fit, stock Keras": contenders.stock_fit(train, validation, HIDDEN),
-        "this loop, float32": contenders.this_loop(train, validation, HIDDEN, "float32"),
-        "this loop, bfloat16": contenders.this_loop(train, validation, HIDDEN, "bfloat16"),
+        "this loop, float32": contenders.this_loop(*data),
+        "this loop, float32, unlit inputs left in": contenders.this_loop(*data, narrowed=False),
+        "this loop, bfloat16": contenders.this_loop(*data, precision="bfloat16"),
     }
     if contenders.installed("torch"):
         epochs["PyTorch, plain loop"] = contenders.torch_loop(train, validation, HIDDEN)
@@ -95,6 +105,35 @@ def epoch(train: Images, validation: Images, rounds: int) -> list[Row]:
         {"what": "an epoch's products", "median": f"{work / 1e9:.0f} GFLOP"},
         {"what": "share of that rate, float32 loop", "median": f"{statistics.median(shares):.0%}"},
     ]
+    return rows, statistics.median(rates)
+
+
+def whole(study: Params, task: Task, rate: float) -> list[Row]:
+    """Time the runs of one seed by `dvc repro` and by a sweep: which share would their products alone take?
+
+    Args:
+        rate: of matrix products, in GFLOP/s.
+    """
+    from benchmarks import contenders
+
+    runs = len(study.train.learning_rates)
+    work = contenders.operations(task.sizes["train"], task.sizes["validation"] or task.sizes["test"], HIDDEN)
+    products = runs * study.train.epochs * work / 1e9 / rate
+    rows: list[Row] = [{"what": f"the products of {runs} runs at that rate", "median": f"{products:.0f} s"}]
+    for name, command in {
+        "dvc repro": ("dvc", "repro", "-q", "train"),
+        "sweep": ("pipeline", "sweep"),
+    }.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            copy = Path(scratch) / "study"
+            copy.mkdir()
+            programs.copy_checkout(copy)
+            changes = {"train.seeds": [0], "data.mirrors.mnist": [str((ROOT / "data/raw").resolve())]}
+            reading.override(copy / "params.yaml", changes)
+            programs.dvc("repro", "-q", "scale", folder=copy)
+            seconds = measured.measure(copy, *command).seconds
+        rows.append({"what": name, "median": f"{seconds:.0f} s"})
+        rows.append({"what": f"share of {name}", "median": f"{products / seconds:.0%}"})
     return rows
 
 
@@ -124,8 +163,10 @@ def process() -> list[Row]:
     ]
 
 
-def growth(train: Images, validation: Images) -> list[Row]:
+def growth(train: Examples, validation: Examples, study: Params, task: Task) -> list[Row]:
     """Time 1, 2, 4, 8 times the epochs, the images, the hidden units; note the memory held afterwards."""
+    from benchmarks import contenders
+
     eighth, factors = len(train.labels) // 8, (1, 2, 4, 8)
     rows: list[Row] = []
 
@@ -134,10 +175,10 @@ def growth(train: Images, validation: Images) -> list[Row]:
         seconds = []
         for factor in factors:
             epochs, size, units = sizes(factor)
-            trainer = Trainer(Images(*(part[:size] for part in train)), validation, contenders.BATCH, units)
-            run = trainer.train(contenders.RATE, 0, epochs + 1)
-            next(run)  # compiles
-            seconds.append(timed(lambda run=run: [None for _ in run])[0])
+            part = Examples(*(array[:size] for array in train))
+            run = contenders.this_loop(part, validation, study, task, hidden_units=units, epochs=epochs + 1)
+            run()  # compiles
+            seconds.append(timed(lambda run=run, epochs=epochs: [run() for _ in range(epochs)])[0])
             row[f"x {factor}"] = f"{seconds[-1]:.2f} s"
         row["exponent"] = round(made_up.exponent(factors, seconds), 2)
         row["memory"] = f"{psutil.Process().memory_info().rss / 1e6:.0f} MB"

@@ -3,35 +3,62 @@
 import importlib.util
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
+import keras
 import numpy as np
+import tensorflow as tf
 
+from pipeline.core import network_files
+from pipeline.core.task import Task
 from pipeline.networks import mlp
-from pipeline.train.backend import keras, tf
-from pipeline.train.images import Images
+from pipeline.params import Params
+from pipeline.train import unlit
+from pipeline.train.examples import Examples
 from pipeline.train.loop import Trainer, order
+from pipeline.train.networks import Builder
 
 Epoch = Callable[[], object]
 RATE, BATCH = 0.001, 1024
+SHAPE, CLASSES = (28, 28, 1), 10
 
 
-def this_loop(train: Images, validation: Images, hidden_units: int, precision: str) -> Epoch:
-    """Prepare the project's own epoch, diagnostics included."""
-    trainer = Trainer(train, validation, BATCH, hidden_units, precision)
-    epochs = trainer.train(RATE, 0, 10**9)
-    return lambda: next(epochs)
+def this_loop(
+    train: Examples,
+    validation: Examples,
+    study: Params,
+    task: Task,
+    *,
+    hidden_units: int = 1000,
+    precision: str = "float32",
+    epochs: int = 10**6,
+    narrowed: bool = True,
+) -> Epoch:
+    """Prepare the project's own epoch, diagnostics included.
+
+    Args:
+        narrowed: leave out unlit inputs, as the study does.
+    """
+    settings = study.train.model_copy(update={"epochs": epochs, "batch_size": BATCH})
+    file = network_files.read(study.network.file)
+    builder = Builder(file, task, {"hidden_units": hidden_units}, precision)
+    changed = study.model_copy(update={"train": settings})
+    with mock.patch.object(unlit, "narrow", unlit.narrow if narrowed else lambda *_: None):
+        run = Trainer(builder, train, validation, changed).train(RATE, 0)
+    return lambda: next(run)
 
 
-def stock_fit(train: Images, validation: Images, hidden_units: int) -> Epoch:
+def stock_fit(train: Examples, validation: Examples, hidden_units: int) -> Epoch:
     """Prepare the recipe's own listing: a compiled Keras model and `model.fit`."""
     keras.utils.set_random_seed(0)  # for the shuffling
-    model = mlp.build(hidden_units, 0)
+    model = mlp.build(SHAPE, CLASSES, 0, hidden_units=hidden_units)
     model.compile(keras.optimizers.Adam(RATE), "categorical_crossentropy", metrics=["accuracy"])
-    pixels, held_out = scaled(train), (scaled(validation), validation.labels)
+    pixels = train.inputs / np.float32(255)
+    held_out = validation.inputs / np.float32(255), validation.labels
     return lambda: model.fit(pixels, train.labels, BATCH, 1, validation_data=held_out, verbose=0)
 
 
-def torch_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
+def torch_loop(train: Examples, validation: Examples, hidden_units: int) -> Epoch:
     """Prepare a plain PyTorch loop over tensors in memory."""
     import torch
     from torch import nn
@@ -39,8 +66,14 @@ def torch_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(784, hidden_units), nn.ReLU(), nn.Linear(hidden_units, 10))
     optimizer, loss_of = torch.optim.Adam(model.parameters(), RATE, eps=1e-7), nn.CrossEntropyLoss()
-    pixels, classes = torch.from_numpy(scaled(train)), torch.from_numpy(train.labels.argmax(1))
-    held_out = torch.from_numpy(scaled(validation)), torch.from_numpy(validation.labels.argmax(1))
+    pixels, classes = (
+        torch.from_numpy(scaled(train).reshape(-1, 784)),
+        torch.from_numpy(train.labels.argmax(1)),
+    )
+    held_out = (
+        torch.from_numpy(scaled(validation).reshape(-1, 784)),
+        torch.from_numpy(validation.labels.argmax(1)),
+    )
 
     def epoch() -> tuple[float, float]:
         hits, total = 0.0, 0.0
@@ -58,12 +91,15 @@ def torch_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
     return epoch
 
 
-def jax_loop(train: Images, validation: Images, hidden_units: int) -> Epoch:
+def jax_loop(train: Examples, validation: Examples, hidden_units: int) -> Epoch:
     """Prepare a plain JAX loop: a compiled step, Adam written out."""
     import jax
     import jax.numpy as jnp
 
-    weights: list[Any] = [jnp.asarray(weight) for weight in mlp.build(hidden_units, 0).get_weights()]
+    weights: list[Any] = [
+        jnp.asarray(weight)
+        for weight in mlp.build(SHAPE, CLASSES, 0, hidden_units=hidden_units).get_weights()
+    ]
     moments = [[jnp.zeros_like(weight) for weight in weights] for _ in range(2)]
     pixels, labels = jnp.asarray(scaled(train)), jnp.asarray(train.labels)
     held_out = jnp.asarray(scaled(validation)), jnp.asarray(validation.labels)
@@ -101,8 +137,10 @@ def installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def scaled(images: Images) -> np.ndarray:
-    return images.levels / np.float32(255)
+def scaled(examples: Examples) -> np.ndarray:
+    """Scale images as stage `scale` does; a row each."""
+    rows: np.ndarray = examples.inputs.reshape(-1, 784) / np.float32(255)
+    return rows
 
 
 def products(hidden_units: int) -> Callable[[], float]:
@@ -129,5 +167,5 @@ def operations(train: int, validation: int, hidden_units: int, pixels: int = 784
     Three products for the output layer; two for the hidden one, whose input needs no gradient; one of each
     for validation.
     """
-    hidden, output = 2 * pixels * hidden_units, 2 * hidden_units * mlp.CLASSES
+    hidden, output = 2 * pixels * hidden_units, 2 * hidden_units * CLASSES
     return train * (2 * hidden + 3 * output) + validation * (2 * 784 * hidden_units + output)

@@ -11,8 +11,7 @@ import pandas as pd
 
 from benchmarks import sweep
 from pipeline import params
-from pipeline.core import arrays, files, run_keys, runs, tables
-from pipeline.core.measures import MEASURES
+from pipeline.core import arrays, files, run_keys, runs, tables, task
 from pipeline.range_test import rules
 
 _IMAGES = {"train": 55_000, "validation": 5_000, "test": 10_000}
@@ -26,11 +25,12 @@ def rates(count: int) -> list[float]:
 
 def data(scaled: Path) -> Path:
     """Write what stage `scale` does, in size and format; labels are random, images are blank."""
-    noise = np.random.default_rng(7)
+    noise, shape = np.random.default_rng(7), (28, 28, 1)
     for part, count in _IMAGES.items():
         labels = np.eye(10, dtype=np.float32)[noise.integers(0, 10, count)]
         arrays.write(scaled / f"{part}_labels.npy", labels)
-        arrays.write(scaled / f"{part}_images.npy", np.zeros((count, 784), np.float32))
+        arrays.write(scaled / f"{part}_inputs.npy", np.zeros((count, *shape), np.float32))
+    task.write(scaled, task.Task("mnist", shape, tuple("0123456789"), task.GREY_LEVELS, _IMAGES))
     return scaled
 
 
@@ -58,7 +58,7 @@ def write_runs(
     keys = []
     for rate in chosen.train.learning_rates:
         for seed in chosen.train.seeds:
-            key = run_keys.digest(shared | {"learning_rate": rate, "seed": seed})
+            key = run_keys.key_of(shared, rate, seed)
             noise = np.random.default_rng([seed, round(1e9 * rate)])
             rows = history(rate, noise, chosen.train.epochs, spare)
             final = dict(zip(runs.CURVES, rows[-1], strict=False))
@@ -81,12 +81,13 @@ def write_runs(
                     "val_loss": min(validation_loss),
                     "val_loss_epoch": validation_loss.index(min(validation_loss)) + 1,
                 },
+                "kept": {"rule": "best_epoch", "epoch": accuracy.index(max(accuracy)) + 1},
                 "test": {"loss": 0.1, "accuracy": float(1 - wrong.mean())},
             }
             folder = runs.folder(root / "runs", rate, seed)
             runs.write_history(folder / runs.HISTORY, names(spare), rows)
             files.write_json(folder / runs.METRICS, metrics)
-            arrays.write(folder / runs.PREDICTIONS, predicted.astype(np.uint8))
+            arrays.write(folder / runs.PREDICTIONS, predicted.astype(np.int32))
             files.write_bytes(folder / runs.MODEL, noise.bytes(network))
             keys.append(key)
     return keys
@@ -113,7 +114,8 @@ def write_range_test(root: Path) -> None:
 
 def names(spare: int = 0) -> tuple[str, ...]:
     """List the measures of a made-up run."""
-    return (*(measure.name for measure in MEASURES), *(f"spare_{number}" for number in range(spare)))
+    diagnostics = ("gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units_hidden")
+    return (*runs.CURVES, *diagnostics, *(f"spare_{number}" for number in range(spare)))
 
 
 def history(rate: float, noise: np.random.Generator, epochs: int, spare: int = 0) -> list[list[float]]:

@@ -30,7 +30,7 @@ _DIGITS = {
     "data.validation_size": 100,
     "train.epochs": 5,
     "train.batch_size": 128,
-    "train.hidden_units": 16,
+    "network.values.hidden_units": 16,
     "train.seeds": [0],
 }
 

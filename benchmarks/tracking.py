@@ -30,7 +30,6 @@ import psutil
 from benchmarks import made_up, measured, report
 from pipeline import params
 from pipeline.core import files, runs
-from pipeline.core.measures import MEASURES
 from pipeline.tracking import watch
 
 PARTS = ("live", "publish", "growth")
@@ -167,7 +166,7 @@ def status(key: str) -> str:
 
     opened = store.open_store(params.load().data.dataset)
     (run,) = opened.find(key)
-    rows = opened.client.get_metric_history(run.info.run_id, MEASURES[0].name)
+    rows = opened.client.get_metric_history(run.info.run_id, runs.CURVES[0])
     return f"{run.info.status.lower()}, {len(rows)} epochs"
 
 

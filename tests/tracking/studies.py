@@ -33,7 +33,7 @@ def make_study(project: Path) -> None:
         "train.seeds": list(SEEDS),
         "train.epochs": EPOCHS,
         "train.batch_size": 128,
-        "train.hidden_units": 16,
+        "network.values.hidden_units": 16,
     }
     reading.override(project / "params.yaml", changes)
     (project / "loop.py").write_text("code that can change a run\n", encoding="utf-8")
