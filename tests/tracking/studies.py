@@ -85,7 +85,7 @@ def write_run(
         arrays.write(temporary / runs.PREDICTIONS, np.full(297, -1 if diverged else seed, np.int32))
         (temporary / runs.MODEL).write_bytes(f"network of {learning_rate} and {seed}".encode())
         metrics = {
-            "dataset": "digits",
+            "dataset": params.load(project / "params.yaml").data.dataset,
             "learning_rate": learning_rate,
             "seed": seed,
             "run_key": key(learning_rate, seed, project),
