@@ -16,7 +16,7 @@ _CHANGES = {
     "train.seeds": [0, 1],
     "train.epochs": 20,
     "train.batch_size": 64,
-    "network.values.hidden_units": 100,
+    "network": {"file": "pipeline/networks/mlp.py", "values": {"hidden_units": 100}},
 }
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from pipeline import params
 from pipeline.commands.demo import demo
+from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import DownloadError, ToolError
+from pipeline.download import sources
 from pipeline.tools import programs, repair
 from pipeline.tracking.publish import publish
 from pipeline.verify import environments
@@ -20,7 +22,7 @@ def repro() -> int:
     Raises:
         ToolError: another stage failed; its own message stands above.
     """
-    params.load()  # a mistake there is said at once
+    dataset = params.load().data.dataset  # a mistake there is said at once
     repair.dvc_files(Path())
     with environments.recording() as codes:
         failed = programs.dvc("repro", variables=programs.environment(**codes.variables)) != 0
@@ -30,8 +32,9 @@ def repro() -> int:
         print("\nNo source delivered the data set (see above), so the demo runs instead.\n", file=sys.stderr)
         demo()
         print(
-            "\nThe study was NOT run: no source delivered MNIST. This was the demo on the digits sample.\n"
-            "With a network or MNIST_MIRROR=<folder or address>, run `make repro` again.",
+            f"\nThe study was NOT run: no source delivered {DATASETS[dataset].title}. "
+            "This was the demo on the digits sample.\n"
+            f"With a network or {sources.variable(dataset)}=<folder or address>, run `make repro` again.",
             file=sys.stderr,
         )
         return DownloadError.exit_code

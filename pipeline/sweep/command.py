@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from pipeline import params
-from pipeline.core import run_keys
+from pipeline.core import network_files, run_keys
 from pipeline.core.errors import Interrupted
 from pipeline.params import Params
 from pipeline.sweep import cluster, driver
@@ -50,7 +50,7 @@ def sweep(
         with signals.deferred() as interruption, environments.recording(makers) as ended:
             os.environ.update(ended.variables)  # DVC runs in this process
             stages.reproduce(stages.upstream)
-            inputs = run_keys.inputs(study.values())
+            network, inputs = network_files.read(study.network.file), run_keys.inputs(study.values())
             plan = stages.plan(inputs)
             print(_summary(plan), file=sys.stderr)
             failures: dict[str, str] = {}
@@ -61,7 +61,7 @@ def sweep(
                     stages.restore(plan.restorable)
                     if plan.stale and not interruption.signal:
                         failures = driver.train_stale(
-                            study, inputs, stages, plan, options, interruption, makers
+                            study, inputs, network, stages, plan, options, interruption, makers
                         )
                 if not failures and not interruption.signal:
                     stages.reproduce(stages.others)

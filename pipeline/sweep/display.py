@@ -18,7 +18,7 @@ class Display:
         total: runs to be trained, each of `epochs` epochs.
 
     Attributes:
-        best: validation accuracy, learning rate and seed of the best run so far.
+        best: the kept epoch's validation accuracy, learning rate and seed of the best run so far.
     """
 
     def __init__(self, total: int, epochs: int) -> None:
@@ -61,8 +61,9 @@ class Display:
 
     def compare(self, metrics: Mapping[str, Any]) -> None:
         """Compare a run, trained now or before, with the best so far."""
-        accuracy = metrics["best"]["val_accuracy"]
-        if accuracy is not None and (self.best is None or accuracy > self.best[0]):
+        kept = metrics["kept"]
+        accuracy = metrics["best" if kept["rule"] == "best_epoch" else "final"]["val_accuracy"]
+        if kept["epoch"] and (self.best is None or accuracy > self.best[0]):
             self.best = (accuracy, metrics["learning_rate"], metrics["seed"])
 
     def stop(self, run_key: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.core import files
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import ToolError
+from pipeline.core.network_files import NetworkFile
 from pipeline.params import Params
 from pipeline.sweep import SweepRun, cluster, live
 from pipeline.sweep.display import Display
@@ -19,14 +20,15 @@ from pipeline.sweep.dvc_stages import Plan, Stages
 from pipeline.sweep.engine import Engine, Failed, Options
 from pipeline.sweep.live import FollowerProcess, Message
 from pipeline.sweep.worker import SweepStudy, Trained
-from pipeline.tracking import address
-from pipeline.train.images import PARTS, read_images
+from pipeline.tracking import address, data
+from pipeline.train import examples
 from pipeline.train.signals import Interruption
 
 
 def train_stale(
     study: Params,
     inputs: Mapping[str, Any],
+    network: NetworkFile,
     stages: Stages,
     plan: Plan,
     options: Options,
@@ -36,18 +38,21 @@ def train_stale(
     """Train the plan's stale runs; each one is written and in DVC's run cache as soon as it arrives.
 
     Args:
-        inputs: `run_keys.inputs` from before the plan was made; workers refuse files that were edited since.
+        inputs, network: `run_keys.inputs` and the network's file from before the plan was made; workers
+            refuse other files that were edited since.
         interruption: once it has a signal, what runs saves its checkpoint and nothing new starts.
         makers: see `environments.Makers`; filled in as runs arrive, so that it is right whatever happens.
 
     Returns:
         Why runs failed, by their names.
     """
-    images = {part: read_images(plan.stale[0].scaled, part) for part in PARTS}
-    size = sum(array.nbytes for part in images.values() for array in part)
+    scaled = plan.stale[0].scaled
+    trained_on = data.read(scaled)
+    parts = {part: examples.read(scaled, part, trained_on.task) for part in examples.PARTS}
+    size = sum(array.nbytes for part in parts.values() for array in part)
     uri = address.tracking_uri()
     server = uri if address.is_server(uri) else None
-    shared = SweepStudy(study, inputs, str(Path.cwd()), server, options.gpus_per_run)
+    shared = SweepStudy(study, inputs, network, trained_on, str(Path.cwd()), server, options.gpus_per_run)
     stale = {stage.run: stage for stage in plan.stale}
     failures, overheads = dict[str, str](), list[float]()
     with contextlib.ExitStack() as stack:
@@ -61,7 +66,7 @@ def train_stale(
             display.compare(files.read_json(stage.folder / run_folders.METRICS))
         listener = _Listener(stale, process, display)
         for event in engine.train(
-            shared, images, list(stale), options, lambda: interruption.signal is not None, listener.is_waiting
+            shared, parts, list(stale), options, lambda: interruption.signal is not None, listener.is_waiting
         ):
             if isinstance(event, Mapping):
                 listener.take(event)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pipeline.sweep import SweepRun, worker
 from pipeline.sweep.live import Message
 from pipeline.sweep.worker import SweepStudy, Trained
-from pipeline.train.images import Images
+from pipeline.train.examples import Examples
 
 _RETRIES = 10  # of a run whose worker or node died; one that fails by itself is not tried again
 _RETRIES_GPU = 10 * _RETRIES  # a process that had another GPU before gives way (`worker`): to Ray, a death
@@ -67,7 +67,7 @@ class Engine:
     def train(
         self,
         study: SweepStudy,
-        images: Mapping[str, Images],
+        examples: Mapping[str, Examples],
         runs: Sequence[SweepRun],
         options: Options,
         stop: Callable[[], bool],
@@ -81,7 +81,7 @@ class Engine:
         """
         ray = self._ray
         mailbox = ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
-        shared, data = ray.put(study), ray.put(dict(images))
+        shared, data = ray.put(study), ray.put(dict(examples))
         task = ray.remote(
             num_cpus=options.cpus_per_run,
             num_gpus=options.gpus_per_run,
@@ -140,9 +140,11 @@ class Engine:
             return Failed(f"{type(error).__name__}, after {_RETRIES} more attempts: {text[:300]}")
 
 
-def _train(study: SweepStudy, images: Mapping[str, Images], run: SweepRun, mailbox: Any) -> Trained | None:
+def _train(
+    study: SweepStudy, examples: Mapping[str, Examples], run: SweepRun, mailbox: Any
+) -> Trained | None:
     """Carry out a task; `mailbox` is an actor's handle."""
-    return worker.train(study, images, run, lambda message: mailbox.post.remote(message) and None)
+    return worker.train(study, examples, run, lambda message: mailbox.post.remote(message) and None)
 
 
 class _Mailbox:

@@ -23,6 +23,7 @@ import psutil
 from pipeline.core.errors import ToolError
 from pipeline.params import Params
 from pipeline.sweep import SweepRun
+from pipeline.tracking.data import Data
 
 PATIENCE = 60.0
 """Seconds without a sign of work after which the end of a sweep no longer waits for MLflow."""
@@ -39,8 +40,8 @@ class RunFollowers:
         report: called with a run's key and a line if there is trouble, then with None once it is done with.
     """
 
-    def __init__(self, study: Params, report: Callable[[str, str | None], None]) -> None:
-        self._study, self._report = study, report
+    def __init__(self, study: Params, data: Data, report: Callable[[str, str | None], None]) -> None:
+        self._study, self._data, self._report = study, data, report
         self._queues: dict[str, queue.SimpleQueue[dict[str, Any]]] = {}
         self._threads: list[threading.Thread] = []
         # One sync at a time: charts are drawn there, and matplotlib's fonts are made for one thread.
@@ -80,7 +81,9 @@ class RunFollowers:
                     if _is_last(message):
                         return
 
-            live_run = LiveRun(self._study, *run, lambda trouble: self._report(run.run_key, trouble))
+            live_run = LiveRun(
+                self._study, self._data, *run, lambda trouble: self._report(run.run_key, trouble)
+            )
             follow.follow(live_run, lines(), awaited=False)
 
 
@@ -140,10 +143,12 @@ def _is_last(message: Message) -> bool:
 def main() -> None:
     """Follow the runs that the lines of the input name; print in the end what went wrong first."""
     from pipeline import params
-    from pipeline.tracking import store
+    from pipeline.tracking import data, store
 
     study, troubles = params.load(), list[str]()
-    followers = RunFollowers(study, lambda _, trouble: troubles.append(trouble) if trouble else None)
+    followers = RunFollowers(
+        study, data.read(), lambda _, trouble: troubles.append(trouble) if trouble else None
+    )
     with contextlib.suppress(ToolError):  # each run says so itself
         store.open_store(study.data.dataset)  # a new database gets its tables once, and not from every run
     unended = set[SweepRun]()

@@ -20,12 +20,14 @@ import pipeline
 from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import Interrupted, ToolError
+from pipeline.core.network_files import NetworkFile
 from pipeline.params import Params
 from pipeline.sweep import SweepRun
 from pipeline.sweep.live import Message, RunFollowers
 from pipeline.tools import machine
+from pipeline.tracking.data import Data
 from pipeline.train import signals
-from pipeline.train.images import Images
+from pipeline.train.examples import Examples
 
 _INTERVAL = 1.0
 """Seconds between two messages of a run at least: a driver of thousands of runs reads them all."""
@@ -36,6 +38,7 @@ class SweepStudy(NamedTuple):
 
     Attributes:
         inputs: of `run_keys.inputs`.
+        network: its text, since a worker need not have the file.
         root: the driver's repository; used if it is there, as on a shared disk.
         tracking_uri: of the MLflow server that workers talk to themselves; None leaves it to the driver.
         gpus: the share of a GPU that a run has; 0 trains on the CPU.
@@ -43,6 +46,8 @@ class SweepStudy(NamedTuple):
 
     params: Params
     inputs: Mapping[str, Any]
+    network: NetworkFile
+    data: Data
     root: str
     tracking_uri: str | None
     gpus: float
@@ -65,11 +70,11 @@ class Trained(NamedTuple):
 Post = Callable[[Message], None]
 
 
-def train(study: SweepStudy, images: Mapping[str, Images], run: SweepRun, post: Post) -> Trained | None:
+def train(study: SweepStudy, examples: Mapping[str, Examples], run: SweepRun, post: Post) -> Trained | None:
     """Train a run; the first one in a process sets it up.
 
     Args:
-        images: by part: `train`, `validation`, `test`.
+        examples: by part: `train`, `validation`, `test`.
         post: sends the driver a message, and waits for nothing.
 
     Returns:
@@ -80,7 +85,7 @@ def train(study: SweepStudy, images: Mapping[str, Images], run: SweepRun, post: 
     """
     global _process  # noqa: PLW0603 - a worker is a process; this is what it keeps
     if _process is None:
-        _process = _Process(study, images, post)
+        _process = _Process(study, examples, post)
     try:
         return _process.train(run)
     except Interrupted:
@@ -90,15 +95,16 @@ def train(study: SweepStudy, images: Mapping[str, Images], run: SweepRun, post: 
 class _Process:
     """TensorFlow, a trainer and a connection to MLflow, as the process keeps them from run to run."""
 
-    def __init__(self, study: SweepStudy, images: Mapping[str, Images], post: Post) -> None:
-        _check_code(study.inputs)
+    def __init__(self, study: SweepStudy, examples: Mapping[str, Examples], post: Post) -> None:
+        _check_code(study)
         _check_packages(study.inputs)
         os.environ["DVC_ROOT"] = str(scratch_root(study))
         self._visible_gpus = os.environ.get("CUDA_VISIBLE_DEVICES")
         from pipeline.train import backend
-        from pipeline.train.runner import Runner
 
         backend.configure(study.params.train.threads)
+        from pipeline.train.runner import Runner
+
         device = backend.describe_device()
         if study.gpus and device == "CPU":
             raise ToolError(
@@ -107,12 +113,12 @@ class _Process:
             )
         self._post = post
         self._machine = machine.describe(device)
-        self._runner = Runner(study.params, images)
+        self._runner = Runner(study.params, study.network, study.data.task, examples)
         self._followers: RunFollowers | None = None
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
             self._followers = RunFollowers(
-                study.params, lambda key, trouble: post({"synced": key, "trouble": trouble})
+                study.params, study.data, lambda key, trouble: post({"synced": key, "trouble": trouble})
             )
 
     def train(self, run: SweepRun) -> Trained:
@@ -170,11 +176,14 @@ class _Reporter:
         return float(np.median(np.diff(self._ends))) * (len(self._ends) - 1)
 
 
-def _check_code(inputs: Mapping[str, Any]) -> None:
-    """Compare the code here with what the run key says; a machine may have another checkout."""
+def _check_code(study: SweepStudy) -> None:
+    """Compare the code here with what the run key says; a machine may have another checkout.
+
+    The network's file is not looked at: what is run is the text that came with the study.
+    """
     here = Path(pipeline.__file__).resolve().parents[1]
-    for name, expected in inputs["files"].items():
-        if name.startswith("pipeline/") and files.sha256(here / name) != expected:
+    for name in study.inputs["files"].keys() - {study.network.path}:
+        if name.startswith("pipeline/") and files.sha256(here / name) != study.inputs["files"][name]:
             raise ToolError(
                 f"{platform.node()}, {here / name}: expected the driver's code, got another version. "
                 "Do not edit the code while a sweep runs; start it again."

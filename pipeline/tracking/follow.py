@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params
-from pipeline.tracking import sync
+from pipeline.tracking import data, sync
 from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.watch import CONNECTED
 
@@ -35,7 +35,8 @@ def track(learning_rate: float, seed: int, run_key: str) -> None:
     """Follow the training that writes to this process's input; the train stage starts it, no person does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training; this process must outlive it
     say = functools.partial(print, flush=True)
-    follow(LiveRun(params.load(), learning_rate, seed, run_key, say, lambda: say(CONNECTED)), sys.stdin)
+    run = (params.load(), data.read(), learning_rate, seed, run_key)
+    follow(LiveRun(*run, say, lambda: say(CONNECTED)), sys.stdin)
 
 
 def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.params import Params
 from pipeline.tracking import address, provenance, record, sync
+from pipeline.tracking.data import Data
 from pipeline.tracking.lease import RENEWAL, Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Row
@@ -24,13 +25,15 @@ class LiveRun:
     def __init__(
         self,
         params: Params,
+        data: Data,
         learning_rate: float,
         seed: int,
         run_key: str,
         warn: Callable[[str], object],
         connected: Callable[[], object] = lambda: None,
     ) -> None:
-        self._params, self._rate, self._seed, self._key = params, learning_rate, seed, run_key
+        self._params, self._data = params, data
+        self._rate, self._seed, self._key = learning_rate, seed, run_key
         self._warn, self._connected, self._warned = warn, connected, False
         self._store: Store | None = None
         self._claimed = False
@@ -39,7 +42,7 @@ class LiveRun:
         self._rows = [Row("learning_rate", learning_rate, 0)]
         self._renewed = time.monotonic()
         self._started = _now()
-        self._tags = provenance.process() | record.identity_tags(params)
+        self._tags = provenance.process() | record.identity_tags(data)
 
     def add(self, measures: Mapping[str, Any]) -> None:
         """Keep an epoch's measures for the next attempt."""
@@ -73,7 +76,7 @@ class LiveRun:
 
         def bring() -> None:
             origin.write(self._key)  # first: this process may be ended while it waits for a server
-            whole = record.of_run(self._params, runs, self._rate, self._seed)
+            whole = record.of_run(self._params, self._data, runs, self._rate, self._seed)
             store = self._open()
             result = sync.sync(store, whole, store.find(self._key), origin)
             if result is SyncResult.UNCHANGED and before:

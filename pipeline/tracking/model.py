@@ -1,8 +1,8 @@
-"""The model of a run as MLflow keeps it: one that answers for raw images.
+"""The model of a run as MLflow keeps it: one that answers for raw inputs.
 
 MLflow's own Keras flavour would import TensorFlow here to save what already is a file, and would serve a
-network that expects scaled pixels. So the file is wrapped as it is: `served/` holds the code that loads it
-where it is served, scaling included.
+network that expects scaled inputs. So the file is wrapped as it is: `served/` holds the code that loads it
+where it is served, and the model's configuration the scaling that comes before it.
 """
 
 # ruff: noqa: TID251 - the package that imports MLflow
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.core import run_keys
+from pipeline.core.task import Task
 from pipeline.tracking.store import Store
 
 _CODE = Path(__file__).parent / "served" / "learning_rate_study_model.py"
 
 
-def log(store: Store, run: Any, network: Path, outputs: str) -> None:
+def log(store: Store, run: Any, network: Path, task: Task, outputs: str) -> None:
     """Put the run's model into MLflow, once: `network` is the .keras file, `outputs` the outputs' digest."""
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
@@ -32,7 +33,7 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> None:
         store.client.delete_logged_model(model.model_id)
     model = store.client.create_logged_model(
         store.experiment_id,
-        name="digit-classifier",
+        name=f"{task.dataset}-classifier",
         source_run_id=run.info.run_id,
         tags={"outputs": outputs, "run_key": run.data.tags["run_key"]},
         params=run.data.params,
@@ -41,20 +42,21 @@ def log(store: Store, run: Any, network: Path, outputs: str) -> None:
     location, model_id = model.artifact_location, model.model_id
     described = Model(location, run.info.run_id, model_uuid=model_id, model_id=model_id)
     with tempfile.TemporaryDirectory() as temporary:
-        save(Path(temporary) / "model", network, described)
+        save(Path(temporary) / "model", network, task, described)
         store.client.log_model_artifacts(model_id, f"{temporary}/model")
     store.client.finalize_logged_model(model_id, "READY")
     store.client.log_outputs(run.info.run_id, [LoggedModelOutput(model_id, step=0)])
 
 
-def save(folder: Path, network: Path, described: Any = None) -> None:
+def save(folder: Path, network: Path, task: Task, described: Any = None) -> None:
     """Write MLflow's folder of a model around the .keras file; `described` is an `mlflow.models.Model`."""
     from mlflow import pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    stroke = np.zeros((1, 28, 28), np.uint8)  # upright, as somebody writes a one
-    stroke[0, 5:23, 13:15] = 255
+    scaling, shape = task.scaling, raw_shape(task)
+    # MLflow refuses what is not exactly of this type; float64 is what numpy and pandas have.
+    dtype = np.dtype(np.uint8 if scaling.levels else np.float64)
     pyfunc.save_model(
         folder,
         loader_module=_CODE.stem,
@@ -62,9 +64,17 @@ def save(folder: Path, network: Path, described: Any = None) -> None:
         code_paths=[str(_CODE)],
         mlflow_model=described,
         signature=ModelSignature(
-            Schema([TensorSpec(np.dtype(np.uint8), (-1, 28, 28))]),
-            Schema([TensorSpec(np.dtype(np.float32), (-1, 10))]),
+            Schema([TensorSpec(dtype, (-1, *shape))]),
+            Schema([TensorSpec(np.dtype(np.float32), (-1, len(task.classes)))]),
         ),
-        input_example=stroke,
+        input_example=np.broadcast_to(scaling.mean, (1, *task.shape)).reshape(1, *shape).astype(dtype),
+        metadata={"classes": list(task.classes)},
+        model_config={name: list(getattr(scaling, name)) for name in ("mean", "deviation")}
+        | {"shape": list(task.shape)},
         pip_requirements=[f"mlflow=={metadata.version('mlflow')}", *run_keys.pinned_packages()],
     )
+
+
+def raw_shape(task: Task) -> tuple[int, ...]:
+    """Give the shape of an input as people have it: that of an image of one channel without the channel."""
+    return task.shape[:-1] if len(task.shape) == 3 and task.shape[-1] == 1 else task.shape

@@ -14,7 +14,8 @@ from pipeline import params
 from pipeline.core import run_keys
 from pipeline.core.errors import DataError, PipelineError, RunError, ToolError, without_login
 from pipeline.params import Params
-from pipeline.tracking import address, champion, provenance, record, study, sync, view
+from pipeline.tracking import address, champion, data, provenance, record, study, sync, view
+from pipeline.tracking.data import SCALED, Data
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record
@@ -33,6 +34,7 @@ def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) 
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
+        DataError: there are no scaled data, which say what the models take.
         ToolError: MLflow is not there, or its store does not answer.
     """
     return 1 if publish_outputs(runs, report, dry_run=dry_run).counts[PROBLEM] else 0
@@ -40,11 +42,11 @@ def publish(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) 
 
 def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool = False) -> "Publisher":
     """Do what `publish` does; return the publisher, which knows the comparison page."""
-    settings = params.load()
+    settings, trained_on = params.load(), data.read(SCALED)
     uri, dataset = address.tracking_uri(), settings.data.dataset
     store = open_store(dataset, create=not dry_run)
     print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
-    publisher = Publisher(settings, store, dry_run=dry_run)
+    publisher = Publisher(settings, trained_on, store, dry_run=dry_run)
     publisher.read(runs)
     lock = FileLock(address.lock(uri).with_suffix(".publish.lock"), timeout=_PATIENCE)
     try:
@@ -64,9 +66,9 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
 class Publisher:
     """The steps of one `publish`."""
 
-    def __init__(self, settings: Params, store: Store, *, dry_run: bool) -> None:
+    def __init__(self, settings: Params, trained_on: Data, store: Store, *, dry_run: bool) -> None:
         self.counts = Counter[str]()  # how many steps came to each of CHANGED, UNCHANGED, BUSY and PROBLEM
-        self._params, self._store, self._dry_run = settings, store, dry_run
+        self._params, self._data, self._store, self._dry_run = settings, trained_on, store, dry_run
         self._records: list[Record] = []
         self._unnoted = Provenance(None, None, {})
 
@@ -88,7 +90,7 @@ class Publisher:
             inputs = None
         for rate, seed in itertools.product(self._params.train.learning_rates, self._params.train.seeds):
             try:
-                run = record.of_run(self._params, folder, rate, seed)
+                run = record.of_run(self._params, self._data, folder, rate, seed)
                 if inputs and run.key != run_keys.digest(inputs | {"learning_rate": rate, "seed": seed}):
                     raise RunError(
                         f"the run with learning rate {rate} and seed {seed} was trained from other "
@@ -147,7 +149,7 @@ class Publisher:
         elif self._dry_run:
             self._report("champion", CHANGED, f"moved to {name}")
         elif runs:
-            version = champion.promote(self._store, candidate, runs[0])
+            version = champion.promote(self._store, candidate, self._data, runs[0])
             self._report("champion", CHANGED, f"moved to {name}, version {version} of {candidate.model_name}")
         else:
             self._report("champion", BUSY, f"not moved: another process is syncing {name}")

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
-from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import RunError
+from pipeline.core.runs import CURVES
 from pipeline.params import Params
 from pipeline.tracking import chart
+from pipeline.tracking.data import Data
 
-LAYOUT = 1  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
+LAYOUT = 2  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
 
 class Row(NamedTuple):
@@ -37,11 +38,11 @@ class Record:
     tags: dict[str, str]
     digest: str  # of all outputs: MLflow's run that carries it is complete
     write_artifacts: Callable[[Path], object]  # fills a folder with the files to upload
-    dataset: dict[str, str] | None = None  # the arguments of MLflow's `Dataset`
-    network: Path | None = None  # the .keras file
+    data: Data | None = None
+    network: Path | None = None  # the .keras file; there are data, too
 
 
-def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Record:
+def of_run(params: Params, data: Data, runs: Path, learning_rate: float, seed: int) -> Record:
     """Make the record of a run's folder under `runs`.
 
     Raises:
@@ -52,19 +53,22 @@ def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Recor
     for name, configured, trained in (
         ("dataset", params.data.dataset, run.metrics.get("dataset")),
         ("epochs", params.train.epochs, run.metrics.get("epochs_configured")),
+        ("keep", params.train.keep, run.metrics.get("kept", {}).get("rule")),
     ):
         if configured != trained:
             raise RunError(
                 f"{folder}: expected a run with {name} {configured} as in params.yaml, got {trained}. "
                 "Run `dvc repro` to train it again."
             )
-    # Also what MLflow's tables could not show: they have a metric's last value, never its best.
-    parts = ("final", "best", "test")
-    numbers = {f"{part}_{name}": value for part in parts for name, value in run.metrics[part].items()}
+    epochs, kept = run.history.to_dict("records"), run.metrics["kept"]["epoch"]
+    rows = [row for measures in epochs for row in finite_rows(measures)]
+    # Also what MLflow's tables could not show: they have a metric's last value, never that of the epoch kept.
+    parts = {part: run.metrics[part] for part in ("final", "best", "test")}
+    parts["kept"] = {name: epochs[kept - 1][name] for name in (*CURVES, "epoch")} if kept else {}
+    numbers = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
     numbers |= {"learning_rate": learning_rate, "epochs_trained": run.metrics["epochs"], "epoch": 0}
-    rows = [row for measures in run.history.to_dict("records") for row in finite_rows(measures)]
     diverged = run.metrics.get("diverged_epoch")
-    tags = identity_tags(params) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
+    tags = identity_tags(data) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
     values, name = run_params(params, learning_rate, seed), run_name(learning_rate, seed)
 
     def write_artifacts(target: Path) -> None:
@@ -80,7 +84,7 @@ def of_run(params: Params, runs: Path, learning_rate: float, seed: int) -> Recor
         tags=tags,
         digest=outputs_digest(values, folder),
         write_artifacts=write_artifacts,
-        dataset=_dataset(params),
+        data=data,
         network=folder / run_folders.MODEL,
     )
 
@@ -94,16 +98,28 @@ def run_params(params: Params, learning_rate: float, seed: int) -> dict[str, str
 
 
 def shared_params(params: Params) -> dict[str, str]:
-    """Give what all runs of a study have in common."""
+    """Give what all runs of a study have in common, under names that MLflow's search takes unquoted.
+
+    What names a section's choice has the section's name, its values begin with it: `optimizer` is sgd,
+    `optimizer_momentum` 0.9. Values that are switched off (null) are left out.
+    """
     train = params.train.model_dump(exclude={"learning_rates", "seeds"})
-    data = params.data.model_dump(include={"dataset", "validation_size"})
-    return {name: str(value) for name, value in (train | data).items()}
+    shown = params.data.model_dump(include={"dataset", "validation_size", "standardise"}) | train
+    for section, choice, values in (
+        ("network", params.network.file, params.network.values),
+        ("optimizer", params.optimizer.name, params.optimizer.values()),
+        ("schedule", params.schedule.name, {"warmup": params.schedule.warmup}),
+    ):
+        shown |= {section: choice} | {f"{section}_{name}": value for name, value in values.items()}
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in shown.items()
+        if value is not None
+    }
 
 
-def identity_tags(params: Params) -> dict[str, str]:
-    dataset = DATASETS[params.data.dataset]
-    hashes = {f"sha256.{file.name}": file.content_sha256 for file in dataset.files}
-    return {"kind": "run", "dataset": dataset.name} | hashes
+def identity_tags(data: Data) -> dict[str, str]:
+    return {"kind": "run"} | data.tags()
 
 
 def finite_rows(measures: Mapping[Any, Any]) -> list[Row]:
@@ -118,16 +134,3 @@ def finite_rows(measures: Mapping[Any, Any]) -> list[Row]:
 def outputs_digest(values: Mapping[str, str], folder: Path) -> str:
     """Hash what a record shows: its params and the files of its folder."""
     return run_keys.digest([LAYOUT, values, files.sha256(folder)])
-
-
-def _dataset(params: Params) -> dict[str, str]:
-    dataset, validation = DATASETS[params.data.dataset], params.data.validation_size
-    hashes = {file.name: file.content_sha256 for file in dataset.files}
-    training = dataset.train.size - validation
-    return {
-        "name": dataset.name,
-        "digest": run_keys.digest(hashes)[:32],  # 36 at most
-        "source_type": "code",
-        "source": json.dumps({"tags": {"sha256": hashes}}),
-        "profile": json.dumps({"training": training, "test": dataset.test.size, "validation": validation}),
-    }

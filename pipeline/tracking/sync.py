@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.core.runs import CURVES
+from pipeline.core.task import AS_THEY_ARE, Task
 from pipeline.tracking import chart, lease, model
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
@@ -78,7 +79,8 @@ def warm_up() -> None:
     history = pd.DataFrame({name: [1.0, 2.0] for name in ("epoch", *CURVES)})
     with tempfile.TemporaryDirectory() as temporary:
         chart.draw(Path(temporary) / "chart.png", history, "")
-        model.save(Path(temporary) / "model", Path(temporary) / "chart.png")
+        nothing = Task("", (1,), ("",), AS_THEY_ARE, {})
+        model.save(Path(temporary) / "model", Path(temporary) / "chart.png", nothing)
 
 
 def shows(run: Any, record: Record) -> bool:
@@ -170,11 +172,12 @@ def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
 def _attach(store: Store, run: Any, record: Record) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    if record.dataset:
+    if record.data:
         context = [InputTag("mlflow.data.context", "training")]
-        store.client.log_inputs(run.info.run_id, [DatasetInput(Dataset(**record.dataset), context)])
+        store.client.log_inputs(run.info.run_id, [DatasetInput(Dataset(**record.data.dataset()), context)])
     with tempfile.TemporaryDirectory() as temporary:
         record.write_artifacts(Path(temporary))
         store.client.log_artifacts(run.info.run_id, temporary)
-    if record.network:
-        model.log(store, store.client.get_run(run.info.run_id), record.network, record.digest)
+    if record.data and record.network:
+        shown = store.client.get_run(run.info.run_id)
+        model.log(store, shown, record.network, record.data.task, record.digest)

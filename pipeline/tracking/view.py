@@ -16,10 +16,10 @@ _TAG = "mlflow.sharedViewState."
 _COLUMNS = (
     "metrics.`learning_rate`",
     "params.`seed`",
-    "metrics.`best_val_accuracy`",
-    "metrics.`best_val_accuracy_epoch`",
+    "metrics.`kept_val_accuracy`",
+    "metrics.`kept_epoch`",
+    "metrics.`kept_val_loss`",
     "metrics.`final_val_accuracy`",
-    "metrics.`final_val_loss`",
     "metrics.`test_accuracy`",
     "attributes.`Models`",
 )

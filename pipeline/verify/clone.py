@@ -33,9 +33,11 @@ class Clone:
         self.folder = folder
         site = str(folder.resolve() / ".dvc/tmp/site")  # gone with the clone
         self._variables = programs.environment(**dict.fromkeys(_CONTEXT), DVC_SITE_CACHE_DIR=site)
-        mirrors = (root / mirror for mirror in params.load(root / "params.yaml").data.mirrors)
+        data = params.load(root / "params.yaml").data
+        self._mirror = sources.variable(data.dataset)
+        mirrors = (root / mirror for mirror in getattr(data.mirrors, data.dataset, ()))
         if mirror := next((mirror for mirror in mirrors if mirror.is_dir()), None):
-            self._variables.setdefault(sources.VARIABLE, str(mirror.resolve()))  # relative to the repository
+            self._variables.setdefault(self._mirror, str(mirror.resolve()))  # relative to the repository
         programs.git("clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(folder))
         # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
         (folder / ".dvc/config.local").write_text(
@@ -43,7 +45,7 @@ class Clone:
         )
 
     def add(self, outputs: Mapping[str, str], find: Find) -> list[str]:
-        """Copy recorded outputs into the clone, if all are to be had; return those that nobody has."""
+        """Copy what was recorded into the clone, if all of it is to be had; return what nobody has."""
         recorded = {path: find(path, md5) for path, md5 in outputs.items()}
         if missing := [path for path, files in recorded.items() if files is None]:
             return missing
@@ -69,7 +71,7 @@ class Clone:
             if failed and codes.lacked_data():
                 raise DownloadError(
                     "The clone could not get the data set: the reason stands above. "
-                    f"With a network or {sources.VARIABLE}=<folder or address>, run `verify` again."
+                    f"With a network or {self._mirror}=<folder or address>, run `verify` again."
                 )
         if failed:
             raise ToolError("The stages of the commit do not run to their end in a clone: see above.")

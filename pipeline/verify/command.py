@@ -9,11 +9,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.core.errors import ParamsError
+from pipeline import params
+from pipeline.core.errors import DataError, ParamsError
+from pipeline.download.stage import OWN
 from pipeline.tools import programs
 from pipeline.verify import changes, clone, environments, hashes, lockfile
-from pipeline.verify.clone import Clone
+from pipeline.verify.clone import Clone, Find
 from pipeline.verify.differences import Differences, print_unchecked
+from pipeline.verify.lockfile import Lock
 
 REPORT = "report"
 
@@ -33,7 +36,7 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         ParamsError: `runs` or `tolerance` cannot be worked with.
         ToolError: this is not a git repository, or a stage does not run.
         DownloadError: the data set is not to be had.
-        DataError: a committed file is missing, or is not what the pipeline writes.
+        DataError: a committed file is missing, or is not what the pipeline writes; or own data are not here.
     """
     if runs < 0 or (tolerance is not None and not 0 <= tolerance <= 1):
         raise ParamsError(
@@ -47,8 +50,13 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
         study = Clone(root, folder / "study")
         everything = lockfile.read(study.folder / lockfile.FILE)
+        with clone.open_repository(root) as repo:
+            cache = Path(repo.cache.local.path)
+        _bring_own_data(study, everything, functools.partial(hashes.find, folders=(root,), cache=cache))
         with clone.open_repository(study.folder) as repo:
-            stages, status = [stage.addressing for stage in repo.index.stages], repo.status()
+            # What `dvc add` keeps in data/own is no stage.
+            stages = [stage.addressing for stage in repo.index.stages if not stage.is_data_source]
+            status = repo.status()
         # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
         lock = {name: everything[name] for name in stages if name in everything}
         problems = changes.committed(stages, status, lock)
@@ -56,8 +64,6 @@ def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw
         problems += changes.uncommitted(root, lock)
         if problems:
             return _end(problems, "Nothing was trained: run `dvc repro` and commit what it makes first.")
-        with clone.open_repository(root) as repo:
-            cache = Path(repo.cache.local.path)
         outputs = lockfile.outputs(lock)
         differences = Differences(
             root,
@@ -96,6 +102,23 @@ def draw_runs(seed: str, names: Sequence[str], count: int) -> list[str]:
     """
     drawn = sorted(names, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())[:count]
     return [name for name in names if name in drawn]
+
+
+def _bring_own_data(study: Clone, lock: Lock, find: Find) -> None:
+    """Copy the data into the clone that git does not hold, as they were when dvc.lock was written.
+
+    Raises:
+        DataError: the study is of own data, and others lie here, or none.
+    """
+    folder = OWN.as_posix()
+    recorded = {path: md5 for entry in lock.values() for path, md5 in entry.deps.items() if path == folder}
+    missing = study.add(recorded, find)
+    if missing and params.load(study.folder / "params.yaml").data.dataset == "own":
+        raise DataError(
+            f"{folder}: expected the data that the study was made from, with the MD5 {recorded[folder]} of "
+            "dvc.lock, got others, or none. Put exactly those there (`dvc pull` brings what `dvc add` "
+            "keeps), then run `verify` again."
+        )
 
 
 def _remake_report(copy: Clone, differences: Differences) -> None:

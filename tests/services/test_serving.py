@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("ignore")]
 NETWORK = """
 import sys
 import numpy as np
-from pipeline.train.backend import keras
+import keras
 keras.utils.set_random_seed(0)
 network = keras.Sequential([
-    keras.Input((784,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(10, "softmax")
+    keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, "softmax")
 ])
 network.save(sys.argv[1])
-pixels = np.load("images.npy").reshape(-1, 784).astype(np.float32) / np.float32(255)
+pixels = np.load("images.npy")[..., None].astype(np.float32) / np.float32(255)
 np.save("expected.npy", network.predict_on_batch(pixels))
 """
 
@@ -66,6 +66,7 @@ def test_the_champion_answers_with_the_probabilities_of_raw_images(study: Path) 
         with pytest.raises(urllib.error.HTTPError) as refused:  # flat rows are no images
             ask(address, images.reshape(5, 784).tolist())
         assert refused.value.code == 400
+        refused.value.close()
     finally:
         server.terminate()
         server.wait(30)

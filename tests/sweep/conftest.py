@@ -29,8 +29,8 @@ def made_up_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "train": {
                 "matrix": {"learning_rate": "${rates}", "seed": [0, 1]},
                 "cmd": "python -m pipeline train ${item} data runs",
-                "params": ["epochs"],
-                "deps": ["data", "code.py"],
+                "params": ["epochs", "network"],
+                "deps": ["${network.file}", "data", "code.py"],
                 "outs": ["runs/lr-${item.learning_rate}/seed-${item.seed}"],
             },
             "report": {"cmd": "ls runs/*/* > report", "deps": ["runs"], "outs": ["report"]},
@@ -38,7 +38,11 @@ def made_up_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     with (folder / "dvc.yaml").open("w") as stream:
         YAML().dump(definition, stream)
-    (folder / "params.yaml").write_text("epochs: 5\nrates: [0.1, 1e-05]\n")
+    (folder / "params.yaml").write_text(
+        "epochs: 5\nrates: [0.1, 1e-05]\nnetwork: {file: nets/mine.py, values: {}}\n"
+    )
+    (folder / "nets").mkdir()
+    (folder / "nets/mine.py").write_text("network\n")
     (folder / "code.py").write_text("first\n")
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)

@@ -12,6 +12,8 @@ from pipeline.verify import environments
 from tests.conftest import ROOT, run_pipeline
 from tests.sweep.conftest import FILES
 
+STUDY = SimpleNamespace(values=dict, network=SimpleNamespace(file="nets/mine.py"))
+
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 
@@ -24,6 +26,7 @@ def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
     def break_off(
         _study: object,
         _inputs: object,
+        _network: object,
         stages: Stages,
         plan: Plan,
         _options: object,
@@ -36,7 +39,7 @@ def test_where_a_run_was_made_is_kept_when_the_sweep_breaks_off(
         makers[stage.folder.as_posix()] = elsewhere
         raise ConnectionError("Ray left")
 
-    monkeypatch.setattr(command.params, "load", lambda: SimpleNamespace(values=dict))
+    monkeypatch.setattr(command.params, "load", lambda: STUDY)
     monkeypatch.setattr(command.run_keys, "inputs", lambda _: {})
     monkeypatch.setattr(command.cluster, "require", lambda: None)
     monkeypatch.setattr(command.driver, "train_stale", break_off)

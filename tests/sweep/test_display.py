@@ -9,7 +9,8 @@ def test_the_line_has_runs_done_running_failed_the_time_left_and_the_best(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def metrics(accuracy: float | None, rate: float) -> dict[str, object]:
-        return {"best": {"val_accuracy": accuracy}, "learning_rate": rate, "seed": 0}
+        kept = {"rule": "best_epoch", "epoch": accuracy and 7}
+        return {"kept": kept, "best": {"val_accuracy": accuracy}, "learning_rate": rate, "seed": 0}
 
     display = Display(4, 10)
     assert display.line() == "0/4 runs done, 0 running, 0 failed"

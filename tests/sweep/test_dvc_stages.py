@@ -38,18 +38,28 @@ def test_a_run_whose_outputs_went_or_changed_is_restored() -> None:
     Path("runs/lr-1e-05/seed-1/model.keras").write_text("tampered with")
     assert counts() == (2, 2, 0)
     with opened() as stages:
-        stages.restore(stages.plan({}).restorable)
+        plan = stages.plan({})
+        assert {stage.scaled for stage in plan.restorable} == {Path("data")}
+        stages.restore(plan.restorable)
         stages.write_lock()
     assert counts() == (4, 0, 0)
     assert Path("runs/lr-0.1/seed-0/model.keras").read_text().startswith("learning rate 0.1, seed 0")
 
 
 @pytest.mark.usefixtures("study")
-@pytest.mark.parametrize(("file", "content"), [("code.py", "second\n"), ("params.yaml", "epochs: 6\n")])
-def test_a_change_makes_every_run_stale_and_its_way_back_restores(file: str, content: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("code.py", "first", "second"),
+        ("nets/mine.py", "network", "another"),
+        ("params.yaml", "epochs: 5", "epochs: 6"),
+        ("params.yaml", "values: {}", "values: {units: 7}"),
+    ],
+)
+def test_a_change_makes_every_run_stale_and_its_way_back_restores(file: str, old: str, new: str) -> None:
     before = Path(file).read_text()
     # Outputs that DVC has in its cache, but of other deps, must not pass for those of the new ones.
-    Path(file).write_text(content if file == "code.py" else before.replace("epochs: 5\n", content))
+    Path(file).write_text(before.replace(old, new))
     assert counts() == (0, 0, 4)
     with opened() as stages:
         assert commit_all(stages) == 4
@@ -77,7 +87,8 @@ def test_what_is_edited_while_runs_train_is_not_recorded_as_if_they_had_used_it(
 
 @pytest.mark.usefixtures("study")
 def test_one_more_rate_leaves_the_others_alone() -> None:
-    Path("params.yaml").write_text("epochs: 5\nrates: [0.1, 1e-05, 0.3]\n")
+    before = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(before.replace("1e-05]", "1e-05, 0.3]"))
     assert counts() == (4, 0, 2)
 
 

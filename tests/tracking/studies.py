@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from pipeline import params
-from pipeline.core import arrays, files, run_keys, runs
+from pipeline.core import arrays, files, run_keys, runs, task
+from pipeline.core.task import GREY_LEVELS, Task
 from pipeline.params import reading
 from pipeline.tracking.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 RATES, SEEDS, EPOCHS = (0.01, 0.001), (0, 1), 3
-COLUMNS = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units")
+COLUMNS = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units_hidden")
 VOLATILE = {"tracker"}
+TASK = Task(
+    "digits", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, {"train": 1400, "validation": 100, "test": 297}
+)
 
 
 def make_study(project: Path) -> None:
@@ -36,6 +40,7 @@ def make_study(project: Path) -> None:
         "network.values.hidden_units": 16,
     }
     reading.override(project / "params.yaml", changes)
+    task.write(project / "data/scaled", TASK)
     (project / "loop.py").write_text("code that can change a run\n", encoding="utf-8")
     definition = {"stages": {"train": {"deps": ["loop.py"], "params": ["train.epochs", "train.batch_size"]}}}
     (project / "dvc.yaml").write_text(json.dumps(definition), encoding="utf-8")
@@ -77,10 +82,10 @@ def write_run(
     final = dict(zip(runs.CURVES, rows[-1], strict=False))
     with files.replacing_folder(folder) as temporary:
         runs.write_history(temporary / runs.HISTORY, COLUMNS, rows)
-        arrays.write(temporary / runs.PREDICTIONS, np.full(297, 255 if diverged else seed, np.uint8))
+        arrays.write(temporary / runs.PREDICTIONS, np.full(297, -1 if diverged else seed, np.int32))
         (temporary / runs.MODEL).write_bytes(f"network of {learning_rate} and {seed}".encode())
         metrics = {
-            "dataset": "digits",
+            "dataset": params.load(project / "params.yaml").data.dataset,
             "learning_rate": learning_rate,
             "seed": seed,
             "run_key": key(learning_rate, seed, project),
@@ -90,6 +95,7 @@ def write_run(
             "diverged_epoch": epochs if diverged else None,
             "final": final,
             "best": {"val_accuracy": 0.5, "val_accuracy_epoch": 1, "val_loss": 0.25, "val_loss_epoch": 2},
+            "kept": {"rule": "best_epoch", "epoch": None if diverged else 1},
             "test": dict.fromkeys(("loss", "accuracy"), None if diverged else 0.75),
         }
         files.write_json(temporary / runs.METRICS, metrics)

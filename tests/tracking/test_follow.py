@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pipeline import params
-from pipeline.tracking import follow, sync, watch
+from pipeline.tracking import data, follow, sync, watch
 from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.store import Store
 from tests.tracking import studies
@@ -131,7 +131,7 @@ def test_the_last_sync_is_prepared_only_where_somebody_waits_for_it(
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
     monkeypatch.setattr(LiveRun, "attempt", lambda *_: attempts.append(True) or True)
     monkeypatch.setattr(sync, "warm_up", lambda: prepared.append(True))
-    run = LiveRun(params.load(), 0.01, 0, studies.key(0.01, 0), pytest.fail)
+    run = LiveRun(params.load(), data.read(), 0.01, 0, studies.key(0.01, 0), pytest.fail)
     follow.follow(run, lines(), awaited=awaited)
     assert prepared == ([True] if awaited else [])
 
@@ -157,7 +157,7 @@ def test_one_failed_request_costs_neither_a_run_nor_a_warning(
 
     monkeypatch.setattr(follow, "INTERVAL", 0.1)
     monkeypatch.setattr(Store, "find", failing)
-    run = LiveRun(params.load(), 0.01, 0, studies.key(0.01, 0), pytest.fail)
+    run = LiveRun(params.load(), data.read(), 0.01, 0, studies.key(0.01, 0), pytest.fail)
     follow.follow(run, lines(), awaited=False)
     (run,) = find(store, studies.key(0.01, 0))
     assert run.info.status == "FINISHED"

@@ -11,8 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.core import runs
-from pipeline.core.errors import ToolError
+from pipeline.core import files, runs, task
+from pipeline.core.errors import DataError, ToolError
+from pipeline.core.task import Scaling, Task
+from pipeline.params import reading
 from pipeline.tracking import sync
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.publish import publish
@@ -178,6 +180,36 @@ def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: 
     assert len(store.client.search_model_versions("name = 'digits-classifier'")) == 2
 
 
+def test_own_data_have_an_experiment_a_hash_and_a_model_of_their_own(study: Path) -> None:
+    reading.override(
+        study / "params.yaml", {"data.dataset": "own", "optimizer": {"name": "sgd", "momentum": 0.9}}
+    )
+    scaling = Scaling((1.0, 2.0), (0.5, 1.0), levels=False)
+    sizes = {"train": 80, "validation": 10, "test": 10}
+    task.write(study / "data/scaled", Task("own", (2,), ("healthy", "ill"), scaling, sizes))
+    studies.write_study(study)
+    assert publish() == 0
+
+    store = open_store("own")
+    assert store.client.get_experiment(store.experiment_id).name == "learning-rate-study-own"
+    (run,) = store.find(studies.key(0.01, 1))
+    assert run.data.tags["sha256.scaled"] == files.sha256(study / "data/scaled")
+    assert (run.data.params["optimizer"], run.data.params["optimizer_momentum"]) == ("sgd", "0.9")
+    assert "optimizer_weight_decay" not in run.data.params  # it is off
+    (used,) = run.inputs.dataset_inputs
+    assert json.loads(used.dataset.profile)["classes"] == ["healthy", "ill"]
+    description = store.client.get_registered_model("own-classifier").description
+    assert description.startswith("own data: examples of 2 numbers in, the probabilities of 2 classes out.")
+    assert description.endswith("The classes: healthy, ill")
+
+
+def test_without_the_scaled_data_it_says_what_to_do(study: Path) -> None:
+    studies.write_study(study)
+    shutil.rmtree(study / "data")
+    with pytest.raises(DataError, match=r"task\.json: expected a JSON file, found none\. Run `dvc repro`"):
+        publish()
+
+
 def test_a_champion_whose_run_was_deleted_is_registered_again(study: Path, store: Store) -> None:
     studies.write_study(study)
     publish()
@@ -198,8 +230,6 @@ def test_a_verdict_without_a_choice_registers_no_model(study: Path, store: Store
 
 
 def test_another_rate_is_another_study_with_the_same_runs(study: Path, store: Store) -> None:
-    from pipeline.params import reading
-
     studies.write_study(study)
     publish()
     reading.override(study / "params.yaml", {"train.learning_rates": [0.01]})

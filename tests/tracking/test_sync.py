@@ -14,7 +14,7 @@ import pytest
 from pipeline import params
 from pipeline.core.errors import RunError
 from pipeline.params import reading
-from pipeline.tracking import address, lease, record, sync
+from pipeline.tracking import address, data, lease, record, sync
 from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record, Row
@@ -33,7 +33,7 @@ UNKNOWN = Provenance(None, None, {})
 @pytest.fixture
 def whole(study: Path) -> Record:
     studies.write_run(study, 0.01, 0)
-    return record.of_run(params.load(), study / "runs", 0.01, 0)
+    return record.of_run(params.load(), data.read(), study / "runs", 0.01, 0)
 
 
 def sync_alone(store: Store, run: Record) -> SyncResult:
@@ -60,12 +60,23 @@ def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Record) -> N
         "seed": "0",
         "dataset": "digits",
         "validation_size": "100",
+        "standardise": "false",
+        "network": "pipeline/networks/mlp.py",
+        "network_hidden_units": "16",
+        "optimizer": "adam",
+        "optimizer_beta_1": "0.9",
+        "optimizer_beta_2": "0.999",
+        "optimizer_epsilon": "1e-07",
+        "schedule": "constant",
+        "schedule_warmup": "0.0",
     } | {name: str(value) for name, value in params.load().train if name not in ("learning_rates", "seeds")}
     for column in studies.COLUMNS:
         wanted = [(epoch, studies.measures(0.01, 0, epoch)[column]) for epoch in (1, 2, 3)]
         assert shown["metrics"][column] == wanted
     assert shown["metrics"]["learning_rate"] == [(0, 0.01)]
     assert shown["metrics"]["best_val_accuracy"] == [(0, 0.5)]
+    assert shown["metrics"]["kept_epoch"] == [(0, 1)]
+    assert shown["metrics"]["kept_val_loss"] == [(0, studies.measures(0.01, 0, 1)["val_loss"])]
     assert shown["metrics"]["test_accuracy"] == [(0, 0.75)]
     assert set(shown["artifacts"]) == {
         "history.csv",
@@ -73,7 +84,7 @@ def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Record) -> N
         "predictions.npy",
         "loss_and_accuracy.png",
     }
-    assert shown["models"] == [("digit-classifier", "READY", whole.digest)]
+    assert shown["models"] == [("digits-classifier", "READY", whole.digest)]
     assert len(shown["datasets"]) == 1
     assert lease.TAG not in store.find(whole.key)[0].data.tags
 
@@ -135,7 +146,10 @@ def test_a_run_that_holds_something_else_is_replaced(store: Store, whole: Record
 def test_other_outputs_replace_the_finished_run(store: Store, whole: Record, study: Path) -> None:
     sync_alone(store, whole)
     (study / "runs/lr-0.01/seed-0/model.keras").write_bytes(b"another network")
-    assert sync_alone(store, record.of_run(params.load(), study / "runs", 0.01, 0)) is SyncResult.REPLACED
+    assert (
+        sync_alone(store, record.of_run(params.load(), data.read(), study / "runs", 0.01, 0))
+        is SyncResult.REPLACED
+    )
     (shown,) = studies.snapshot(store).values()
     assert shown["status"] == "FINISHED"
     models = store.client.search_logged_models([store.experiment_id])
@@ -168,10 +182,10 @@ def test_times_and_tags_that_the_training_noted_are_restored(store: Store, whole
 
 def test_a_diverged_run_has_no_metric_that_is_no_number(store: Store, study: Path) -> None:
     studies.write_run(study, 0.01, 0, diverged=True)
-    sync_alone(store, record.of_run(params.load(), study / "runs", 0.01, 0))
+    sync_alone(store, record.of_run(params.load(), data.read(), study / "runs", 0.01, 0))
     (shown,) = studies.snapshot(store).values()
     assert [step for step, _ in shown["metrics"]["loss"]] == [1, 2]
-    assert "final_loss" not in shown["metrics"]
+    assert not {"final_loss", "kept_epoch", "kept_val_accuracy"} & shown["metrics"].keys()
     assert shown["tags"]["diverged_epoch"] == "3"
 
 
@@ -183,6 +197,7 @@ def test_rows_are_finite() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("train.keep", "last_epoch", "expected a run with keep last_epoch as in params.yaml, got best_epoch"),
         ("train.epochs", 9, "expected a run with epochs 9 as in params.yaml, got 3. Run `dvc repro`"),
         ("data.dataset", "mnist", "expected a run with dataset mnist as in params.yaml, got digits. Run"),
     ],
@@ -197,7 +212,7 @@ def test_a_folder_from_before_params_changed_is_refused(
     assert whole.tags["kind"] == "run"
     reading.override(study / "params.yaml", {name: value})
     with pytest.raises(RunError, match=message):
-        record.of_run(params.load(), study / "runs", 0.01, 0)
+        record.of_run(params.load(), data.read(), study / "runs", 0.01, 0)
 
 
 class TestLease:

@@ -107,7 +107,7 @@ def make(folder: Path) -> Path:
 
     folder.mkdir()
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
-    reading.override(folder / "params.yaml", SMALL | {"train.seeds": [0, 1], "data.mirrors": []})
+    reading.override(folder / "params.yaml", SMALL | {"train.seeds": [0, 1]})
     for name, text in (("dvc.yaml", DVC), ("stage.py", STAGE), ("train.py", TRAIN)):
         (folder / name).write_text(text)
     (folder / ".gitignore").write_text("__pycache__/\n")

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core import machine
 from pipeline.core.errors import DataError, DownloadError, ParamsError, ToolError
+from pipeline.params import reading
 from pipeline.tools import programs
 from pipeline.verify import environments, hashes, lockfile
 from pipeline.verify.command import verify
@@ -312,11 +313,51 @@ def test_a_data_set_that_could_not_be_had_may_be_there_later(study: Path) -> Non
     commit(study, "no network")
 
     with pytest.raises(
-        DownloadError, match=r"The clone could not get the data set: .* MNIST_MIRROR=.*, run `verify` again"
+        DownloadError, match=r"The clone could not get the data set: .* DIGITS_MIRROR=.*, run `verify` again"
     ) as caught:
         verify(1)
     assert caught.value.exit_code == 75
     assert left_over(study) == []
+
+
+@pytest.fixture
+def own_study(study: Path) -> Path:
+    """The miniature study, made from data that git ignores and `dvc add` keeps."""
+    reading.override(Path("params.yaml"), {"data.dataset": "own"})
+    replace(Path("dvc.yaml"), "    outs: [data/raw]", "    deps: [data/own]\n    outs: [data/raw]")
+    replace(
+        Path("stage.py"),
+        'write("data/raw/one", "1")',
+        'write("data/raw/one", Path("data/own/x").read_text())',
+    )
+    Path("data/own").mkdir()
+    Path("data/own/README.md").write_text("Put them here.\n")
+    Path("data/own/x").write_text("3")
+    for arguments in (("add", "data/own/x"), ("repro",)):
+        done = run_dvc(study, *arguments)
+        assert done.returncode == 0, done.stderr
+    environments.update(study)
+    commit(study, "own data")
+    return study
+
+
+def test_own_data_come_from_this_folder(own_study: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert verify(1) == 0, capfd.readouterr()
+    assert "everything compared is equal" in capfd.readouterr().out
+    assert left_over(own_study) == []
+
+
+@pytest.mark.parametrize("content", [None, "4"], ids=["none", "others"])
+def test_own_data_that_are_not_here_are_asked_for(own_study: Path, content: str | None) -> None:
+    Path("data/own/x").unlink()
+    if content:
+        Path("data/own/x").write_text(content)
+
+    with pytest.raises(
+        DataError, match=r"data/own: expected the data that the study was made from, .* \(`dvc pull` brings"
+    ):
+        verify(1)
+    assert left_over(own_study) == []
 
 
 @pytest.mark.parametrize(("count", "within"), [(-1, None), (1, -0.1), (1, 2.0), (1, float("nan"))])
