@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.download import raw_files
 from pipeline.params import reading
-from tests.conftest import AUTHOR, ROOT, make_project
+from tests.conftest import AUTHOR, ROOT, environment, make_project
 from tests.download.conftest import MNIST_FOLDER
 from tests.hard.conftest import run_dvc, run_pipeline
 
@@ -40,7 +40,9 @@ def table_of_floats(folder: Path) -> None:
     from sklearn.datasets import load_breast_cancer
 
     bunch = load_breast_cancer()
-    np.savez(folder / "breast_cancer.npz", x_train=bunch.data, y_train=bunch.target, classes=bunch.target_names)
+    np.savez(
+        folder / "breast_cancer.npz", x_train=bunch.data, y_train=bunch.target, classes=bunch.target_names
+    )
 
 
 def image_folders(folder: Path) -> None:
@@ -64,7 +66,7 @@ def nothing(folder: Path) -> None:
 
 OWN: dict[str, Any] = {"data.dataset": "own", "train.batch_size": 32, "train.epochs": 4}
 TASKS: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
-    "Fashion-MNIST's four IDX files": (idx_files, OWN | {"data.validation_size": 50}, "28 x 28"),
+    "Fashion-MNIST's four IDX files": (idx_files, OWN | {"data.validation_size": 50}, "28 × 28"),
     "a table of floats": (
         table_of_floats,
         OWN | {"data.validation_size": 60, "data.standardise": True},
@@ -92,7 +94,7 @@ TASKS: dict[str, tuple[Callable[[Path], None], dict[str, Any], str]] = {
         },
         "cosine",
     ),
-    "three classes of unequal size": (unbalanced, OWN | {"data.validation_size": 40}, "6 x 5"),
+    "three classes of unequal size": (unbalanced, OWN | {"data.validation_size": 40}, "6 × 5"),
 }
 
 
@@ -132,5 +134,5 @@ def test_the_commands_of_the_page_lead_to_a_verdict(tmp_path: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(content, encoding="utf-8")
     for commands in re.findall(r"^```sh\n(.*?)```", page, re.DOTALL | re.MULTILINE):
-        subprocess.run(["sh", "-e", "-c", commands], cwd=project, check=True, timeout=1200)
+        subprocess.run(["sh", "-e", "-c", commands], cwd=project, env=environment({}), check=True)
     assert json.loads((project / "report/verdict.json").read_text(encoding="utf-8"))["headline"]

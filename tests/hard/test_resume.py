@@ -29,9 +29,10 @@ processes.set_forkserver_preload(["pipeline.train.runner"])
 
 def train(data: Path, folder: Path, sender: Connection) -> None:
     """The train stage without MLflow's process; sends the number of every epoch that it computes itself."""
+    from pipeline.train.images import PARTS, read_images
+
     from pipeline import params
     from pipeline.train import backend, checkpoints, runner, signals
-    from pipeline.train.images import PARTS, read_images
 
     checkpoints.INTERVAL = 0.02  # instead of 10 s: kills fall between many checkpoints, and into some
     study = params.load(data.parents[1] / "params.yaml")
