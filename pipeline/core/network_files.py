@@ -26,7 +26,7 @@ class NetworkFile(NamedTuple):
         namespace: dict[str, Any] = {"__name__": "network", "__file__": self.path}
         try:
             exec(compile(self.source, self.path, "exec"), namespace)  # noqa: S102 - the person's own code
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _refusal(self.path, f"it fails with {type(error).__name__}: {error}") from error
         if not callable(build := namespace.get("build")):
             raise _refusal(self.path, "it defines no such function")

@@ -4,9 +4,8 @@ The model, the loss and the optimizer are Keras'; the batches are `order`'s; the
 `model.fit` on the same batches to rounding. Knows neither MLflow nor DVC.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -55,15 +54,16 @@ class Trainer:
         self._optimizer = optimizers.make(params.optimizer)
         self._optimizer.build(self._model.trainable_variables)
         self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
-        self._kernels = [
-            variable for variable in self._model.trainable_variables if variable.name == "kernel"
-        ]
-        self._rectified = _rectified_layers(self._model)
-        # A second way through the same layers; a model that cannot be taken apart shows its outputs alone.
-        self._inside = self._model
-        if self._rectified:
-            outputs = [layer.output for layer in self._rectified]
-            self._inside = keras.Model(self._model.inputs, [*self._model.outputs, *outputs])
+        layers = dict(_layers(self._model))
+        names = {id(variable): self._model.name for variable in self._model.trainable_variables}
+        names |= {id(part): name for name, layer in layers.items() for part in layer.trainable_variables}
+        self._kernels = {
+            names[id(variable)]: variable
+            for variable in self._model.trainable_variables
+            if variable.name == "kernel"
+        }
+        self._rectified = {name: layer for name, layer in layers.items() if _is_rectified(layer)}
+        _, self._peaks = self._answer(self._train.inputs[:1])
         self._epoch = tf.function(self._trace_epoch)
         self.step = tf.function(lambda chosen, rate: self._step(chosen, rate)[0])
         """Train on one batch, the positions `chosen`, at a rate; return the batch's mean loss."""
@@ -136,7 +136,7 @@ class Trainer:
         with tf.GradientTape() as tape:
             probabilities = tf.cast(self._model(inputs, training=True), tf.float32)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(labels, probabilities))
-            loss += sum(self._model.losses)  # penalties on weights, if the network has some
+            loss += self._penalty()
         gradients = tape.gradient(loss, weights)
         self._optimizer.learning_rate.assign(rate)
         self._optimizer.apply(gradients, self._model.trainable_variables)
@@ -155,7 +155,7 @@ class Trainer:
             step_loss, step_hits, _ = self._step(permutation[step * size : (step + 1) * size], rates[step])
             loss += tf.cast(step_loss, tf.float64) * size
             hits += step_hits
-        before = [tf.identity(kernel.value) for kernel in self._kernels]
+        before = {name: tf.identity(kernel.value) for name, kernel in self._kernels.items()}
         step_loss, step_hits, gradients = self._step(permutation[last * size :], rates[last])
         loss += tf.cast(step_loss, tf.float64) * (self._size - last * size)
         hits += step_hits
@@ -168,38 +168,53 @@ class Trainer:
             "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
             "gradient_norm": tf.linalg.global_norm([part for part in gradients if part is not None]),
             **{
-                f"update_ratio_{self._layer_name(kernel)}": tf.norm(kernel.value - old)
-                / tf.norm(kernel.value)
-                for kernel, old in zip(self._kernels, before, strict=True)
+                f"update_ratio_{name}": tf.norm(kernel.value - before[name]) / tf.norm(kernel.value)
+                for name, kernel in self._kernels.items()
             },
-            **{f"dead_units_{layer.name}": share for layer, share in zip(self._rectified, dead, strict=True)},
+            **{f"dead_units_{name}": share for name, share in dead.items()},
         }
 
-    def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+    def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, dict[str, Any]]:
         """Compute mean loss (float64), classes, and by rectified layer the share of units that are always 0."""
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
         loss = tf.zeros([], tf.float64)
         classes = tf.TensorArray(tf.int64, math.ceil(size / at_once), infer_shape=False)
-        peaks = [tf.zeros(layer.output.shape[-1:], layer.compute_dtype) for layer in self._rectified]
+        peaks = {name: tf.zeros_like(peak) for name, peak in self._peaks.items()}
         for start in tf.range(0, size, at_once):
             chunk = slice(start, start + at_once)
-            outputs = self._inside(_scaled(inputs[chunk]), training=False)
-            probabilities, *activations = outputs if self._rectified else [outputs]
-            probabilities = tf.cast(probabilities, tf.float32)
-            losses = keras.losses.categorical_crossentropy(labels[chunk], probabilities)
+            probabilities, highest = self._answer(inputs[chunk])
+            losses = keras.losses.categorical_crossentropy(labels[chunk], probabilities) + self._penalty()
             loss += tf.cast(tf.reduce_sum(losses), tf.float64)
             classes = classes.write(start // at_once, tf.argmax(probabilities, axis=1))
-            peaks = [
-                tf.maximum(peak, tf.reduce_max(activation, axis=list(range(len(activation.shape) - 1))))
-                for peak, activation in zip(peaks, activations, strict=True)
-            ]
-        dead = [tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for peak in peaks]
-        return loss / size + tf.cast(sum(self._model.losses), tf.float64), classes.concat(), dead
+            peaks = {name: tf.maximum(peak, highest[name]) for name, peak in peaks.items()}
+        dead = {name: tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for name, peak in peaks.items()}
+        return loss / size, classes.concat(), dead
 
-    def _layer_name(self, variable: Any) -> str:
-        """Name the layer that a variable belongs to, within those around it: `hidden`, `block.dense`."""
-        path = variable.path.removeprefix(f"{self._model.name}/")
-        return ".".join(path.split("/")[:-1])
+    def _answer(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
+        """Compute probabilities, and by rectified layer the highest that each unit answers to any input."""
+        highest: dict[str, Any] = {}
+
+        def watched(name: str, layer: Any) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                answer = type(layer).call(layer, *arguments, **options)
+                peak = tf.reduce_max(answer, axis=list(range(len(answer.shape) - 1)))
+                highest[name] = tf.concat([highest.get(name, peak[:0]), peak], 0)  # of each of its uses
+                return answer
+
+            return call
+
+        # Keras shows the outputs of a model's own layers, not of those inside another layer.
+        for name, layer in self._rectified.items():
+            layer.call = watched(name, layer)
+        try:
+            return tf.cast(self._model(_scaled(inputs), training=False), tf.float32), highest
+        finally:
+            for layer in self._rectified.values():
+                del layer.call
+
+    def _penalty(self) -> Any:
+        """Sum the losses that the last call's layers add: on weights, on answers."""
+        return sum(self._model.losses)
 
 
 def _constant(examples: Examples) -> Examples:
@@ -210,12 +225,15 @@ def _scaled(inputs: Any) -> Any:
     return tf.cast(inputs, tf.float32) / 255.0 if inputs.dtype == tf.uint8 else inputs
 
 
-def _rectified_layers(model: Any) -> list[Any]:
-    """List the layers of a model that can be taken apart whose outputs are a ReLU's."""
-    layers = []
-    for layer in model.layers if getattr(model, "inputs", None) else ():
-        rectified = getattr(layer, "activation", None) is keras.activations.relu
-        if rectified or isinstance(layer, keras.layers.ReLU):
-            with contextlib.suppress(AttributeError, ValueError):  # used twice, it has no one output
-                layers.append(layer) if layer.output is not None else None
-    return layers
+def _layers(layer: Any, within: str = "") -> Iterator[tuple[str, Any]]:
+    """List a layer's layers by name, those inside others after them: `block`, `block.dense`."""
+    for inner in layer._flatten_layers(include_self=False, recursive=False):  # private; tried with Keras 3.15
+        yield within + inner.name, inner
+        yield from _layers(inner, f"{within}{inner.name}.")
+
+
+def _is_rectified(layer: Any) -> bool:
+    """Say whether a layer's outputs are a ReLU's."""
+    return isinstance(layer, keras.layers.ReLU) or (
+        getattr(layer, "activation", None) is keras.activations.relu
+    )
