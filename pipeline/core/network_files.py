@@ -45,7 +45,7 @@ def read(path: str, root: Path = Path()) -> NetworkFile:
     except OSError as error:
         raise _refusal(path, error.strerror or str(error)) from error
     except SyntaxError as error:
-        raise _refusal(path, f"{error.msg} (line {error.lineno})") from error
+        raise _refusal(path, error.msg + f" (line {error.lineno})" * bool(error.lineno)) from error
     except ValueError as error:  # neither UTF-8 nor without zero bytes
         raise _refusal(path, str(error)) from error
     return NetworkFile(path, source)

@@ -71,6 +71,7 @@ def test_a_run_that_goes_on_elsewhere_or_comes_again_has_the_same_bits(
     assert bits(first) == variables
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' saving
 @pytest.mark.parametrize(
     "file",
     [ALL, UNSEEDED, network(f"return keras.Sequential([{', '.join(LAYERS['dropout'])}, layers.Dense(classes), layers.Softmax()])")],
