@@ -24,8 +24,9 @@ def fit_scaling(inputs: NDArray[Any], *, standardise: bool) -> Scaling:
         return AS_THEY_ARE
     others = tuple(range(inputs.ndim - 1))
     mean = inputs.mean(axis=others, dtype=np.float64)
-    deviation = inputs.std(axis=others, dtype=np.float64)
-    deviation[deviation == 0] = 1
+    deviation = inputs.std(axis=others, dtype=np.float64).astype(np.float32)
+    # What never varies may still have a deviation above 0: that of its mean's rounding.
+    deviation[(inputs.min(axis=others) == inputs.max(axis=others)) | (deviation == 0)] = 1
     return Scaling(*(tuple(map(float, row.astype(np.float32))) for row in (mean, deviation)), levels=False)
 
 
