@@ -129,7 +129,7 @@ DIGITS = Dataset(
 
 
 def _balanced(name: str, title: str, classes: str, *published: tuple[int, str]) -> Dataset:
-    """Describe a data set in MNIST's form of ten classes of equal size; `published` in the order of `files`."""
+    """Describe a data set in MNIST's form, ten classes of equal size; `published` in the order of `files`."""
     names = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
     files = [File(file, None, Published(*facts)) for file, facts in zip(names, published, strict=True)]
     train, test = Part(files[0], files[1], (6000,) * 10), Part(files[2], files[3], (1000,) * 10)

@@ -1,7 +1,7 @@
 """A network's definition: a Python file of the repository with `build(input_shape, classes, seed, **values)`.
 
-Read and compiled without being run, so that a file that is no network is refused before anything waits for it;
-as text it travels to other machines.
+Read and compiled without being run, so that a file that is no Python is refused before anything waits for
+it; as text it travels to other machines.
 """
 
 from collections.abc import Callable

@@ -42,7 +42,7 @@ class Run(NamedTuple):
 
 
 def held_out_part(validation_size: int) -> str:
-    """Name the part that training does not see and runs are judged by: without any held out, the test part."""
+    """Name the part that training does not see and runs are judged by: the test part if none is held out."""
     return "validation" if validation_size else "test"
 
 

@@ -1,4 +1,4 @@
-"""What the studied data are: stage `scale` finds it out and writes it beside the arrays; all others read it."""
+"""What the studied data are: stage `scale` finds it out and writes it beside the arrays; others read it."""
 
 import math
 from pathlib import Path

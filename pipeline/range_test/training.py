@@ -22,7 +22,7 @@ def losses(
         size: number of training examples.
 
     Returns:
-        Shape (seeds, steps), in the order of `seeds`; NaN from the step whose loss is not finite, or hopeless.
+        Shape (seeds, steps), in the order of `seeds`; NaN from the step with a loss not finite, or hopeless.
     """
     table = np.full((len(seeds), len(rates)), np.nan)
     for row, seed in zip(table, seeds, strict=True):

@@ -16,7 +16,7 @@ def fit_scaling(inputs: NDArray[Any], *, standardise: bool) -> Scaling:
 
     Args:
         inputs: shape (n, ...), uint8 or float32.
-        standardise: give floats mean 0 and deviation 1 along the last axis; what never varies is only shifted.
+        standardise: give floats mean 0 and deviation 1 along the last axis; a constant is only shifted.
     """
     if inputs.dtype == np.uint8:
         return GREY_LEVELS

@@ -59,8 +59,8 @@ def _read(raw: Path, name: str) -> OwnData:
     if name not in DATASETS:
         return own.load(raw)
     dataset = DATASETS[name]
-    train, test = (raw_files.read(raw, part) for part in (dataset.train, dataset.test))
-    return OwnData(*(_with_channel(*part) for part in (train, test)), dataset.classes)
+    train, test = (_with_channel(*raw_files.read(raw, part)) for part in (dataset.train, dataset.test))
+    return OwnData(train, test, dataset.classes)
 
 
 def _with_channel(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Examples:

@@ -175,7 +175,7 @@ class Trainer:
         }
 
     def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """Compute mean loss (float64), classes, and by rectified layer the share of units that are always 0."""
+        """Compute mean loss (float64), classes, and by rectified layer the share of units always at 0."""
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
         loss = tf.zeros([], tf.float64)
         classes = tf.TensorArray(tf.int64, math.ceil(size / at_once), infer_shape=False)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pipeline.core import arrays, files, machine, runs
 from pipeline.core.errors import Interrupted, ParamsError
-from pipeline.params import Params
 from pipeline.core.network_files import NetworkFile
 from pipeline.core.task import Task
+from pipeline.params import Params
 from pipeline.train import backend, loop, models
 from pipeline.train.checkpoints import Checkpoint, EpochRow, State
 from pipeline.train.examples import Examples

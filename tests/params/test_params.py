@@ -57,6 +57,7 @@ FILE = (
     "expected the path of a Python file, from the repository's root and inside it, of letters, digits, "
     "`_`, `-` and `.`"
 )
+BESIDES = "expected values besides input_shape, classes and seed"
 UNKNOWN = "unknown key. Remove it, or check its spelling."
 DISTINCT = "expected at least one value, and none twice"
 DECIMAL = "expected a decimal number (1.0, not 1)"
@@ -111,8 +112,8 @@ REFUSED = [
     ("network.file", None, "expected a text, got None"),
     ("network.values", [24], "expected keys and their values, got [24]"),
     ("network.values", None, "expected keys and their values, got None"),
-    ("network.values", {"seed": 3, "a": 1}, "expected values besides input_shape, classes and seed, got seed"),
-    ("network.values", {"classes": 3}, "expected values besides input_shape, classes and seed, got classes"),
+    ("network.values", {"seed": 3, "a": 1}, f"{BESIDES}, got seed"),
+    ("network.values", {"classes": 3}, f"{BESIDES}, got classes"),
     (
         "network.values",
         {"rate": float("nan")},

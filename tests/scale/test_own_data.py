@@ -154,8 +154,8 @@ REFUSED = {
         np.repeat([0, 1], [68, 2]),
         7,
         "expected examples of every class on both sides of the split, got none of class 1 on one side with "
-        "14 of 70 examples held out. A fifth becomes the test part, as there is none: add one, or examples of "
-        "that class.",
+        "14 of 70 examples held out. A fifth becomes the test part, as there is none: add one, or examples "
+        "of that class.",
     ),
     "more held out than there is": (
         LABELS,
@@ -183,7 +183,9 @@ def test_a_split_that_leaves_a_class_out_is_refused_and_nothing_is_written(
     assert not Path("scaled").exists()
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"scaling": 1}', '{"dataset": "own", "scaling": null}', "{"])
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '{"scaling": 1}', '{"dataset": "own", "scaling": null}', "{"]
+)
 def test_a_damaged_task_is_an_error(folder: Path, content: str) -> None:
     (folder / task.FILE).write_text(content)
     with pytest.raises(DataError, match=r"task\.json: expected .*\. Run `dvc repro` to make it again\.$"):

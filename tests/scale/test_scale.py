@@ -1,4 +1,4 @@
-"""Stage `scale`: six arrays and the task, the same bytes from the same input, nothing at all from wrong input."""
+"""Stage `scale`: six arrays and the task, the same bytes from the same input, nothing from wrong input."""
 
 import gzip
 from pathlib import Path
@@ -69,7 +69,8 @@ def test_every_image_is_in_one_of_six_arrays(folder: Path, capsys: pytest.Captur
         "written to scaled\n"
     )
     sizes = {"train": 1200, "validation": 300, "test": 297}
-    assert task.read(folder / "scaled") == Task("digits", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, sizes)
+    wanted_task = Task("digits", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, sizes)
+    assert task.read(folder / "scaled") == wanted_task
 
 
 def test_the_images_held_out_have_every_class_in_proportion(folder: Path) -> None:

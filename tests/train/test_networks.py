@@ -11,10 +11,14 @@ from pipeline.core.network_files import NetworkFile
 from tests.train.samples import MLP, TRAIN, network, study, task_of, trainer
 
 FILE = "own/network.py"
-NO_FILE = f"network.file, {FILE}: expected a Python file with `build(input_shape, classes, seed, **values)`, got: "
+NO_FILE = (
+    f"network.file, {FILE}: expected a Python file with `build(input_shape, classes, seed, **values)`, got: "
+)
 HOW = ". docs/own-task.md shows how to write one."
 MODEL = f"{FILE}: expected build to return a Keras model"
-LINE = f"{FILE}: line 5, expected build to make a network for inputs of shape (6, 6, 1) and these values, got "
+LINE = (
+    f"{FILE}: line 5, expected build to make a network for inputs of shape (6, 6, 1) and these values, got "
+)
 TAKES = (
     "network.values: expected what pipeline/networks/mlp.py takes, build(input_shape: tuple[int, ...], "
     "classes: int, seed: int, *, hidden_units: int), got: "

@@ -50,7 +50,9 @@ def test_nesterov_s_momentum_can_be_chosen(name: str, plain: bool) -> None:
     assert make(name=name, momentum=0.5, nesterov=not plain).nesterov is not plain
 
 
-@pytest.mark.parametrize("values", [{}, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}, {"weight_decay": 0.1}])
+@pytest.mark.parametrize(
+    "values", [{}, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}, {"weight_decay": 0.1}]
+)
 def test_adam_in_one_operation_is_keras_adam_to_rounding(values: dict[str, float]) -> None:
     generator = np.random.default_rng(0)
     start = generator.normal(size=(5, 3)).astype(np.float32)

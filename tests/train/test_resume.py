@@ -28,6 +28,9 @@ OPTIMIZERS: list[dict[str, Any]] = [
     {"name": "muon"},
 ]
 UNSEEDED = sequential("layers.GaussianNoise(0.5)", "layers.Flatten()", "layers.Dropout(0.3)")
+WITHOUT_INPUTS = network(
+    f"return keras.Sequential([{', '.join(LAYERS['dropout'])}, layers.Dense(classes), layers.Softmax()])"
+)
 CASES = [(ALL, optimizer) for optimizer in OPTIMIZERS]
 CASES += [(UNSEEDED, {"name": "adam"}), (CNN, {"name": "sgd", "momentum": 0.9})]
 IDS = [f"all of them, {optimizer['name']}" for optimizer in OPTIMIZERS]
@@ -74,9 +77,9 @@ def test_a_run_that_goes_on_elsewhere_or_comes_again_has_the_same_bits(
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' saving
 @pytest.mark.parametrize(
     "file",
-    [ALL, UNSEEDED, network(f"return keras.Sequential([{', '.join(LAYERS['dropout'])}, layers.Dense(classes), layers.Softmax()])")],
+    [ALL, UNSEEDED, WITHOUT_INPUTS],
     ids=["all of them", "layers without a seed", "without inputs of its own"],
-)  # fmt: skip
+)
 def test_a_network_built_again_has_the_same_names_and_the_same_file(file: Any, tmp_path: Path) -> None:
     saved = []
     for number in range(2):

@@ -1,4 +1,4 @@
-"""The rate at each step: at the first, at the end of the warm-up, at the last; the studied rate is its highest."""
+"""The rate at each step, from the first to the last; the studied rate is its highest."""
 
 import math
 from typing import Any

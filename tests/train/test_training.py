@@ -40,7 +40,7 @@ PENALISED = sequential(
 )
 NORMALISED = sequential(
     "layers.Flatten()",
-    "layers.Dense(8, use_bias=False)",  # the normalisation takes a bias away; Adam makes steps of its rounding
+    "layers.Dense(8, use_bias=False)",  # a bias has no gradient but rounding, of which Adam makes steps
     "layers.BatchNormalization()",
     "layers.Dropout(0.3, seed=seed)",
 )
@@ -95,9 +95,7 @@ def test_the_graph_computes_what_its_python_says(usual: Trainer, monkeypatch: py
     """AutoGraph rewrites the loop; run operation by operation, as written, it comes to the same."""
     rows = run(usual)
     steps, step = [], usual._step
-    monkeypatch.setattr(
-        usual, "_step", lambda chosen, rate: steps.append(len(chosen)) or step(chosen, rate)
-    )
+    monkeypatch.setattr(usual, "_step", lambda chosen, rate: steps.append(len(chosen)) or step(chosen, rate))
     tf.config.run_functions_eagerly(True)
     try:
         as_written = run(usual)
