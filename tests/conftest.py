@@ -1,4 +1,4 @@
-"""What several test modules share: small images, and a scratch project made of this checkout."""
+"""What several test modules share: a scratch project made of this checkout, and how it is run."""
 
 import contextlib
 import os
@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 from filelock import FileLock
@@ -177,13 +176,3 @@ def listening(process: int) -> set[str]:
                     if connection.status == psutil.CONN_LISTEN
                 }
     return addresses
-
-
-def random_images(count: int, seed: int = 0, *, unlit: int = 40) -> tuple[np.ndarray, np.ndarray]:
-    """Draw grey levels (count, 784) uint8 with some pixels always 0; one-hot labels (count, 10) float32."""
-    generator = np.random.default_rng(seed)
-    levels = generator.integers(0, 256, (count, 784), dtype=np.uint8)
-    levels *= generator.random((count, 784)) < 0.2
-    levels[:, :unlit] = 0
-    labels = np.eye(10, dtype=np.float32)[generator.integers(0, 10, count)]
-    return levels, labels

@@ -2,18 +2,26 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
+from pipeline.core import network_files, run_keys
+from pipeline.core.task import GREY_LEVELS, Task
 from tests.conftest import ROOT
 
 DVC = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+NETWORKS = sorted(path for path in (ROOT / "pipeline/networks").glob("*.py") if path.stem != "__init__")
+
+TRAINING = tuple(f"pipeline/train/{name}.py" for name in ("backend", "loop", "optimizers"))
+"""The modules that compute: they are loaded once `backend.configure` has set TensorFlow up."""
 
 NO_DEPS = ("pipeline.params", "pipeline.tracking")
 """Packages that a stage imports and that cannot change its outputs: params.yaml's values are watched as
@@ -57,6 +65,7 @@ def closure(module: str) -> set[str]:
 @pytest.mark.parametrize("stage", sorted(DVC))
 def test_a_stage_depends_on_every_file_that_can_change_its_outputs(stage: str) -> None:
     deps = [dep for dep in DVC[stage]["deps"] if dep.startswith("pipeline/") and not dep.endswith(".txt")]
+    assert ("${network.file}" in DVC[stage]["deps"]) is (stage in {"check", "train", "range_test"})
     needed = {str(file_of(module)) for module in closure(f"pipeline.{stage}.stage")}
     code = {file for file in needed if not file.endswith("__init__.py")}  # these hold no code
     covered = {file: [dep for dep in deps if file == dep or file.startswith(f"{dep}/")] for file in code}
@@ -81,7 +90,38 @@ def test_rates_and_seeds_reach_training_through_the_matrix_alone() -> None:
     watched = set(DVC["train"]["params"])
     assert not watched & {"train", "train.learning_rates", "train.seeds"}
     others = set(params.load(ROOT / "params.yaml").train.model_dump()) - {"learning_rates", "seeds"}
-    assert watched == {f"train.{name}" for name in others} | {"data.dataset"}
+    sections = {"data.dataset", "network", "optimizer", "schedule"}
+    assert watched == {f"train.{name}" for name in others} | sections
+
+
+def test_the_network_that_params_name_is_a_dep_by_its_path(tmp_path: Path) -> None:
+    """As DVC puts it in, so the run key does: another network, or a change of it, is another run."""
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    for name in ("pipeline/core/x.py", "pipeline/train/x.py", "data/scaled/x.npy", "own/a.py", "own/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("same")
+    keys = set()
+    for file, text in (("own/a.py", "same"), ("own/b.py", "same"), ("own/b.py", "other")):
+        (tmp_path / file).write_text(text)
+        values = params.load(ROOT / "params.yaml").values()
+        values["network"]["file"] = file
+        assert file in run_keys.inputs(values, tmp_path)["files"]
+        keys.add(run_keys.run_key(values, 0.1, 0, tmp_path))
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=[path.stem for path in NETWORKS])
+def test_a_network_of_the_repository_is_a_screen_long_and_builds_for_mnist(path: Path) -> None:
+    from tests.train import samples
+
+    name = path.relative_to(ROOT).as_posix()
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 50
+    task = Task("mnist", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, {})
+    file, values = network_files.read(name, ROOT), {"hidden_units": 10} if path.stem == "mlp" else {}
+    first, again, other = (samples.Builder(file, task, values).build(seed) for seed in (1, 1, 2))
+    weights = [[weight.tobytes() for weight in model.get_weights()] for model in (first, again, other)]
+    assert weights[0] == weights[1] != weights[2]
 
 
 def test_params_yaml_is_what_its_models_expect_with_a_comment_on_every_key() -> None:
@@ -114,8 +154,8 @@ def test_commands_answer_without_the_heavy_packages(command: str) -> None:
 
 def test_only_one_place_imports_each_heavy_package() -> None:
     owners = {
-        "tensorflow": ("pipeline/train/backend.py",),
-        "keras": ("pipeline/train/backend.py", "pipeline/networks/"),
+        "tensorflow": TRAINING,
+        "keras": (*TRAINING, "pipeline/train/networks.py", "pipeline/networks/"),
         "mlflow": ("pipeline/tracking/",),
         "ray": ("pipeline/sweep/cluster.py",),
     }

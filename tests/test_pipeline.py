@@ -65,7 +65,7 @@ def test_a_rate_that_is_removed_leaves_the_report(copy: Path) -> None:
 
 
 def test_another_mirror_runs_nothing(copy: Path) -> None:
-    reading.override(copy / "params.yaml", {"data.mirrors": ["https://mirror.example/mnist/"]})
+    reading.override(copy / "params.yaml", {"data.mirrors.mnist": ["https://mirror.example/mnist/"]})
     assert would_run(copy) == []
 
 
@@ -75,6 +75,8 @@ def test_another_mirror_runs_nothing(copy: Path) -> None:
         ("pipeline/report/charts/style.py", {"report"}),
         ("pipeline/tracking/store.py", set()),
         ("pipeline/commands/ui.py", set()),
+        ("pipeline/networks/mlp.py", {"check", "train@0.01-0", "train@0.001-0", "range_test"}),
+        ("pipeline/networks/cnn.py", set()),
         # A dry run cannot know whether the report would see other bytes.
         ("pipeline/train/loop.py", {"train@0.01-0", "train@0.001-0", "range_test"}),
     ],
@@ -209,7 +211,7 @@ def study_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **stages: str) -> No
     )
     repository(folder)
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
-    changes = {"data.dataset": "digits", "data.validation_size": 100, "data.mirrors": ["nowhere"]}
+    changes = {"data.dataset": "digits", "data.validation_size": 100, "data.mirrors.mnist": ["nowhere"]}
     reading.override(folder / "params.yaml", changes)
     (folder / "dvc.yaml").write_text(definition)
     assert run_dvc(folder, "init", "-q").returncode == 0

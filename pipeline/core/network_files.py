@@ -26,7 +26,7 @@ class NetworkFile(NamedTuple):
         namespace: dict[str, Any] = {"__name__": "network", "__file__": self.path}
         try:
             exec(compile(self.source, self.path, "exec"), namespace)  # noqa: S102 - the person's own code
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _refusal(self.path, f"it fails with {type(error).__name__}: {error}") from error
         if not callable(build := namespace.get("build")):
             raise _refusal(self.path, "it defines no such function")
@@ -45,7 +45,7 @@ def read(path: str, root: Path = Path()) -> NetworkFile:
     except OSError as error:
         raise _refusal(path, error.strerror or str(error)) from error
     except SyntaxError as error:
-        raise _refusal(path, f"{error.msg} (line {error.lineno})") from error
+        raise _refusal(path, error.msg + f" (line {error.lineno})" * bool(error.lineno)) from error
     except ValueError as error:  # neither UTF-8 nor without zero bytes
         raise _refusal(path, str(error)) from error
     return NetworkFile(path, source)

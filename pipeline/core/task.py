@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.core import files
+from pipeline.core.errors import damaged
 
 FILE = "task.json"
 
@@ -64,11 +65,14 @@ def read(scaled: Path) -> Task:
         DataError: the file is missing or damaged.
     """
     content = files.read_json(scaled / FILE)
-    scaling = content["scaling"]
-    return Task(
-        content["dataset"],
-        tuple(content["shape"]),
-        tuple(content["classes"]),
-        Scaling(tuple(scaling["mean"]), tuple(scaling["deviation"]), scaling["levels"]),
-        content["sizes"],
-    )
+    try:
+        scaling = content["scaling"]
+        return Task(
+            content["dataset"],
+            tuple(content["shape"]),
+            tuple(content["classes"]),
+            Scaling(tuple(scaling["mean"]), tuple(scaling["deviation"]), scaling["levels"]),
+            content["sizes"],
+        )
+    except (KeyError, TypeError) as error:
+        raise damaged(scaled / FILE, f"expected a task, got no {error}") from error

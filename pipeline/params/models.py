@@ -1,6 +1,7 @@
 """What params.yaml may hold, a model for each section; what a value means stands there, above its key."""
 
 import itertools
+import json
 import re
 from typing import Annotated, Any, Literal
 
@@ -59,6 +60,16 @@ def _inside(path: str) -> str:
     return path
 
 
+def _json(values: dict[str, Any]) -> dict[str, Any]:
+    if given := [name for name in ("input_shape", "classes", "seed") if name in values]:
+        raise ValueError(f"expected values besides input_shape, classes and seed, got {', '.join(given)}")
+    try:
+        json.dumps(values, allow_nan=False)  # as the run key has them
+    except ValueError:
+        raise ValueError("expected finite numbers of at most 4,300 digits, and texts") from None
+    return values
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
@@ -98,7 +109,7 @@ class NetworkParams(Section):
     """The network: a file that builds it, and what the file's `build` takes besides the task and the seed."""
 
     file: Annotated[str, AfterValidator(_inside)]
-    values: dict[str, JsonValue]
+    values: Annotated[dict[str, JsonValue], AfterValidator(_json)]
 
 
 class ScheduleParams(Section):

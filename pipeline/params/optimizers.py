@@ -82,5 +82,9 @@ class Muon(_Optimizer):
     nesterov: bool = True
     weight_decay: NotNegative | None = 0.004
 
+    def values(self) -> dict[str, Any]:
+        """Give Keras' arguments; one decay for all weights, where Keras has two."""
+        return super().values() | {"adam_weight_decay": self.weight_decay}
+
 
 Optimizer = Annotated[Sgd | Adam | Adamw | Rmsprop | Lion | Muon, Field(discriminator="name")]

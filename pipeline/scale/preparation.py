@@ -24,10 +24,10 @@ def fit_scaling(inputs: NDArray[Any], *, standardise: bool) -> Scaling:
         return AS_THEY_ARE
     others = tuple(range(inputs.ndim - 1))
     mean = inputs.mean(axis=others, dtype=np.float64)
-    deviation = inputs.std(axis=others, dtype=np.float64)
-    deviation[deviation == 0] = 1
-    mean, deviation = mean.astype(np.float32), deviation.astype(np.float32)
-    return Scaling(tuple(mean.tolist()), tuple(deviation.tolist()), levels=False)
+    deviation = inputs.std(axis=others, dtype=np.float64).astype(np.float32)
+    # What never varies may still have a deviation above 0: that of its mean's rounding.
+    deviation[(inputs.min(axis=others) == inputs.max(axis=others)) | (deviation == 0)] = 1
+    return Scaling(tuple(mean.astype(np.float32).tolist()), tuple(deviation.tolist()), levels=False)
 
 
 def scale_inputs(inputs: NDArray[Any], scaling: Scaling) -> NDArray[np.float32]:

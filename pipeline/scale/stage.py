@@ -31,7 +31,8 @@ def scale(raw: Path, scaled: Path) -> None:
     source = _read(raw, data.dataset)
     training = source.train
     if source.test is None:
-        training, test = _divide(training, len(training.labels) // TEST_SHARE, "The test part is 1 in 5.")
+        advice = "A fifth becomes the test part, as there is none: add one, or examples of that class."
+        training, test = _divide(training, len(training.labels) // TEST_SHARE, advice)
     else:
         test = source.test
     advice = "Change data.validation_size in params.yaml."

@@ -154,8 +154,8 @@ class Trainer:
         with tf.GradientTape() as tape:
             probabilities = tf.cast(self._trained(inputs, training=True), tf.float32)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(labels, probabilities))
-            loss += sum(self._trained.losses)  # penalties on weights, if the network has some
-        gradients = tape.gradient(loss, weights)
+            penalized = loss + sum(self._trained.losses)  # what the layers ask for besides, if they do
+        gradients = tape.gradient(penalized, weights)
         self._optimizer.learning_rate.assign(rate)
         self._optimizer.apply(gradients, self._trained.trainable_variables)
         hits = tf.equal(tf.argmax(probabilities, axis=1), tf.argmax(labels, axis=1))
@@ -224,12 +224,12 @@ class Trainer:
             lambda chunk, *_: chunk < chunks, evaluate, start, parallel_iterations=1
         )
         dead = [tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for peak in peaks]
-        return loss / size + tf.cast(sum(self._model.losses), tf.float64), classes.concat(), dead
+        return loss / size, classes.concat(), dead
 
     def _layer_name(self, variable: Any) -> str:
         """Name the layer that a variable belongs to, within those around it: `hidden`, `block.dense`."""
-        path = variable.path.removeprefix(f"{self._model.name}/")
-        return ".".join(path.split("/")[:-1])
+        *layers, _ = variable.path.removeprefix(f"{self._model.name}/").split("/")
+        return ".".join(layers) or str(self._model.name)
 
 
 def _constant(examples: Examples) -> Examples:
@@ -244,8 +244,9 @@ def _rectified_layers(model: Any) -> list[Any]:
     """List the layers of a model that can be taken apart whose outputs are a ReLU's."""
     layers = []
     for layer in model.layers if getattr(model, "inputs", None) else ():
-        rectified = getattr(layer, "activation", None) is keras.activations.relu
-        if rectified or isinstance(layer, keras.layers.ReLU):
-            with contextlib.suppress(AttributeError, ValueError):  # used twice, it has no one output
-                layers.append(layer) if layer.output is not None else None
+        activation = getattr(layer, "activation", None)
+        if activation is keras.activations.relu or isinstance(layer, keras.layers.ReLU):
+            with contextlib.suppress(AttributeError, ValueError):  # of a layer used twice
+                if layer.output is not None:
+                    layers.append(layer)
     return layers

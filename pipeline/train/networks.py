@@ -1,6 +1,7 @@
 """Keras models from a network's file: the same seed gives the same weights and the same names of layers."""
 
 import inspect
+import re
 import traceback
 from typing import Any
 
@@ -29,12 +30,13 @@ class Builder:
         self._path, self._build = file.path, file.build_function()
         self._arguments = {"input_shape": task.shape, "classes": len(task.classes), **values}
         self._policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+        signature = inspect.signature(self._build).replace(return_annotation=inspect.Signature.empty)
         try:
-            inspect.signature(self._build).bind(seed=0, **self._arguments)
+            signature.bind(seed=0, **self._arguments)
         except TypeError as error:
             raise ParamsError(
-                f"network.values: expected what {file.path} takes, build{inspect.signature(self._build)}, "
-                f"got: {error}. Correct network.values in params.yaml."
+                f"network.values: expected what {file.path} takes, build{signature}, "
+                f"got: {str(error).removeprefix('got ')}. Correct network.values in params.yaml."
             ) from None
         self._check(self.build(0), task)
 
@@ -47,18 +49,19 @@ class Builder:
         keras.utils.clear_session(free_memory=False)  # automatic names of layers count from the start again
         keras.utils.set_random_seed(seed)  # for layers that are given no seed
         keras.config.set_dtype_policy(self._policy)
+        keras.config.disable_traceback_filtering()  # which wraps an error into all arguments of the call
         try:
-            return self._build(seed=seed, **self._arguments)
+            model = self._build(seed=seed, **self._arguments)
+            if isinstance(model, keras.Model) and not model.built:  # it waits for its first inputs
+                model(keras.Input(self._arguments["input_shape"]), training=False)
+            return model
         except Exception as error:
-            lines = [
-                frame.lineno
-                for frame in traceback.extract_tb(error.__traceback__, limit=None)
-                if frame.filename == self._path
-            ]
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == self._path]
             where = f"line {lines[-1]}, " if lines else ""
             raise ParamsError(
                 f"{self._path}: {where}expected build to make a network for inputs of shape "
-                f"{self._arguments['input_shape']} and these values, got {type(error).__name__}: {error}"
+                f"{self._arguments['input_shape']} and these values, got {_in_a_line(error)}"
             ) from error
         finally:
             keras.config.set_dtype_policy("float32")
@@ -74,11 +77,12 @@ class Builder:
             raise ParamsError(f"{wanted}, got {type(model).__name__}. End `build` with `return model`.")
         inputs = np.random.default_rng(0).random((3, *task.shape), np.float32)
         try:
+            model(keras.Input(task.shape), training=False)  # which says what it refuses in fewer words
             outputs = np.asarray(keras.ops.cast(model(inputs, training=False), "float32"))
         except Exception as error:
             raise ParamsError(
                 f"{wanted} that takes inputs of shape (n, {', '.join(map(str, task.shape))}), "
-                f"got {type(error).__name__}: {error}"
+                f"got {_in_a_line(error)}"
             ) from error
         if not model.trainable_variables:
             raise ParamsError(f"{wanted} with weights to train, got none.")
@@ -93,3 +97,9 @@ class Builder:
                 f"{wanted} whose outputs are probabilities, from 0 to 1 and together 1, got {outputs[0]}. "
                 'End it with a layer of `activation="softmax"`.'
             )
+
+
+def _in_a_line(error: Exception) -> str:
+    """Give an error's type and text, without TensorFlow's names for the operation that failed."""
+    text = " ".join(re.sub(r"\{\{.*?\}\}", "", str(error)).split())
+    return f"{type(error).__name__}: {text if len(text) <= 300 else f'{text[:150]} ... {text[-150:]}'}"

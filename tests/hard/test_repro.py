@@ -13,7 +13,8 @@ pytestmark = pytest.mark.hard
 
 
 def test_without_a_network_the_demo_runs_and_the_message_says_so(project: Path) -> None:
-    reading.override(project / "params.yaml", {"data.dataset": "mnist", "data.mirrors": ["../nothing/here"]})
+    changes = {"data.dataset": "mnist", "data.mirrors.mnist": ["../nothing/here"]}
+    reading.override(project / "params.yaml", changes)
 
     code = project / "pipeline/commands/demo.py"
     code.write_text(code.read_text().replace("[0.1, 0.01, 0.0001]", "[0.01]"))  # a demo of two runs, not six

@@ -1,4 +1,4 @@
-"""Trainings killed again and again, 25 times in all: the bytes of an uninterrupted one.
+"""Trainings killed again and again, 30 times in all: the bytes of an uninterrupted one.
 
 The processes are forked from one that has imported TensorFlow and not used it yet, so that a kill costs
 a second and not ten. The stage around the loop, DVC and MLflow are killed in `test_kills.py`.
@@ -19,26 +19,42 @@ from tests.conftest import make_project, run_pipeline
 
 pytestmark = pytest.mark.hard
 
-TRAININGS, KILLS = 5, 5
+TRAININGS, KILLS = 2, 5  # of each study
 EPOCHS = 1500
 LONGEST = 0.3  # seconds from a process' first epoch to its end by SIGKILL
 FOLDER = Path("runs/lr-0.01/seed-0")
+NETWORK = """
+from keras import Sequential, layers
+
+
+def build(input_shape, classes, seed):
+    inner = [layers.Flatten(), layers.Dense(16, activation="relu"), layers.BatchNormalization()]
+    return Sequential([*inner, layers.Dropout(0.3, seed=seed), layers.Dense(classes, activation="softmax")])
+"""
+RANDOM = {"network": {"file": "own/network.py", "values": {}}}
+STUDIES = {
+    "the recipe's network, Adam": {},
+    "dropout and batch normalisation, SGD": RANDOM | {"optimizer": {"name": "sgd", "momentum": 0.9}},
+    "dropout and batch normalisation, AdamW": RANDOM | {"optimizer": {"name": "adamw"}},
+}
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["pipeline.train.runner"])
 
 
 def train(data: Path, folder: Path, sender: Connection) -> None:
     """The train stage without MLflow's process; sends the number of every epoch that it computes itself."""
-    from pipeline.train.images import PARTS, read_images
 
     from pipeline import params
-    from pipeline.train import backend, checkpoints, runner, signals
+    from pipeline.core import network_files, task
+    from pipeline.train import backend, checkpoints, examples, runner, signals
 
     checkpoints.INTERVAL = 0.02  # instead of 10 s: kills fall between many checkpoints, and into some
-    study = params.load(data.parents[1] / "params.yaml")
+    project, what = data.parents[1], task.read(data)
+    study = params.load(project / "params.yaml")
     os.chdir(folder)
     backend.configure(study.train.threads)
-    trainer = runner.Runner(study, {part: read_images(data, part) for part in PARTS})
+    parts = {part: examples.read(data, part, what) for part in examples.PARTS}
+    trainer = runner.Runner(study, network_files.read(study.network.file, project), what, parts)
     saved = checkpoints.Checkpoint("run", trainer.processor).load()
     known = len(saved.rows) if saved else 0
 
@@ -69,10 +85,13 @@ def finish(data: Path, folder: Path) -> tuple[int, str]:
     return first, files.sha256(folder / FOLDER)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = make_project(tmp_path_factory.mktemp("resume") / "project")
-    reading.override(project / "params.yaml", {"train.epochs": EPOCHS, "train.threads": 1})
+@pytest.fixture(params=STUDIES.values(), ids=STUDIES)
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    project = make_project(tmp_path / "project")
+    (project / "own").mkdir()
+    (project / "own/network.py").write_text(NETWORK)
+    changes = {"train.epochs": EPOCHS, "train.threads": 1} | request.param
+    reading.override(project / "params.yaml", changes)
     for arguments in (("download", "data/raw"), ("scale", "data/raw", "data/scaled")):
         assert run_pipeline(project, *arguments).returncode == 0
     return project / "data/scaled"

@@ -1,5 +1,6 @@
 """params.yaml: which values are accepted, and what the error says of the others."""
 
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import ParamsError
 from pipeline.params import load, reading
 from tests.conftest import ROOT
@@ -51,8 +51,14 @@ def test_lists_are_read_as_dvc_reads_them(path: Path, key: str, written: str, re
     assert getattr(load(path).train, name) == read
 
 
-*_NAMES, _LAST = map(repr, DATASETS)
-DATASET = f"{', '.join(_NAMES)} or {_LAST}"
+DATASET = "'mnist', 'fashion_mnist', 'kmnist', 'digits' or 'own'"
+OPTIMIZERS = "'sgd', 'adam', 'nadam', 'adamw', 'rmsprop', 'lion', 'muon'"
+FILE = (
+    "expected the path of a Python file, from the repository's root and inside it, of letters, digits, "
+    "`_`, `-` and `.`"
+)
+BESIDES = "expected values besides input_shape, classes and seed"
+UNKNOWN = "unknown key. Remove it, or check its spelling."
 DISTINCT = "expected at least one value, and none twice"
 DECIMAL = "expected a decimal number (1.0, not 1)"
 HELD_OUT = (
@@ -92,9 +98,37 @@ REFUSED = [
         55_001,
         "expected at most the 55,000 training images of mnist that data.validation_size leaves, got 55001",
     ),
-    ("train.hidden_units", 0, "expected a number greater than or equal to 1, got 0"),
-    ("train.hidden_units", 100_001, "expected a number less than or equal to 100000, got 100001"),
-    ("train.hidden_units", 10**11, "expected a number less than or equal to 100000, got 100000000000"),
+    ("train.keep", "best", "expected 'best_epoch' or 'last_epoch', got 'best'"),
+    ("train.keep", None, "expected 'best_epoch' or 'last_epoch', got None"),
+    ("network.file", "/etc/network.py", f"{FILE}, got '/etc/network.py'"),
+    ("network.file", "../network.py", f"{FILE}, got '../network.py'"),
+    ("network.file", "own/../../network.py", f"{FILE}, got 'own/../../network.py'"),
+    ("network.file", "my network.py", f"{FILE}, got 'my network.py'"),
+    ("network.file", "own/network.txt", f"{FILE}, got 'own/network.txt'"),
+    ("network.file", "own.network:build", f"{FILE}, got 'own.network:build'"),
+    ("network.file", "$(id).py", f"{FILE}, got '$(id).py'"),
+    ("network.file", "network.py\n", f"{FILE}, got 'network.py\\n'"),
+    ("network.file", "", f"{FILE}, got ''"),
+    ("network.file", None, "expected a text, got None"),
+    ("network.values", [24], "expected keys and their values, got [24]"),
+    ("network.values", None, "expected keys and their values, got None"),
+    ("network.values", {"seed": 3, "a": 1}, f"{BESIDES}, got seed"),
+    ("network.values", {"classes": 3}, f"{BESIDES}, got classes"),
+    (
+        "network.values",
+        {"rate": float("nan")},
+        "expected finite numbers of at most 4,300 digits, and texts, got {'rate': nan}",
+    ),
+    ("optimizer", "adam", "expected keys and their values, got 'adam'"),
+    ("optimizer", None, "expected keys and their values, got None"),
+    ("optimizer", {}, "expected a name and values, got {}"),
+    ("optimizer.name", "adagrad", f"expected {OPTIMIZERS}, got 'adagrad'"),
+    ("optimizer.name", "Adam", f"expected {OPTIMIZERS}, got 'Adam'"),
+    ("optimizer.name", None, f"expected {OPTIMIZERS}, got 'None'"),
+    ("schedule.name", "step", "expected 'constant', 'cosine' or 'linear', got 'step'"),
+    ("schedule.warmup", 1.1, "expected a number less than or equal to 1, got 1.1"),
+    ("schedule.warmup", -0.1, "expected a number greater than or equal to 0, got -0.1"),
+    ("schedule.warmup", "5%", "expected a valid number, got '5%'"),
     ("train.threads", 0, "expected a number greater than or equal to 1, got 0"),
     ("train.threads", 257, "expected a number less than or equal to 256, got 257"),
     ("train.precision", "float64", "expected 'float32' or 'bfloat16', got 'float64'"),
@@ -122,10 +156,12 @@ REFUSED = [
     ("report.budgets", [5, 5], "expected rising values, none twice, got [5, 5]"),
     ("report.budgets.0", [0], "expected a number greater than or equal to 1, got 0"),
     ("report.budgets.1", [5, 1_000_001], "expected a number less than or equal to 1000000, got 1000001"),
-    ("data.mirrors", "/data/mnist", "expected a list, got '/data/mnist'"),
-    ("data.mirrors.0", [1], "expected a text, got 1"),
-    ("data.mirrors.1", ["a", ""], "expected a text that is not empty, got ''"),
-    ("data.mirrors.0", [None], "expected a text, got None"),
+    ("data.standardise", 1, "expected a valid boolean, got 1"),
+    ("data.mirrors", ["/data/mnist"], "expected keys and their values, got ['/data/mnist']"),
+    ("data.mirrors.mnist", "/data/mnist", "expected a list, got '/data/mnist'"),
+    ("data.mirrors.mnist.0", [1], "expected a text, got 1"),
+    ("data.mirrors.kmnist.1", ["a", ""], "expected a text that is not empty, got ''"),
+    ("data.mirrors.fashion_mnist.0", [None], "expected a text, got None"),
 ]
 
 
@@ -133,9 +169,57 @@ REFUSED = [
 def test_a_refused_value_is_named_with_what_was_expected(
     path: Path, key: str, value: object, said: str
 ) -> None:
-    reading.override(path, {".".join(key.split(".")[:2]): value})
+    name = key if key.startswith("data.mirrors") else ".".join(key.split(".")[:2])
+    reading.override(path, {re.sub(r"\.\d+$", "", name): value})
 
     assert refused(path) == [f"{key}: {said}"]
+
+
+OPTIMIZER = [
+    ({"name": "sgd", "momentum": 2}, "optimizer.momentum: expected a number less than 1, got 2"),
+    ({"name": "sgd", "momentum": "0.9"}, "optimizer.momentum: expected a valid number, got '0.9'"),
+    (
+        {"name": "sgd", "nesterov": True},
+        "optimizer: expected a momentum above 0 with nesterov: true, got 0",
+    ),
+    ({"name": "sgd", "momentum": 0.9, "nesterov": 1}, "optimizer.nesterov: expected a valid boolean, got 1"),
+    ({"name": "adam", "momentum": 0.9}, f"optimizer.momentum: {UNKNOWN}"),
+    ({"name": "adam", "learning_rate": 0.1}, f"optimizer.learning_rate: {UNKNOWN}"),
+    ({"name": "nadam", "beta_1": 1.0}, "optimizer.beta_1: expected a number less than 1, got 1.0"),
+    ({"name": "adamw", "epsilon": 0.0}, "optimizer.epsilon: expected a number greater than 0, got 0.0"),
+    (
+        {"name": "adamw", "weight_decay": -0.1},
+        "optimizer.weight_decay: expected a number greater than or equal to 0, got -0.1",
+    ),
+    ({"name": "rmsprop", "centered": "no"}, "optimizer.centered: expected a valid boolean, got 'no'"),
+    ({"name": "lion", "epsilon": 1e-7}, f"optimizer.epsilon: {UNKNOWN}"),
+    (
+        {"name": "muon", "global_clipnorm": float("inf")},
+        "optimizer.global_clipnorm: expected a finite number, got inf",
+    ),
+]
+
+
+@pytest.mark.parametrize(("written", "said"), OPTIMIZER)
+def test_a_value_that_an_optimizer_does_not_take_is_refused_by_its_name(
+    path: Path, written: dict[str, object], said: str
+) -> None:
+    reading.override(path, {"optimizer": written})
+
+    assert refused(path) == [said]
+
+
+def test_a_network_takes_any_plain_values(path: Path) -> None:
+    values = {"widths": [64, 32], "dropout": 0.5, "norm": None, "deep": {"name": "a", "on": True}}
+    reading.override(path, {"network.file": "own/nets/my-net_2.v1.py", "network.values": values})
+
+    assert load(path).network.model_dump() == {"file": "own/nets/my-net_2.v1.py", "values": values}
+
+
+def test_the_size_of_one_s_own_data_is_for_stage_scale_to_judge(path: Path) -> None:
+    reading.override(path, {"data.dataset": "own", "data.validation_size": 2, "train.batch_size": 10**6})
+
+    assert load(path).data.validation_size == 2
 
 
 def test_the_range_test_must_span_a_factor_of_ten(path: Path) -> None:
@@ -153,7 +237,12 @@ def leaves(values: dict[str, object], prefix: str = "") -> list[tuple[str, objec
     return named
 
 
-LEAVES = leaves(DEFAULT.model_dump())
+LEAVES = [
+    (name, value)
+    for name, value in leaves(DEFAULT.model_dump())
+    # What a network takes is for its file to judge; pydantic fails at a name of thousands of digits.
+    if not name.startswith("network.values") and name != "optimizer.name"
+]
 ENDLESS = [("400 digits", "9" * 400), ("more digits than Python writes", "0x" + "f" * 5000)]
 
 
@@ -171,7 +260,7 @@ def test_no_parameter_takes_a_number_without_end(path: Path, name: str, value: o
     assert len(line) < 300
 
 
-NUMBERS = [name for name, value in LEAVES if isinstance(value, int | float)]
+NUMBERS = [name for name, value in LEAVES if type(value) in (int, float)]
 
 
 @pytest.mark.parametrize("written", [True, "1"])

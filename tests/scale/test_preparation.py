@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.core.datasets import CLASSES, DATASETS, Dataset
 from pipeline.core.errors import DataError
-from pipeline.scale.preparation import class_shares, one_hot, scale_images, split
+from pipeline.core.task import AS_THEY_ARE, GREY_LEVELS, Scaling
+from pipeline.scale.preparation import class_shares, fit_scaling, one_hot, scale_inputs, split
 
 
 def images_with(labels: NDArray[np.integer], seed: int = 0) -> NDArray[np.uint8]:
@@ -16,40 +17,82 @@ def images_with(labels: NDArray[np.integer], seed: int = 0) -> NDArray[np.uint8]
 
 
 def test_every_grey_level_becomes_the_float32_next_to_its_share_of_255() -> None:
-    image = np.arange(28 * 28).astype(np.uint8).reshape(1, 28, 28)  # all 256 levels, some of them often
+    image = np.arange(28 * 28).astype(np.uint8).reshape(1, 28, 28, 1)  # all 256 levels, some of them often
+    for standardise in (False, True):
+        scaling = fit_scaling(image, standardise=standardise)
 
-    scaled = scale_images(image)
+        scaled = scale_inputs(image, scaling)
 
-    assert scaled.dtype == np.float32
-    assert scaled.shape == (1, 784)
-    assert scaled[0].tolist() == [np.float32(level / 255) for level in image.ravel()]
-    assert (scaled.min(), scaled.max()) == (0, 1)
+        assert scaling == GREY_LEVELS
+        assert scaled.dtype == np.float32
+        assert scaled.shape == image.shape
+        assert scaled.ravel().tolist() == [np.float32(level / 255) for level in image.ravel()]
+        assert (scaled.min(), scaled.max()) == (0, 1)
 
 
-def test_pixels_keep_the_order_of_the_rows() -> None:
-    image = np.zeros((2, 28, 28), np.uint8)
-    image[1, 3, 5] = 255
+def test_floats_are_taken_as_they_are_unless_they_are_standardised() -> None:
+    table = np.random.default_rng(0).normal(5, 3, (50, 4)).astype(np.float32)
 
-    assert np.flatnonzero(scale_images(image)).tolist() == [784 + 3 * 28 + 5]
+    scaling = fit_scaling(table, standardise=False)
+
+    assert scaling == AS_THEY_ARE
+    assert np.array_equal(scale_inputs(table, scaling), table)
+
+
+@pytest.mark.parametrize("shape", [(200, 3), (40, 5, 6, 3)], ids=["features", "channels"])
+def test_standardised_floats_have_mean_0_and_deviation_1_along_the_last_axis(shape: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal((-1e3, 0, 5e4), (1e-3, 1, 1e3), shape).astype(np.float32)
+
+    scaling = fit_scaling(inputs, standardise=True)
+    scaled = scale_inputs(inputs, scaling).reshape(-1, 3)
+
+    rows = inputs.reshape(-1, 3).astype(np.float64)
+    assert scaling.mean == pytest.approx(rows.mean(axis=0), rel=1e-6, abs=1e-6)
+    assert scaling.deviation == pytest.approx(rows.std(axis=0), rel=1e-6)
+    assert not scaling.levels
+    assert scaled.mean(axis=0) == pytest.approx(np.zeros(3), abs=0.1)  # float32 beside -1000
+    assert scaled.std(axis=0) == pytest.approx(np.ones(3), rel=0.01)
+
+
+@settings(deadline=None)
+@given(value=st.floats(width=32, allow_nan=False, allow_infinity=False), size=st.integers(1, 300))
+def test_a_constant_feature_becomes_0_and_is_never_divided_by_its_rounding(value: float, size: int) -> None:
+    inputs = np.full((size, 2), value, np.float32)
+    inputs[:, 1] = np.arange(size)
+
+    scaling = fit_scaling(inputs, standardise=True)
+
+    assert scaling.deviation[0] == 1
+    assert not scale_inputs(inputs, scaling)[:, 0].any()
+    assert np.isfinite(scale_inputs(inputs, scaling)).all()
+
+
+def test_a_feature_that_varies_by_less_than_float32_can_divide_by_is_only_shifted() -> None:
+    tiny = np.array([[0], [1e-45], [0], [0]], np.float32)
+
+    assert fit_scaling(np.repeat(tiny, 1000, axis=0), standardise=True).deviation == (1,)
 
 
 @pytest.mark.parametrize(
-    ("images", "got"),
+    ("inputs", "scaling", "said"),
     [
-        (np.zeros((1, 28, 28), np.float32), r"float32 \(1, 28, 28\)"),
-        (np.zeros((1, 28, 28), np.int64), r"int64 \(1, 28, 28\)"),
-        (np.zeros((1, 784), np.uint8), r"uint8 \(1, 784\)"),
-        (np.zeros((28, 28), np.uint8), r"uint8 \(28, 28\)"),
-        (np.zeros((1, 28, 28, 1), np.uint8), r"uint8 \(1, 28, 28, 1\)"),
+        (np.zeros((1, 2), np.float32), GREY_LEVELS, "expected uint8, got float32. Scale raw inputs, once."),
+        (np.zeros((1, 2), np.int64), GREY_LEVELS, "expected uint8, got int64. Scale raw inputs, once."),
+        (np.zeros((1, 2), np.uint8), AS_THEY_ARE, "expected float32, got uint8. Scale raw inputs, once."),
+        (np.zeros((1, 2)), AS_THEY_ARE, "expected float32, got float64. Scale raw inputs, once."),
     ],
 )
-def test_images_scaled_twice_or_of_another_shape_are_refused(images: np.ndarray, got: str) -> None:
-    with pytest.raises(DataError, match=rf"expected uint8 images \(n, 28, 28\), got {got}. Scale raw images"):
-        scale_images(images)
+def test_inputs_of_another_type_than_the_scaling_was_fitted_to_are_refused(
+    inputs: np.ndarray, scaling: Scaling, said: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        scale_inputs(inputs, scaling)
+    assert str(caught.value) == said
 
 
 def test_one_hot_sets_one_value_in_each_row() -> None:
-    rows = one_hot(np.array([2, 0, 9], np.uint8))
+    rows = one_hot(np.array([2, 0, 9], np.uint8), 10)
 
     assert rows.dtype == np.float32
     assert rows.shape == (3, 10)
@@ -57,9 +100,9 @@ def test_one_hot_sets_one_value_in_each_row() -> None:
     assert rows.sum() == 3
 
 
-def test_no_images_make_arrays_of_no_rows() -> None:
-    assert scale_images(np.zeros((0, 28, 28), np.uint8)).shape == (0, 784)
-    assert one_hot(np.zeros(0, np.uint8)).shape == (0, 10)
+def test_no_examples_make_arrays_of_no_rows() -> None:
+    assert scale_inputs(np.zeros((0, 5, 5, 3), np.uint8), GREY_LEVELS).shape == (0, 5, 5, 3)
+    assert one_hot(np.zeros(0, np.uint8), 3).shape == (0, 3)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +116,7 @@ def test_no_images_make_arrays_of_no_rows() -> None:
 )
 def test_labels_outside_the_classes_are_refused(labels: np.ndarray, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        one_hot(labels)
+        one_hot(labels, 10)
 
 
 @st.composite
@@ -121,7 +164,7 @@ def test_the_split_never_changes() -> None:
     assert held_out.tolist() == [0, 1, 3, 5, 7, 11, 24, 36, 39, 40, 48, 52]
 
 
-def test_the_images_held_out_are_a_fair_sample() -> None:
+def test_the_examples_held_out_are_a_fair_sample() -> None:
     """Mean grey level of the held out against that of all, within 4 standard errors; the seed is fixed."""
     labels = (np.arange(4000) % 10).astype(np.uint8)
     images = images_with(labels)
@@ -137,12 +180,12 @@ def test_the_images_held_out_are_a_fair_sample() -> None:
 @pytest.mark.parametrize(
     ("counts", "size", "said"),
     [
-        ([50, 1], 10, "got none of class 1 on one side with 10 of 51 images held out"),
-        ([50, 1], 50, "got none of class 1 on one side with 50 of 51 images held out"),
-        ([5, 5], 10, "got none of class 0, 1 on one side with 10 of 10 images held out"),
-        ([5, 5], 1, "got none of class 1 on one side with 1 of 10 images held out"),
-        ([5, 5], 11, "expected 0 to 10 images to hold out, got 11"),
-        ([5, 5], -1, "expected 0 to 10 images to hold out, got -1"),
+        ([50, 1], 10, "got none of class 1 on one side with 10 of 51 examples held out"),
+        ([50, 1], 50, "got none of class 1 on one side with 50 of 51 examples held out"),
+        ([5, 5], 10, "got none of class 0, 1 on one side with 10 of 10 examples held out"),
+        ([5, 5], 1, "got none of class 1 on one side with 1 of 10 examples held out"),
+        ([5, 5], 11, "expected 0 to 10 examples to hold out, got 11"),
+        ([5, 5], -1, "expected 0 to 10 examples to hold out, got -1"),
     ],
 )
 def test_a_split_that_leaves_a_class_out_is_refused(counts: list[int], size: int, said: str) -> None:

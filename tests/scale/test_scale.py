@@ -1,4 +1,4 @@
-"""Stage `scale`: six arrays, the same bytes from the same input, nothing at all from wrong input."""
+"""Stage `scale`: six arrays and the task, the same bytes from the same input, nothing from wrong input."""
 
 import gzip
 from pathlib import Path
@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.core import task
 from pipeline.core.datasets import DIGITS, TRAIN_IMAGES, TRAIN_LABELS
 from pipeline.core.errors import DataError, ParamsError
+from pipeline.core.task import GREY_LEVELS, Task
 from pipeline.download import digits, raw_files
 from pipeline.scale.stage import scale
 from tests.download.conftest import MNIST_FOLDER, needs_mnist, working_folder
 
-NAMES = {f"{part}_{what}.npy" for part in ("train", "validation", "test") for what in ("images", "labels")}
+NAMES = {f"{part}_{what}.npy" for part in ("train", "validation", "test") for what in ("inputs", "labels")}
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +39,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def arrays(folder: Path) -> dict[str, np.ndarray]:
-    return {file.name: np.load(file, allow_pickle=False) for file in folder.iterdir()}
+    return {file.name: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
 
 
 def test_every_image_is_in_one_of_six_arrays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,11 +49,11 @@ def test_every_image_is_in_one_of_six_arrays(folder: Path, capsys: pytest.Captur
     assert set(written) == NAMES
     assert {array.dtype for array in written.values()} == {np.dtype(np.float32)}
     assert {name: array.shape for name, array in written.items()} == {
-        "train_images.npy": (1200, 784),
+        "train_inputs.npy": (1200, 28, 28, 1),
         "train_labels.npy": (1200, 10),
-        "validation_images.npy": (300, 784),
+        "validation_inputs.npy": (300, 28, 28, 1),
         "validation_labels.npy": (300, 10),
-        "test_images.npy": (297, 784),
+        "test_inputs.npy": (297, 28, 28, 1),
         "test_labels.npy": (297, 10),
     }
     raw, labels = raw_files.read(folder / "raw", DIGITS.train)
@@ -59,12 +61,16 @@ def test_every_image_is_in_one_of_six_arrays(folder: Path, capsys: pytest.Captur
     got = [
         (np.rint(row * 255).astype(np.uint8).tobytes(), int(label.argmax()))
         for part in ("train", "validation")
-        for row, label in zip(written[f"{part}_images.npy"], written[f"{part}_labels.npy"], strict=True)
+        for row, label in zip(written[f"{part}_inputs.npy"], written[f"{part}_labels.npy"], strict=True)
     ]
     assert sorted(got) == wanted
     assert capsys.readouterr().out == (
-        "scale: digits: 1,200 training, 300 validation and 297 test images, written to scaled\n"
+        "scale: digits: 1,200 train, 300 validation, 297 test images of 28 x 28 x 1 in 10 classes, "
+        "written to scaled\n"
     )
+    sizes = {"train": 1200, "validation": 300, "test": 297}
+    wanted_task = Task("digits", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, sizes)
+    assert task.read(folder / "scaled") == wanted_task
 
 
 def test_the_images_held_out_have_every_class_in_proportion(folder: Path) -> None:
@@ -91,9 +97,9 @@ def test_nothing_held_out_leaves_empty_arrays_of_the_same_form(
     scale(Path("raw"), Path("scaled"))
 
     written = arrays(folder / "scaled")
-    assert written["validation_images.npy"].shape == (0, 784)
+    assert written["validation_inputs.npy"].shape == (0, 28, 28, 1)
     assert written["validation_labels.npy"].shape == (0, 10)
-    assert written["train_images.npy"].shape == (1500, 784)
+    assert written["train_inputs.npy"].shape == (1500, 28, 28, 1)
 
 
 def _truncate(raw: Path) -> None:
@@ -158,9 +164,9 @@ def test_mnist_is_scaled_to_the_default_study(tmp_path: Path, monkeypatch: pytes
 
     scale(MNIST_FOLDER, Path("scaled"))
 
-    images = np.load(tmp_path / "scaled" / "train_images.npy", mmap_mode="r")
-    validation = np.load(tmp_path / "scaled" / "validation_images.npy")
-    assert images.shape == (55_000, 784)
+    images = np.load(tmp_path / "scaled" / "train_inputs.npy", mmap_mode="r")
+    validation = np.load(tmp_path / "scaled" / "validation_inputs.npy")
+    assert images.shape == (55_000, 28, 28, 1)
     assert np.load(tmp_path / "scaled" / "validation_labels.npy").sum(axis=0).tolist() == [
         494, 562, 496, 511, 487, 452, 493, 522, 487, 496,
     ]  # fmt: skip

@@ -52,7 +52,9 @@ def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(finished: P
     ]
     assert list(run.history["epoch"]) == [1, 2, 3]
     assert run.metrics["final"]["val_loss"] == run.history["val_loss"].iloc[-1]
-    assert run.metrics["best"]["val_accuracy"] == run.history["val_accuracy"].max()
+    best = run.metrics["best"]
+    assert best["val_accuracy"] == run.history["val_accuracy"].max()
+    assert run.metrics["kept"] == {"rule": "best_epoch", "epoch": best["val_accuracy_epoch"]}
     labels = np.load(finished / "data/scaled/test_labels.npy").argmax(axis=1)
     assert run.metrics["test"]["accuracy"] == pytest.approx((run.predictions == labels).mean())
 
@@ -66,9 +68,15 @@ def test_the_model_loads_with_plain_keras_and_predicts_what_is_stored(finished: 
     import keras
 
     model = keras.models.load_model(finished / FOLDER / "model.keras")
-    images = np.load(finished / "data/scaled/test_images.npy")
+    scaled = finished / "data/scaled"
     stored = np.load(finished / FOLDER / "predictions.npy")
-    assert np.array_equal(model.predict(images, verbose=0).argmax(axis=1), stored)
+    predicted = model.predict(np.load(scaled / "test_inputs.npy"), verbose=0).argmax(axis=1)
+    assert np.array_equal(predicted, stored)
+    model.compile(metrics=["accuracy"], loss="categorical_crossentropy")
+    inputs, labels = (np.load(scaled / f"validation_{what}.npy") for what in ("inputs", "labels"))
+    _, accuracy = model.evaluate(inputs, labels, verbose=0)
+    criterion = runs.read(finished / "runs", 0.01, 0).metrics["best"]["val_accuracy"]
+    assert accuracy == pytest.approx(criterion, abs=1e-6)  # Keras' metrics are float32
 
 
 WORKER = """
@@ -78,7 +86,8 @@ from pipeline import params
 from pipeline.core import run_keys
 from pipeline.sweep import SweepRun, worker
 from pipeline.core.errors import ToolError
-from pipeline.train.images import PARTS, read_images
+from pipeline.core import task
+from pipeline.train import examples
 
 def attempt(rate, **others):
     study = worker.SweepStudy(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
@@ -87,7 +96,8 @@ def attempt(rate, **others):
 
 settings = params.load()
 inputs, posted = run_keys.inputs(settings.values()), []
-content = {part: read_images(Path("data/scaled"), part) for part in PARTS}
+scaled = Path("data/scaled")
+content = {part: examples.read(scaled, part, task.read(scaled)) for part in examples.PARTS}
 refused = []
 for wrong in ({"files": {**inputs["files"], "pipeline/train": "0" * 64}}, {"packages": ["keras==1.0"]}):
     try:
@@ -119,7 +129,8 @@ def test_a_worker_process_gives_the_stage_s_bytes_after_other_work_and_refuses_o
     run = runs.read(tmp_path, 1e30, 0)
     assert run.metrics["diverged_epoch"] == len(run.history) < 3
     assert run.metrics["test"] == {"loss": None, "accuracy": None}
-    assert set(run.predictions) == {255}
+    assert set(run.predictions) == {-1}
+    assert run.metrics["kept"] == {"rule": "best_epoch", "epoch": None}
     json.loads((diverged / "metrics.json").read_text(), parse_constant=pytest.fail)
 
 

@@ -1,139 +1,271 @@
-"""The loop against Keras' own, against itself interrupted, and against what its measures are defined as."""
+"""The loop against Keras' own, against itself, and against what its measures are defined as."""
 
 import os
 import subprocess
 import sys
+from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from pipeline.core.measures import MEASURES
 from pipeline.core.runs import CURVES
-from pipeline.networks import mlp
-from pipeline.train import backend, loop
-from pipeline.train.backend import keras
-from pipeline.train.checkpoints import EpochRow, State
-from pipeline.train.images import Images
+from pipeline.train import loop
 from pipeline.train.loop import Trainer
-from tests.conftest import ROOT, random_images
+from tests.conftest import ROOT
+from tests.train.samples import (
+    BATCH,
+    CNN,
+    MLP,
+    RATE,
+    SEED,
+    TRAIN,
+    VALIDATION,
+    examples,
+    network,
+    run,
+    scaled,
+    sequential,
+    study,
+    task_of,
+    trainer,
+)
 
-TRAIN, VALIDATION = Images(*random_images(300)), Images(*random_images(120, seed=1, unlit=0))
-RATE, SEED, BATCH, HIDDEN, THREADS = 0.01, 3, 128, 24, 2  # 300 images in batches of 128: the last one has 44
+HIDDEN = {"hidden_units": 24}
+SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True}
+PENALISED = sequential(
+    "layers.Flatten()",
+    "layers.Dense(8, activation='relu', kernel_regularizer='l2', activity_regularizer='l1')",
+)
+NORMALISED = sequential(
+    "layers.Flatten()",
+    "layers.Dense(8, use_bias=False)",  # a bias has no gradient but rounding, of which Adam makes steps
+    "layers.BatchNormalization()",
+    "layers.Dropout(0.3, seed=seed)",
+)
+CLIPPED = {"name": "adamw", "weight_decay": 0.1, "global_clipnorm": 0.5}
+FLOATS = {"train": examples(150, floats=True), "validation": examples(80, 1, floats=True)}
 
 
-@pytest.fixture(scope="module", autouse=True)  # threads are configured before anything is computed, or never
-def trainer() -> Trainer:
-    backend.configure(THREADS)
-    return Trainer(TRAIN, VALIDATION, BATCH, HIDDEN)
+@pytest.fixture(scope="module")
+def usual() -> Trainer:
+    return trainer(MLP, study(HIDDEN))
 
 
-def run(trainer: Trainer, epochs: int, start: State | None = None, rate: float = RATE) -> list[EpochRow]:
-    return list(trainer.train(rate, SEED, epochs, start))[-1]
-
-
-def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(trainer: Trainer) -> None:
-    rows = run(trainer, 3)
-    stock = mlp.build(HIDDEN, SEED)
-    stock.compile(keras.optimizers.Adam(RATE), "categorical_crossentropy", metrics=["accuracy"])
-    validation = (VALIDATION.levels / np.float32(255), VALIDATION.labels)
+@pytest.mark.parametrize(
+    ("file", "values", "optimizer", "data"),
+    [
+        (MLP, HIDDEN, {"name": "adam"}, {}),
+        (CNN, {"filters": 4}, SGD, {}),
+        (PENALISED, {}, SGD, {}),
+        (NORMALISED, {}, CLIPPED, {}),
+        (MLP, HIDDEN, {"name": "adam"}, FLOATS),
+    ],
+    ids=["mlp, adam", "cnn, sgd", "penalties, sgd", "batch norm and dropout, adamw", "floats"],
+)
+def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(
+    file: Any, values: dict[str, Any], optimizer: dict[str, Any], data: dict[str, Any]
+) -> None:
+    settings = study(values, optimizer=optimizer, train={"epochs": 3})
+    ours = trainer(file, settings, **data)
+    rows = run(ours)
+    train, validation = data.get("train", TRAIN), data.get("validation", VALIDATION)
+    stock = ours._builder.build(SEED)
+    classes = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+    stock.compile(
+        classes[optimizer["name"]](RATE, **settings.optimizer.values()),
+        "categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    held_out = (scaled(validation.inputs), validation.labels)
     for epoch, row in enumerate(rows, start=1):
-        order = loop.order(SEED, epoch, len(TRAIN.labels))
-        pixels, labels = TRAIN.levels[order] / np.float32(255), TRAIN.labels[order]
-        fit = stock.fit(pixels, labels, BATCH, validation_data=validation, shuffle=False, verbose=0)
+        order = loop.order(SEED, epoch, len(train.labels))
+        inputs, labels = scaled(train.inputs[order]), train.labels[order]
+        fit = stock.fit(inputs, labels, BATCH, validation_data=held_out, shuffle=False, verbose=0)
         assert {name: row[name] for name in CURVES} == {
             name: pytest.approx(fit.history[name][0], rel=2e-4) for name in CURVES
         }
-    for ours, theirs in zip(trainer.model().get_weights(), stock.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)
+    for got, expected in zip(ours.model.get_weights(), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
-def test_the_graph_computes_what_its_python_says(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graph_computes_what_its_python_says(usual: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """AutoGraph rewrites the loop; run operation by operation, as written, it comes to the same."""
-    rows = run(trainer, 2)
-    steps, step = [], trainer._step
-    monkeypatch.setattr(trainer, "_step", lambda chosen: steps.append(len(chosen)) or step(chosen))
-    backend.tf.config.run_functions_eagerly(True)
+    rows = run(usual)
+    steps, step = [], usual._step
+    monkeypatch.setattr(usual, "_step", lambda chosen, rate: steps.append(len(chosen)) or step(chosen, rate))
+    tf.config.run_functions_eagerly(True)
     try:
-        as_written = run(trainer, 2)
+        as_written = run(usual)
     finally:
-        backend.tf.config.run_functions_eagerly(False)
-    assert steps == [128, 128, 44] * 2  # Python did each of them
+        tf.config.run_functions_eagerly(False)
+    assert steps == [64, 64, 22] * 4  # Python did each of them
     for written, row in zip(as_written, rows, strict=True):
-        assert list(row) == [measure.name for measure in MEASURES]
+        assert list(row) == [
+            *CURVES,
+            "gradient_norm",
+            "update_ratio_hidden",
+            "update_ratio_output",
+            "dead_units_hidden",
+        ]
         assert written == pytest.approx(row, rel=1e-4)
 
 
-def test_the_same_run_gives_the_same_bits_also_after_another_run(trainer: Trainer) -> None:
-    first, weights = run(trainer, 2), trainer.model().get_weights()
-    list(trainer.train(0.1, 99, 2))
-    assert run(trainer, 2) == first
-    assert all(map(np.array_equal, trainer.model().get_weights(), weights))
-
-
-def test_goes_on_from_a_snapshot_as_if_never_interrupted(trainer: Trainer) -> None:
-    whole, weights = run(trainer, 4), trainer.model().get_weights()
-    for rows in trainer.train(RATE, SEED, 4):
-        if len(rows) == 2:
-            kept = State(list(rows), trainer.variables())
-            break
-    run(trainer, 3, rate=0.5)  # somebody else's work in between
-    assert run(trainer, 4, kept) == whole
-    assert all(map(np.array_equal, trainer.model().get_weights(), weights))
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot pin a process to a core")
-def test_the_number_of_free_cores_does_not_change_a_bit(trainer: Trainer) -> None:
+def test_the_number_of_free_cores_does_not_change_a_bit(usual: Trainer) -> None:
     program = (
         "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]);"
-        "from tests.train.test_training import *; backend.configure(THREADS);"
-        "print(repr(run(Trainer(TRAIN, VALIDATION, BATCH, HIDDEN), 2)))"
+        "from tests.train.samples import *; print(repr(run(trainer(MLP, study({'hidden_units': 24})))))"
     )
     command = [sys.executable, "-W", "ignore", "-c", program]
     variables = os.environ | {"TF_NUM_INTRAOP_THREADS": "7", "TF_ENABLE_ONEDNN_OPTS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == repr(run(trainer, 2))
+    assert done.stdout.strip() == repr(run(usual))
 
 
-def test_a_rate_that_is_far_too_high_stops_at_the_epoch_that_diverged(trainer: Trainer) -> None:
-    rows = run(trainer, 5, rate=1e30)
-    assert len(rows) < 5
+def test_a_rate_that_is_far_too_high_stops_at_the_epoch_that_diverged(usual: Trainer) -> None:
+    rows = run(usual, rate=1e30)
+    assert len(rows) < 4
     assert [loop.is_diverged(row) for row in rows] == [False] * (len(rows) - 1) + [True]
 
 
-def test_pixels_that_are_never_lit_keep_their_initial_weights(trainer: Trainer) -> None:
-    run(trainer, 1)
-    kernel, initial = trainer.model().get_weights()[0], mlp.build(HIDDEN, SEED).get_weights()[0]
-    assert np.array_equal(kernel[:40], initial[:40])
-    assert not np.isclose(kernel[40:], initial[40:]).all()
-
-
-def test_measures_are_what_the_documentation_defines(trainer: Trainer) -> None:
-    (row,) = run(trainer, 1)
-    kernel, bias, *_ = trainer.model().get_weights()
-    hidden = np.maximum(VALIDATION.levels / np.float32(255) @ kernel + bias, 0)
-    assert row["dead_units"] == pytest.approx((hidden.max(axis=0) == 0).mean())
-    loss, accuracy, predictions = trainer.evaluate(VALIDATION)
+def test_measures_are_what_the_documentation_defines(usual: Trainer) -> None:
+    first, *_, row = run(usual)
+    kernel, bias, *_ = usual.model.get_weights()
+    hidden = np.maximum(scaled(VALIDATION.inputs).reshape(len(VALIDATION.labels), -1) @ kernel + bias, 0)
+    assert row["dead_units_hidden"] == pytest.approx((hidden.max(axis=0) == 0).mean())
+    loss, accuracy, predictions = usual.evaluate(VALIDATION)
     assert (row["val_loss"], row["val_accuracy"]) == pytest.approx((loss, accuracy))
+    assert predictions.dtype == np.int32
     assert (predictions == VALIDATION.labels.argmax(1)).mean() == pytest.approx(accuracy)
     # Adam's step is at most some times the rate for each weight: the ratio follows the rate.
-    (slow,) = run(trainer, 1, rate=RATE / 100)
+    slow = run(usual, rate=RATE / 100)[0]
     for name in ("update_ratio_hidden", "update_ratio_output"):
-        assert slow[name] == pytest.approx(row[name] / 100, rel=0.5)
+        assert slow[name] == pytest.approx(first[name] / 100, rel=0.5)
     assert row["gradient_norm"] > 0
 
 
-def test_bfloat16_trains_and_saves_the_same_kind_of_model() -> None:
-    mixed = Trainer(TRAIN, VALIDATION, BATCH, HIDDEN, "bfloat16")
-    exact = Trainer(TRAIN, VALIDATION, BATCH, HIDDEN)
-    rows = run(mixed, 2), run(exact, 2)
-    assert rows[0] != rows[1]
-    assert rows[0][-1]["loss"] == pytest.approx(rows[1][-1]["loss"], rel=0.05)
-    assert mixed.model().get_config() == exact.model().get_config()
+NESTED = sequential(
+    "keras.Sequential([layers.Conv2D(4, 3, activation='relu', name='conv'), layers.Flatten()], name='block')",
+    "layers.Dense(5, name='middle')",
+    "layers.ReLU(name='rectified')",
+)
+SUBCLASS = """
+class Block(layers.Layer):
+    def __init__(self, name):
+        super().__init__(name=name)
+        self.dense = layers.Dense(4, activation="relu", name="dense")
+        self.relu = layers.ReLU(name="relu")
+    def call(self, inputs):
+        return self.dense(self.relu(inputs))
+
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.row = layers.Flatten()
+        self.blocks = [Block("first"), Block("second")]
+        self.dropout = layers.Dropout(0.3, seed=seed)
+        self.answer = layers.Dense(classes, activation="softmax", name="answer")
+    def call(self, inputs, training=False):
+        inputs = self.row(inputs)
+        for block in self.blocks:
+            inputs = block(inputs)
+        return self.answer(self.dropout(inputs, training=training))
+
+return Net()
+"""
+TWICE = """
+inputs = keras.Input(input_shape)
+relu = layers.ReLU(name="relu")
+row = relu(layers.Flatten(name="row")(inputs))
+again = relu(layers.Dense(4, bias_initializer=keras.initializers.Constant(-1e3), name="dense")(row))
+return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="answer")(again))
+"""
 
 
-def test_an_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
+@pytest.mark.parametrize(
+    ("file", "kernels", "rectified"),
+    [
+        (NESTED, ["block.conv", "middle", "dense"], ["block.conv", "rectified"]),
+        (
+            network(SUBCLASS),
+            ["first.dense", "second.dense", "answer"],
+            ["first.dense", "first.relu", "second.dense", "second.relu"],
+        ),
+        (network(TWICE), ["dense", "answer"], ["relu"]),
+        (sequential("layers.Flatten()"), ["dense"], []),
+        (sequential("layers.Flatten()", "layers.Dense(4, trainable=False)"), ["dense_1"], []),
+    ],
+    ids=["a model in a model", "a subclass", "a layer used twice", "no hidden layer", "a frozen layer"],
+)
+def test_layers_are_measured_wherever_they_are(file: Any, kernels: list[str], rectified: list[str]) -> None:
+    rows = run(trainer(file, study()))
+    names = [f"update_ratio_{name}" for name in kernels] + [f"dead_units_{name}" for name in rectified]
+    assert sorted(rows[0]) == sorted([*CURVES, "gradient_norm", *names])
+    assert all(row[f"update_ratio_{name}"] > 0 for row in rows for name in kernels)
+    assert all(0 <= row[f"dead_units_{name}"] <= 1 for row in rows for name in rectified)
+
+
+def test_dead_units_are_counted_in_each_use_of_a_layer_and_in_layers_inside_others() -> None:
+    twice = run(trainer(network(TWICE), study()))[-1]["dead_units_relu"]
+    lit = (VALIDATION.inputs.reshape(len(VALIDATION.labels), -1).max(axis=0) > 0).sum()
+    assert twice == pytest.approx(1 - lit / (36 + 4))  # its second use answers nothing but 0
+    nested = trainer(NESTED, study())
+    row = run(nested)[-1]
+    conv = nested.model.get_layer("block").get_layer("conv")
+    highest = np.asarray(conv(scaled(VALIDATION.inputs))).max(axis=(0, 1, 2))
+    assert row["dead_units_block.conv"] == (highest == 0).mean()
+
+
+def test_a_network_is_built_before_it_is_trained_also_if_its_file_leaves_that_to_the_first_inputs() -> None:
+    """Keras makes the weights of such a model when it first sees inputs."""
+    layers = "layers.Flatten(), layers.Dense(classes, activation='softmax')"
+    late = network(f"return keras.Sequential([{layers}])")
+    early = network(f"return keras.Sequential([keras.Input(input_shape), {layers}])")
+    assert run(trainer(late, study())) == run(trainer(early, study()))
+
+
+def test_bfloat16_trains_and_saves_what_was_validated() -> None:
+    settings = study(HIDDEN, train={"precision": "bfloat16"})
+    mixed = trainer(MLP, settings)
+    rows, exact = run(mixed), run(trainer(MLP, study(HIDDEN)))
+    assert rows != exact
+    assert rows[-1]["loss"] == pytest.approx(exact[-1]["loss"], rel=0.05)
+    assert {weight.dtype for weight in mixed.model.get_weights()} == {np.dtype(np.float32)}
+    assert keras.config.dtype_policy().name == "float32"  # nobody else's layers change
+    outputs = mixed.model.predict(scaled(VALIDATION.inputs), verbose=0)
+    assert (outputs.argmax(1) == mixed.evaluate(VALIDATION)[2]).all()
+
+
+def test_an_epoch_sees_every_example_once_in_an_order_of_its_own() -> None:
     first, second = loop.order(0, 1, 1000), loop.order(0, 2, 1000)
     assert sorted(first) == sorted(second) == list(range(1000))
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, loop.order(1, 1, 1000))
     assert np.array_equal(first, loop.order(0, 1, 1000))
+
+
+def test_a_step_at_a_time_is_what_an_epoch_is_made_of(usual: Trainer) -> None:
+    """The range test trains by steps."""
+    (*_, rows) = usual.train(RATE, SEED)
+    weights = usual.network()
+    usual.reset(SEED)
+    losses = []
+    for epoch in (1, 2, 3, 4):
+        order = loop.order(SEED, epoch, len(TRAIN.labels))
+        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+        losses.append(sum(len(batch) * float(usual.step(batch, RATE)) for batch in batches) / len(order))
+    assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-6)
+    for got, expected in zip(usual.network(), weights, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+
+
+def test_more_examples_than_are_evaluated_at_once_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_AT_ONCE", 32)
+    small = trainer(MLP, study(HIDDEN))
+    monkeypatch.undo()
+    row = run(small)[-1]
+    assert row == pytest.approx(run(trainer(MLP, study(HIDDEN)))[-1], rel=1e-5)
+    assert task_of(TRAIN).sizes["validation"] == 80
