@@ -28,7 +28,8 @@ class NetworkFile(NamedTuple):
             exec(compile(self.source, self.path, "exec"), namespace)  # noqa: S102 - the person's own code
         except (Exception, SystemExit) as error:
             raise _refusal(self.path, f"it fails with {type(error).__name__}: {error}") from error
-        if not callable(build := namespace.get("build")):
+        build: Callable[..., Any] | None = namespace.get("build")
+        if not callable(build):
             raise _refusal(self.path, "it defines no such function")
         return build
 
