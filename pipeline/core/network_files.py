@@ -6,7 +6,7 @@ text it travels to other machines.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from pipeline.core.errors import ParamsError
 
@@ -28,9 +28,10 @@ class NetworkFile(NamedTuple):
             exec(compile(self.source, self.path, "exec"), namespace)  # noqa: S102 - the person's own code
         except (Exception, SystemExit) as error:
             raise _refusal(self.path, f"it fails with {type(error).__name__}: {error}") from error
-        if not callable(build := namespace.get("build")):
+        build: Callable[..., Any] | None = namespace.get("build")
+        if not callable(build):
             raise _refusal(self.path, "it defines no such function")
-        return cast("Callable[..., Any]", build)
+        return build
 
 
 def read(path: str, root: Path = Path()) -> NetworkFile:

@@ -27,7 +27,8 @@ def fit_scaling(inputs: NDArray[Any], *, standardise: bool) -> Scaling:
     deviation = inputs.std(axis=others, dtype=np.float64).astype(np.float32)
     # What never varies may still have a deviation above 0: that of its mean's rounding.
     deviation[(inputs.min(axis=others) == inputs.max(axis=others)) | (deviation == 0)] = 1
-    return Scaling(tuple(mean.astype(np.float32).tolist()), tuple(deviation.tolist()), levels=False)
+    mean, deviation = (tuple(map(float, row.astype(np.float32))) for row in (mean, deviation))
+    return Scaling(mean, deviation, levels=False)
 
 
 def scale_inputs(inputs: NDArray[Any], scaling: Scaling) -> NDArray[np.float32]:

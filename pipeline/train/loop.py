@@ -4,9 +4,8 @@ The model, the loss and the optimizer are Keras'; the batches are `order`'s; the
 `model.fit` on the same batches to rounding. Knows neither MLflow nor DVC.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,9 +19,8 @@ from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
 
-_AT_ONCE = (
-    1000  # examples evaluated together at most: enough to fill the cores, few enough to keep memory flat
-)
+_AT_ONCE = 1000
+"""Examples evaluated together at most: enough to fill the cores, few enough to keep memory flat."""
 
 
 def is_diverged(row: EpochRow) -> bool:
@@ -62,17 +60,17 @@ class Trainer:
         self._optimizer.build(self._trained.trainable_variables)
         self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
         self._variables = [*self._trained.variables, *self._optimizer.variables]
+        layers = dict(_layers(self._model))
+        names = {id(part): name for name, layer in layers.items() for part in layer.trainable_variables}
         self._kernels = [
-            pair
-            for pair in zip(self._trained.trainable_variables, self._model.trainable_variables, strict=True)
-            if pair[1].name == "kernel"
+            (names.get(id(full), self._model.name), kernel, full)
+            for kernel, full in zip(
+                self._trained.trainable_variables, self._model.trainable_variables, strict=True
+            )
+            if full.name == "kernel"
         ]
-        self._rectified = _rectified_layers(self._model)
-        # A second way through the same layers; a model that cannot be taken apart shows its outputs alone.
-        self._inside = self._model
-        if self._rectified:
-            outputs = [layer.output for layer in self._rectified]
-            self._inside = keras.Model(self._model.inputs, [*self._model.outputs, *outputs])
+        self._rectified = {name: layer for name, layer in layers.items() if _is_rectified(layer)}
+        _, self._peaks = self._answer(self._validation.inputs[:1])
         # Without autograph, which takes longer to rewrite the code than TensorFlow to trace it.
         positions, rate = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
         self.step = tf.function(self._step, input_signature=(positions, rate), autograph=False)
@@ -175,7 +173,7 @@ class Trainer:
 
         start = (0, tf.zeros([], tf.float64), tf.zeros([], tf.int64))
         _, loss, hits = tf.while_loop(lambda step, *_: step < last, train, start, parallel_iterations=1)
-        before = [tf.identity(kernel.value) for kernel, _ in self._kernels]
+        before = [tf.identity(kernel.value) for _, kernel, _ in self._kernels]
         step_loss, step_hits, gradients = self.step(permutation[last * size :], rates[last])
         loss += tf.cast(step_loss, tf.float64) * (self._size - last * size)
         hits += step_hits
@@ -189,47 +187,56 @@ class Trainer:
             "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
             "gradient_norm": tf.linalg.global_norm([part for part in gradients if part is not None]),
             **{
-                f"update_ratio_{self._layer_name(full)}": tf.norm(kernel.value - old) / tf.norm(full.value)
-                for (kernel, full), old in zip(self._kernels, before, strict=True)
+                f"update_ratio_{name}": tf.norm(kernel.value - old) / tf.norm(full.value)
+                for (name, kernel, full), old in zip(self._kernels, before, strict=True)
             },
-            **{f"dead_units_{layer.name}": share for layer, share in zip(self._rectified, dead, strict=True)},
+            **{f"dead_units_{name}": share for name, share in dead.items()},
         }
 
-    def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, list[Any]]:
+    def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, dict[str, Any]]:
         """Compute mean loss (float64), classes, and by ReLU layer the share of units that are always 0."""
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
         chunks = math.ceil(size / at_once)
 
-        def evaluate(chunk: Any, loss: Any, classes: Any, *peaks: Any) -> tuple[Any, ...]:
+        def evaluate(chunk: Any, loss: Any, classes: Any, peaks: dict[str, Any]) -> tuple[Any, ...]:
             part = slice(chunk * at_once, (chunk + 1) * at_once)
-            outputs = self._inside(_scaled(inputs[part]), training=False)
-            probabilities, *activations = outputs if self._rectified else [outputs]
-            probabilities = tf.cast(probabilities, tf.float32)
+            probabilities, highest = self._answer(inputs[part])
             losses = keras.losses.categorical_crossentropy(labels[part], probabilities)
-            return (
-                chunk + 1,
-                loss + tf.cast(tf.reduce_sum(losses), tf.float64),
-                classes.write(chunk, tf.argmax(probabilities, axis=1)),
-                *(
-                    tf.maximum(peak, tf.reduce_max(activation, axis=range(len(activation.shape) - 1)))
-                    for peak, activation in zip(peaks, activations, strict=True)
-                ),
-            )
+            loss += tf.cast(tf.reduce_sum(losses), tf.float64)
+            classes = classes.write(chunk, tf.argmax(probabilities, axis=1))
+            return chunk + 1, loss, classes, {name: tf.maximum(peaks[name], highest[name]) for name in peaks}
 
         classes = tf.TensorArray(tf.int64, chunks, infer_shape=False, element_shape=[None])
-        peaks = [tf.zeros(layer.output.shape[-1:], layer.compute_dtype) for layer in self._rectified]
-        start = (0, tf.zeros([], tf.float64), classes, *peaks)
+        peaks = {name: tf.zeros_like(peak) for name, peak in self._peaks.items()}
+        start = (0, tf.zeros([], tf.float64), classes, peaks)
         # One chunk after the other, or all would be in memory at once.
-        _, loss, classes, *peaks = tf.while_loop(
+        _, loss, classes, peaks = tf.while_loop(
             lambda chunk, *_: chunk < chunks, evaluate, start, parallel_iterations=1
         )
-        dead = [tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for peak in peaks]
+        dead = {name: tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for name, peak in peaks.items()}
         return loss / size, classes.concat(), dead
 
-    def _layer_name(self, variable: Any) -> str:
-        """Name the layer that a variable belongs to, within those around it: `hidden`, `block.dense`."""
-        *layers, _ = variable.path.removeprefix(f"{self._model.name}/").split("/")
-        return ".".join(layers) or str(self._model.name)
+    def _answer(self, inputs: Any) -> tuple[Any, dict[str, Any]]:
+        """Compute probabilities, and by ReLU layer the highest that each unit answers to any input."""
+        highest: dict[str, Any] = {}
+
+        def watched(name: str, layer: Any) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                answer = type(layer).call(layer, *arguments, **options)
+                peak = tf.reduce_max(answer, axis=range(len(answer.shape) - 1))
+                highest[name] = tf.concat([highest.get(name, peak[:0]), peak], 0)  # of each of its uses
+                return answer
+
+            return call
+
+        # Keras shows the outputs of a model's own layers, not of those inside another layer.
+        for name, layer in self._rectified.items():
+            layer.call = watched(name, layer)
+        try:
+            return tf.cast(self._model(_scaled(inputs), training=False), tf.float32), highest
+        finally:
+            for layer in self._rectified.values():
+                del layer.call
 
 
 def _constant(examples: Examples) -> Examples:
@@ -240,13 +247,15 @@ def _scaled(inputs: Any) -> Any:
     return tf.cast(inputs, tf.float32) / 255.0 if inputs.dtype == tf.uint8 else inputs
 
 
-def _rectified_layers(model: Any) -> list[Any]:
-    """List the layers of a model that can be taken apart whose outputs are a ReLU's."""
-    layers = []
-    for layer in model.layers if getattr(model, "inputs", None) else ():
-        activation = getattr(layer, "activation", None)
-        if activation is keras.activations.relu or isinstance(layer, keras.layers.ReLU):
-            with contextlib.suppress(AttributeError, ValueError):  # of a layer used twice
-                if layer.output is not None:
-                    layers.append(layer)
-    return layers
+def _layers(layer: Any, within: str = "") -> Iterator[tuple[str, Any]]:
+    """List a layer's layers by name, those inside others after them: `block`, `block.dense`."""
+    for inner in layer._flatten_layers(include_self=False, recursive=False):  # private; tried with Keras 3.15
+        yield within + inner.name, inner
+        yield from _layers(inner, f"{within}{inner.name}.")
+
+
+def _is_rectified(layer: Any) -> bool:
+    """Say whether a layer's outputs are a ReLU's."""
+    return isinstance(layer, keras.layers.ReLU) or (
+        getattr(layer, "activation", None) is keras.activations.relu
+    )

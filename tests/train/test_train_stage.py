@@ -83,20 +83,22 @@ WORKER = """
 import json, sys
 from pathlib import Path
 from pipeline import params
-from pipeline.core import run_keys
+from pipeline.core import network_files, run_keys
+from pipeline.tracking import data
 from pipeline.sweep import SweepRun, worker
 from pipeline.core.errors import ToolError
 from pipeline.core import task
 from pipeline.train import examples
 
 def attempt(rate, **others):
-    study = worker.SweepStudy(settings, {**inputs, **others}, str(Path.cwd()), None, 0.0)
+    study = worker.SweepStudy(settings, {**inputs, **others}, network, facts, str(Path.cwd()), None, 0.0)
     key = run_keys.digest({**inputs, "learning_rate": rate, "seed": 0})
     return worker.train(study, content, SweepRun(rate, 0, key), posted.append)
 
 settings = params.load()
 inputs, posted = run_keys.inputs(settings.values()), []
 scaled = Path("data/scaled")
+network, facts = network_files.read(settings.network.file), data.read(scaled)
 content = {part: examples.read(scaled, part, task.read(scaled)) for part in examples.PARTS}
 refused = []
 for wrong in ({"files": {**inputs["files"], "pipeline/train": "0" * 64}}, {"packages": ["keras==1.0"]}):
@@ -105,8 +107,8 @@ for wrong in ({"files": {**inputs["files"], "pipeline/train": "0" * 64}}, {"pack
     except ToolError as error:
         refused.append(str(error))
 for rate, project in ((1e30, sys.argv[1]), (0.01, sys.argv[2])):
-    for name, data in attempt(rate).files.items():
-        (Path(project) / name).write_bytes(data)
+    for name, written in attempt(rate).files.items():
+        (Path(project) / name).write_bytes(written)
 print(json.dumps({"refused": refused, "posted": posted}))
 """
 

@@ -84,18 +84,20 @@ def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(
         order = loop.order(SEED, epoch, len(train.labels))
         inputs, labels = scaled(train.inputs[order]), train.labels[order]
         fit = stock.fit(inputs, labels, BATCH, validation_data=held_out, shuffle=False, verbose=0)
-        assert {name: row[name] for name in CURVES} == {
-            name: pytest.approx(fit.history[name][0], rel=2e-4) for name in CURVES
+        # Keras adds penalties to the losses that it shows; here they only move the weights.
+        shown = CURVES if file is not PENALISED else ("accuracy", "val_accuracy")
+        assert {name: row[name] for name in shown} == {
+            name: pytest.approx(fit.history[name][0], rel=2e-4) for name in shown
         }
     for got, expected in zip(ours.model.get_weights(), stock.get_weights(), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=2e-5)
 
 
 def test_the_graph_computes_what_its_python_says(usual: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """AutoGraph rewrites the loop; run operation by operation, as written, it comes to the same."""
+    """TensorFlow optimises the graph; run operation by operation, as written, it comes to the same."""
     rows = run(usual)
-    steps, step = [], usual._step
-    monkeypatch.setattr(usual, "_step", lambda chosen, rate: steps.append(len(chosen)) or step(chosen, rate))
+    steps, step = [], usual.step
+    monkeypatch.setattr(usual, "step", lambda chosen, rate: steps.append(len(chosen)) or step(chosen, rate))
     tf.config.run_functions_eagerly(True)
     try:
         as_written = run(usual)
@@ -194,7 +196,7 @@ return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="ans
             ["first.dense", "second.dense", "answer"],
             ["first.dense", "first.relu", "second.dense", "second.relu"],
         ),
-        (network(TWICE), ["dense", "answer"], ["relu"]),
+        (network(TWICE.replace("-1e3", "0")), ["dense", "answer"], ["relu"]),
         (sequential("layers.Flatten()"), ["dense"], []),
         (sequential("layers.Flatten()", "layers.Dense(4, trainable=False)"), ["dense_1"], []),
     ],
@@ -256,7 +258,7 @@ def test_a_step_at_a_time_is_what_an_epoch_is_made_of(usual: Trainer) -> None:
     for epoch in (1, 2, 3, 4):
         order = loop.order(SEED, epoch, len(TRAIN.labels))
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        losses.append(sum(len(batch) * float(usual.step(batch, RATE)) for batch in batches) / len(order))
+        losses.append(sum(len(batch) * float(usual.step(batch, RATE)[0]) for batch in batches) / len(order))
     assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-6)
     for got, expected in zip(usual.network(), weights, strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
