@@ -141,13 +141,13 @@ def test_a_measure_is_in_the_history_in_mlflow_and_on_the_page(study: Path) -> N
     recipe.edit(
         "pipeline/core/measures.py",
         ')\n"""In the order of history.csv',
-        '    Measure("weight_norm", "norm of the weights, judged on {}", log=True),\n',
+        '    Measure("weight_norm", "norm of the weights, judged on {held_out}", log=True),\n',
     )
     recipe.edit(
         "pipeline/train/loop.py",
-        '            "dead_units": dead,\n',
+        '            "gradient_norm": tf',
         '            "weight_norm": tf.linalg.global_norm(\n'
-        "                [weight.value for weight in self._full.weights]\n"
+        "                [weight.value for weight in self._model.weights]\n"
         "            ),\n",
     )
     docs = (study / "docs/training.md").read_text(encoding="utf-8")
@@ -261,14 +261,16 @@ def test_a_chart_is_on_the_page_and_trains_nothing(study: Path) -> None:
     recipe.check("tests/report/charts", "tests/report/test_page.py")
 
 
-def test_another_activation_trains_every_run_again_and_nothing_else_has_to_know(study: Path) -> None:
+def test_another_network_trains_every_run_again_and_nothing_else_has_to_know(study: Path) -> None:
     before = outputs(study)
-    recipe = Recipe(study, "Change the network")
+    recipe = Recipe(study, "Add a network", name="leaky")
     network = (study / "pipeline/networks/mlp.py").read_text(encoding="utf-8")
     assert network.count('"relu"') == 1
-    recipe.write("pipeline/networks/mlp.py", network.replace('"relu"', '"leaky_relu"'))
+    recipe.write("pipeline/networks/leaky.py", network.replace('"relu"', '"leaky_relu"'))
+    parameters = (study / "params.yaml").read_text(encoding="utf-8")
+    recipe.write("params.yaml", parameters.replace("networks/mlp.py\n", "networks/leaky.py\n"))
 
-    assert repro(study) == TRAINED
+    assert repro(study) == ["check", *TRAINED]
 
     after = outputs(study)
     assert before.keys() == after.keys()
@@ -362,7 +364,7 @@ def test_the_last_epochs_are_averaged(tmp_path: Path, monkeypatch: pytest.Monkey
     folder = runs.folder(Path("runs"), 0.1, 0)
     runs.write_history(folder / runs.HISTORY, runs.CURVES, [(0, 0, loss, 0) for loss in (9.0, 2.0, 1.0)])
     files.write_json(folder / runs.METRICS, {"learning_rate": 0.1, "seed": 0})
-    arrays.write(folder / runs.PREDICTIONS, np.zeros(1, np.uint8))
+    arrays.write(folder / runs.PREDICTIONS, np.zeros(1, np.int32))
 
     ending(Path("runs"), Path("ending"))
 
@@ -417,16 +419,22 @@ def test_a_data_set_is_fetched_checked_and_studied(study: Path, tmp_path: Path) 
 
     recipe = Recipe(study, "Add a data set")
     facts = "pipeline/core/datasets.py"
-    definition = f'AGAIN = Dataset("again", {part(DIGITS.train)}{part(DIGITS.test)})\n\n'
+    definition = f'AGAIN = Dataset("again", "Again", {part(DIGITS.train)}{part(DIGITS.test)})\n\n'
     recipe.edit(facts, "DATASETS = {", definition)
     recipe.edit(facts, "DIGITS)}\n", "AGAIN, ")
-    recipe.edit("pipeline/params/models.py", '"digits"]', '"again", ')
+    models = "pipeline/params/models.py"
+    recipe.edit(models, '"digits", "own"]', '"again", ')
+    recipe.edit(models, "    kmnist: Sources\n", "    again: Sources\n")
     recipe.edit("params.yaml", "  dataset:", "  # again: the same once more, fetched.\n")
+    recipe.edit("params.yaml", "    kmnist:\n", f"    again:\n      - {mirror}\n")
     small = (study / "params.yaml").read_text(encoding="utf-8")
-    shutil.copyfile(ROOT / "params.yaml", study / "params.yaml")  # that its tests are about
+    usual = (ROOT / "params.yaml").read_text(encoding="utf-8")  # that its tests are about
+    recipe.write(
+        "params.yaml", usual.replace("    kmnist:\n", f"    again:\n      - {mirror}\n    kmnist:\n")
+    )
     recipe.check("tests/params/test_params.py", "tests/download/test_datasets.py")
     recipe.write("params.yaml", small)
-    reading.override(study / "params.yaml", {"data.dataset": "again", "data.mirrors": [str(mirror)]})
+    reading.override(study / "params.yaml", {"data.dataset": "again"})
 
     done = run_dvc(study, "repro")
 
