@@ -30,6 +30,19 @@ def fetch(address: str, body: object = None) -> bytes:
         return bytes(answer.read())
 
 
+DEFAULT_SIGNALS = """
+import signal
+for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a background job, and under nohup
+    signal.signal(number, signal.SIG_DFL)
+"""
+COMMAND = f"""
+{DEFAULT_SIGNALS}
+import sys
+from pipeline.__main__ import main
+sys.exit(main())
+"""
+
+
 @pytest.mark.services
 def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Path) -> None:
     studies.write_study(study)
@@ -38,7 +51,7 @@ def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Pat
         taken.listen()
         port = taken.getsockname()[1]
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "ui", "--no-browser", "--port", str(port)],
+            [sys.executable, "-c", COMMAND, "ui", "--no-browser", "--port", str(port)],
             env=os.environ | {"PYTHONPATH": str(studies.ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -77,10 +90,8 @@ def test_the_page_is_served_until_ctrl_c_also_where_the_port_is_taken(study: Pat
             process.wait()
 
 
-SERVING = """
-import signal
-for number in (signal.SIGINT, signal.SIGHUP):  # ignored in a background job, and under nohup
-    signal.signal(number, signal.SIG_DFL)
+SERVING = f"""
+{DEFAULT_SIGNALS}
 from pipeline.commands import ui
 ui.serve("postgresql://us:secret@db/study", 9, print)
 """

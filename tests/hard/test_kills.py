@@ -81,8 +81,10 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
 
     struck: list[str] = []
     attempts = 0
-    while len(struck) < KILLS:
-        name = list(STAGES)[attempts % len(STAGES)]
+    # A kill meets each stage but "check", which lasts a tenth of a second; that may take more than 50.
+    while (missed := [name for name in STAGES if name not in {*struck, "check"}]) or len(struck) < KILLS:
+        names = list(STAGES) if len(struck) < KILLS else missed
+        name = names[attempts % len(names)]
         attempts += 1
         assert attempts < 4 * KILLS, f"stages end before they are killed: {struck}"
         if (what := strike(study, name, chance, lasts[name])) is not None:
@@ -102,7 +104,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
             assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
     assert not list((study / ".scratch/checkpoints").glob("*.checkpoint"))
     assert "up to date" in run_dvc(study, "status").stdout
-    assert set(struck) >= {*STAGES, "dvc"} - {"check"}, struck  # that one lasts a tenth of a second
+    assert "dvc" in struck
 
     for _ in range(2):
         done = run_pipeline(study, "publish")
