@@ -253,5 +253,5 @@ def _train_stage(stage: Any, inputs: Mapping[str, Any]) -> TrainStage:
             f"dvc.yaml, stage {stage.addressing}: expected the command `{command}`, got `{stage.cmd}`. "
             "A sweep cannot know what that does: use `dvc repro`."
         )
-    run_key = run_keys.digest({**inputs, "learning_rate": float(rate), "seed": int(seed)})
+    run_key = run_keys.key_of(inputs, float(rate), int(seed))
     return TrainStage(SweepRun(float(rate), int(seed), run_key), scaled, folder, stage)

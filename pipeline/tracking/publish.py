@@ -91,7 +91,7 @@ class Publisher:
         for rate, seed in itertools.product(self._params.train.learning_rates, self._params.train.seeds):
             try:
                 run = record.of_run(self._params, self._data, folder, rate, seed)
-                if inputs and run.key != run_keys.digest(inputs | {"learning_rate": rate, "seed": seed}):
+                if inputs and run.key != run_keys.key_of(inputs, rate, seed):
                     raise RunError(
                         f"the run with learning rate {rate} and seed {seed} was trained from other "
                         "parameters, data or code than there are now, and is left as it is. `dvc repro` "

@@ -92,7 +92,7 @@ from pipeline.train import examples
 
 def attempt(rate, **others):
     study = worker.SweepStudy(settings, {**inputs, **others}, network, facts, str(Path.cwd()), None, 0.0)
-    key = run_keys.digest({**inputs, "learning_rate": rate, "seed": 0})
+    key = run_keys.key_of(inputs, rate, 0)
     return worker.train(study, content, SweepRun(rate, 0, key), posted.append)
 
 settings = params.load()
