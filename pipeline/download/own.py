@@ -13,7 +13,7 @@ from pipeline.core.errors import DataError, damaged
 from pipeline.download import idx, image_folders, npz
 
 
-class Examples(NamedTuple):
+class RawExamples(NamedTuple):
     """The training or the test part.
 
     Attributes:
@@ -33,8 +33,8 @@ class OwnData(NamedTuple):
         classes: names in the order of the labels; "0", "1", ... where none were given.
     """
 
-    train: Examples
-    test: Examples | None
+    train: RawExamples
+    test: RawExamples | None
     classes: tuple[str, ...]
 
 
@@ -99,8 +99,8 @@ def load(raw: Path) -> OwnData:
         DataError: a file is missing, or is not an array.
     """
 
-    def part(name: str) -> Examples:
-        return Examples(_load(raw / f"{name}_inputs.npy"), _load(raw / f"{name}_labels.npy"))
+    def part(name: str) -> RawExamples:
+        return RawExamples(_load(raw / f"{name}_inputs.npy"), _load(raw / f"{name}_labels.npy"))
 
     test = part("test") if (raw / "test_inputs.npy").exists() else None
     return OwnData(part("train"), test, tuple(files.read_json(raw / "classes.json")))
@@ -153,7 +153,7 @@ def _checked(given: _Arrays) -> OwnData:
     return OwnData(train, test, _classes(given, train, test))
 
 
-def _examples(inputs: _Array, labels: _Array) -> Examples:
+def _examples(inputs: _Array, labels: _Array) -> RawExamples:
     """Check one part and give it its form."""
     source, values = inputs
     if values.dtype != np.uint8 and values.dtype.kind != "f":
@@ -189,10 +189,10 @@ def _examples(inputs: _Array, labels: _Array) -> Examples:
             f"{source}: expected a label for each of the {count:,} examples, the shape ({count},) or "
             f"({count}, 1), got {values.shape}. One-hot labels become numbers by `.argmax(axis=1)`."
         )
-    return Examples(numbers, np.ascontiguousarray(values.reshape(-1), np.int64))
+    return RawExamples(numbers, np.ascontiguousarray(values.reshape(-1), np.int64))
 
 
-def _classes(given: _Arrays, train: Examples, test: Examples | None) -> tuple[str, ...]:
+def _classes(given: _Arrays, train: RawExamples, test: RawExamples | None) -> tuple[str, ...]:
     """Check the labels and the names of the classes; give the names."""
     names = _names(given["classes"]) if "classes" in given else None
     present = set(np.unique(train.labels).tolist())

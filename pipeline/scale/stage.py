@@ -11,7 +11,7 @@ from pipeline.core import arrays, files, task
 from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import DataError
 from pipeline.download import own, raw_files
-from pipeline.download.own import Examples, OwnData
+from pipeline.download.own import RawExamples, OwnData
 from pipeline.scale import preparation
 
 TEST_SHARE = 5
@@ -63,17 +63,17 @@ def _read(raw: Path, name: str) -> OwnData:
     return OwnData(train, test, dataset.classes)
 
 
-def _with_channel(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Examples:
-    return Examples(images[..., None], labels.astype(np.int64))
+def _with_channel(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> RawExamples:
+    return RawExamples(images[..., None], labels.astype(np.int64))
 
 
-def _divide(examples: Examples, size: int, advice: str) -> tuple[Examples, Examples]:
+def _divide(examples: RawExamples, size: int, advice: str) -> tuple[RawExamples, RawExamples]:
     try:
         rest, held_out = preparation.split(*examples, size)
     except DataError as error:
         raise DataError(f"{error} {advice}") from None
-    return Examples(*_take(examples, rest)), Examples(*_take(examples, held_out))
+    return RawExamples(*_take(examples, rest)), RawExamples(*_take(examples, held_out))
 
 
-def _take(examples: Examples, positions: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _take(examples: RawExamples, positions: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return examples.inputs[positions], examples.labels[positions]

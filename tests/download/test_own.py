@@ -601,9 +601,9 @@ def test_folders_of_colour_images_keep_three_channels(folder: Path) -> None:
 
 @pytest.mark.parametrize("test", [True, False])
 def test_the_normal_form_is_loaded_as_it_was_written(tmp_path: Path, test: bool) -> None:
-    train = own.Examples(GREY[..., None], LABELS)
+    train = own.RawExamples(GREY[..., None], LABELS)
     data = own.OwnData(
-        train, own.Examples(GREY[:2, ..., None], LABELS[:2]) if test else None, ("a", "ü", "c")
+        train, own.RawExamples(GREY[:2, ..., None], LABELS[:2]) if test else None, ("a", "ü", "c")
     )
 
     own.write(tmp_path / "raw", data)
@@ -618,7 +618,7 @@ def test_the_normal_form_is_loaded_as_it_was_written(tmp_path: Path, test: bool)
 
 
 def test_writing_again_gives_the_same_bytes_and_leaves_nothing_of_other_data(tmp_path: Path) -> None:
-    train = own.Examples(TABLE.astype(np.float32), LABELS)
+    train = own.RawExamples(TABLE.astype(np.float32), LABELS)
     alone, with_test = (own.OwnData(train, test, ("0", "1", "2")) for test in (None, train))
     own.write(tmp_path / "first", alone)
     own.write(tmp_path / "second", with_test)
@@ -631,7 +631,7 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_of_other_data(tmp
 
 
 def test_the_normal_form_is_never_read_by_a_pickle(tmp_path: Path) -> None:
-    own.write(tmp_path, own.OwnData(own.Examples(TABLE, LABELS), None, ("0", "1", "2")))
+    own.write(tmp_path, own.OwnData(own.RawExamples(TABLE, LABELS), None, ("0", "1", "2")))
     np.save(tmp_path / "train_inputs.npy", TABLE.astype(object))
 
     with pytest.raises(DataError, match=r"train_inputs\.npy: expected a \.npy array, got: .*Python objects"):
@@ -640,7 +640,7 @@ def test_the_normal_form_is_never_read_by_a_pickle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["train_inputs.npy", "train_labels.npy", "test_labels.npy", "classes.json"])
 def test_a_missing_file_of_the_normal_form_is_named(tmp_path: Path, name: str) -> None:
-    part = own.Examples(TABLE, LABELS)
+    part = own.RawExamples(TABLE, LABELS)
     own.write(tmp_path, own.OwnData(part, part, ("0", "1", "2")))
     (tmp_path / name).unlink()
 
