@@ -11,7 +11,7 @@ from pipeline.core import arrays, files, task
 from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import DataError
 from pipeline.download import own, raw_files
-from pipeline.download.own import RawExamples, OwnData
+from pipeline.download.own import OwnData, RawExamples
 from pipeline.scale import preparation
 
 TEST_SHARE = 5
