@@ -34,7 +34,7 @@ lint: .venv/.dev ## ruff, mypy, import-linter on the layers, zizmor on the workf
 test-services: .venv/.dev ## servers and a browser: needs PostgreSQL and Chromium; a skipped test says what is missing
 	@pytest -m services
 
-test-hard: .venv/.dev ## faults and hostile input, a quarter of an hour on two cores
+test-hard: .venv/.dev ## faults and hostile input, some 25 minutes on two cores
 	@pytest -m hard $(PARALLEL) --durations 15
 
 # Besides what `make test` runs: the tests marked hard in its files, and these of tests/hard.

@@ -161,7 +161,9 @@ def wait_for(
     """Wait until the condition holds, while the process is at work."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert process.poll() is None, f"it ended with {process.returncode}"
+        if process.poll() is not None:
+            said = process.stdout.read() if process.stdout else ""
+            pytest.fail(f"it ended with {process.returncode}: {said!r}")
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

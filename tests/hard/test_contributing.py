@@ -161,7 +161,7 @@ def test_a_measure_is_in_the_history_in_mlflow_and_on_the_page(study: Path) -> N
     assert in_mlflow(study, "weight_norm") >= 2 * 3
     assert "Norm of the weights, judged on validation" in page(study)
     assert (study / "report/figures/weight_norm.svg").exists()
-    recipe.check("tests/train/test_training.py", "tests/report/charts")
+    recipe.check("tests/train/test_training.py", "tests/report/charts", "tests/tracking")
 
 
 def test_a_health_label_is_given_and_explained_on_the_page(study: Path) -> None:
