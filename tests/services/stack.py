@@ -149,7 +149,13 @@ class Server:
         _until(self.is_up, self.place / "log", self._process)
 
     def is_up(self) -> bool:
-        with contextlib.suppress(OSError), self.ask("/health"):
+        try:
+            self.ask("/health").close()
+        except urllib.error.HTTPError as error:
+            error.close()
+        except OSError:
+            pass
+        else:
             return True
         return False
 

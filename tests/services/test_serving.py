@@ -65,6 +65,7 @@ def test_the_champion_answers_with_the_probabilities_of_raw_images(study: Path) 
         np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-5)
         with pytest.raises(urllib.error.HTTPError) as refused:  # flat rows are no images
             ask(address, images.reshape(5, 784).tolist())
+        refused.value.close()
         assert refused.value.code == 400
         refused.value.close()
     finally:

@@ -145,6 +145,7 @@ def test_a_training_that_is_killed_is_killed_on_the_server(project: Path) -> Non
 def test_nobody_gets_in_without_a_login(server: stack.Server, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         server.ask(path)
+    refused.value.close()
     assert refused.value.code == 401
 
 
@@ -156,6 +157,7 @@ def test_other_host_names_are_refused(server: stack.Server) -> None:
             Host="evil.example",
             Authorization=f"Basic {login}",
         )
+    refused.value.close()
     assert refused.value.code == 403
 
 
