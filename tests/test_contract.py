@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 DVC = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 NETWORKS = sorted(path for path in (ROOT / "pipeline/networks").glob("*.py") if path.stem != "__init__")
 
-TRAINING = tuple(f"pipeline/train/{name}.py" for name in ("backend", "loop", "optimizers"))
+TRAINING = tuple(f"pipeline/train/{name}.py" for name in ("backend", "loop", "optimizers", "unlit"))
 """The modules that compute: they are loaded once `backend.configure` has set TensorFlow up."""
 
 NO_DEPS = ("pipeline.params", "pipeline.tracking")

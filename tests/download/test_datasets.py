@@ -171,8 +171,8 @@ def test_other_data_are_not_written(tmp_path: Path) -> None:
 def test_facts_agree_with_themselves(dataset: Dataset) -> None:
     assert [len(part.class_counts) for part in (dataset.train, dataset.test)] == [10, 10]
     assert len({file.name for file in dataset.files}) == 4
-    assert len({file.content_sha256 for file in dataset.files}) == 4
-    assert all(len(file.content_sha256) == 64 for file in dataset.files)
+    assert len({file.sha256 for file in dataset.files}) == 4
+    assert all(len(file.sha256) == 64 for file in dataset.files)
 
 
 @needs_mnist

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -136,8 +137,9 @@ def collect(
     *addresses: str, folder: Path, wanted: dict[str, Published] = FILE, timeout: float = 30, retries: int = 0
 ) -> dict[str, str]:
     """Without the pauses, and with time for what must come, however busy this machine is."""
+    dataset = SimpleNamespace(name="mnist", title="MNIST", published=wanted)
     named = dict.fromkeys(addresses, "test")
-    return sources.collect(wanted, named, folder, timeout=timeout, retries=retries)
+    return sources.collect(dataset, named, folder, timeout=timeout, retries=retries)
 
 
 def reasons(*addresses: str, folder: Path, **options: object) -> list[str]:
@@ -429,26 +431,27 @@ def test_folders_are_seen_from_the_repository_also_in_dvcs_copies(
 
 def test_the_environments_mirror_comes_first_and_none_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = ["../shared/mnist", "https://b", "../shared/mnist"]
-    configured = [("../shared/mnist", "data.mirrors"), ("https://b", "data.mirrors")]
+    configured = [("../shared/mnist", "data.mirrors.mnist"), ("https://b", "data.mirrors.mnist")]
 
-    assert list(sources.sources(listed).items()) == configured
+    assert list(sources.sources(listed, "mnist").items()) == configured
     monkeypatch.setenv("MNIST_MIRROR", " ")
-    assert list(sources.sources(listed).items()) == configured
+    assert list(sources.sources(listed, "mnist").items()) == configured
     monkeypatch.setenv("MNIST_MIRROR", "https://b")
-    assert list(sources.sources(listed).items()) == [("https://b", "MNIST_MIRROR"), configured[0]]
+    assert list(sources.sources(listed, "mnist").items()) == [("https://b", "MNIST_MIRROR"), configured[0]]
 
 
 def test_an_empty_list_of_sources_is_named_as_the_reason(tmp_path: Path) -> None:
-    assert reasons(folder=tmp_path) == ["no source: MNIST_MIRROR and data.mirrors are empty"]
+    assert reasons(folder=tmp_path) == ["no source: MNIST_MIRROR and data.mirrors.mnist are empty"]
 
 
 def test_the_progress_is_shown_to_a_person_only(server: Server, tmp_path: Path) -> None:
     server.replies["a.gz"] = [body(CONTENT)]
     program = (
         "from pathlib import Path\n"
+        "from types import SimpleNamespace\n"
         "from pipeline.core.datasets import Published\n"
         "from pipeline.download.sources import collect\n"
-        f"collect({FILE!r}, {{{server.address!r}: 'test'}}, Path('raw'))\n"
+        f"collect(SimpleNamespace(published={FILE!r}), {{{server.address!r}: 'test'}}, Path('raw'))\n"
     )
     for seen_by_a_person in (True, False):
         controller, terminal = pty.openpty()
@@ -477,7 +480,7 @@ def test_the_progress_is_shown_to_a_person_only(server: Server, tmp_path: Path) 
 def test_mnist_is_taken_from_the_mirror_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    working_folder(tmp_path, monkeypatch, mirrors=["http://127.0.0.1:9/never/asked"])
+    working_folder(tmp_path, monkeypatch, **{"mirrors.mnist": ["http://127.0.0.1:9/never/asked"]})
     monkeypatch.setenv("MNIST_MIRROR", str(MNIST_FOLDER))
 
     download(Path("raw"))
@@ -496,7 +499,7 @@ def test_mnist_is_taken_from_the_mirror_of_the_environment(
 def test_digits_need_neither_mirror_nor_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    working_folder(tmp_path, monkeypatch, dataset="digits", validation_size=300, mirrors=[])
+    working_folder(tmp_path, monkeypatch, dataset="digits", validation_size=300, **{"mirrors.mnist": []})
 
     download(Path("raw"))
 
@@ -508,7 +511,7 @@ def test_digits_need_neither_mirror_nor_network(
 def test_the_command_line_lists_every_source_and_leaves_with_75(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    working_folder(tmp_path, monkeypatch, mirrors=["../gone", "ftp://localhost/"])
+    working_folder(tmp_path, monkeypatch, **{"mirrors.mnist": ["../gone", "ftp://localhost/"]})
 
     done = subprocess.run(
         [sys.executable, "-m", "pipeline", "download", "data/raw"],
@@ -524,9 +527,9 @@ def test_the_command_line_lists_every_source_and_leaves_with_75(
         "error: expected MNIST's files, could not get train-images-idx3-ubyte.gz, "
         "train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz:\n"
         "  /nowhere (MNIST_MIRROR): no such folder\n"
-        "  ../gone (data.mirrors): no such folder\n"
-        "  ftp://localhost/ (data.mirrors): expected a folder, or an address that begins with http:// or "
-        "https://\n"
+        "  ../gone (data.mirrors.mnist): no such folder\n"
+        "  ftp://localhost/ (data.mirrors.mnist): expected a folder, or an address that begins with http:// "
+        "or https://\n"
         "Two ways out:\n"
         "  MNIST_MIRROR=<folder or address> dvc repro   takes the four files from there\n"
         "  make demo   runs the whole pipeline on a small sample that needs no network\n"
