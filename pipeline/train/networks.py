@@ -3,6 +3,7 @@
 import inspect
 import re
 import traceback
+import warnings
 from typing import Any
 
 import keras
@@ -67,10 +68,10 @@ class Builder:
             keras.config.set_dtype_policy("float32")
 
     def _check(self, model: Any, task: Task) -> None:
-        """Check what a few inputs come out as.
+        """Check what a few inputs come out as, and that whoever gets model.keras can load it.
 
         Raises:
-            ParamsError: no Keras model, nothing to train, or no probabilities of the classes.
+            ParamsError: no Keras model, nothing to train, no probabilities of the classes, or no plain Keras.
         """
         wanted = f"{self._path}: expected build to return a Keras model"
         if not isinstance(model, keras.Model):
@@ -97,6 +98,14 @@ class Builder:
                 f"{wanted} whose outputs are probabilities, from 0 to 1 and together 1, got {outputs[0]}. "
                 'End it with a layer of `activation="softmax"`.'
             )
+        try:
+            with warnings.catch_warnings(action="ignore"):  # the error says what they say
+                keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+        except Exception as error:
+            raise ParamsError(
+                f"{wanted} that plain Keras can load again, got {_in_a_line(error)}. "
+                "Build it of Keras' own layers, without Lambda and without classes of your own."
+            ) from error
 
 
 def _in_a_line(error: Exception) -> str:

@@ -125,6 +125,38 @@ def test_a_task_is_studied_without_an_edit_in_the_pipeline(name: str, tmp_path: 
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+DRAWS_BY_ITSELF = """
+import random
+
+import keras
+
+
+def build(input_shape, classes, seed):
+    weights = keras.initializers.RandomNormal(seed=random.SystemRandom().randrange(10**9))
+    output = keras.layers.Dense(classes, "softmax", kernel_initializer=weights)
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), output])
+"""
+
+
+def test_a_rehearsal_finds_what_would_spoil_the_study(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    reading.override(project / "params.yaml", {"data.dataset": "digits", "data.validation_size": 300})
+
+    (project / "networks").mkdir()
+    (project / "networks/random.py").write_text(DRAWS_BY_ITSELF, encoding="utf-8")
+    reading.override(project / "params.yaml", {"network.file": "networks/random.py", "network.values": {}})
+    said = run_pipeline(project, "rehearse")
+    assert said.returncode == 1
+    assert "expected the same bytes from the same training, got others a second time" in said.stderr
+
+    changes = {"network.file": "pipeline/networks/mlp.py", "network.values": {"hidden_units": 16}}
+    sgd = {"optimizer": {"name": "sgd"}, "train.learning_rates": [1e30]}
+    reading.override(project / "params.yaml", changes | sgd)
+    said = run_pipeline(project, "rehearse")
+    assert said.returncode == 1
+    assert "expected a finite loss at the study's lowest rate" in said.stderr
+
+
 def test_the_commands_of_the_page_lead_to_a_verdict(tmp_path: Path) -> None:
     """docs/own-task.md: every file that it shows is written, every command that it shows is run."""
     project = make_project(tmp_path / "project")

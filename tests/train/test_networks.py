@@ -38,6 +38,14 @@ class Net(keras.Model):
         return keras.ops.softmax(keras.ops.reshape(inputs, (-1, 7)))
 return Net()
 """
+OWN_LAYER = """
+class Half(layers.Layer):
+    def call(self, inputs):
+        return inputs / 2
+return keras.Sequential([keras.Input(input_shape), layers.Flatten(), Half(), layers.Dense(3, "softmax")])
+"""
+LAST = "layers.Dense(classes, activation='softmax')"
+PLAIN = ". Build it of Keras' own layers, without Lambda and without classes of your own."
 REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
     # begins with, ends with
     "a number": (network("return 5"), {}, f"{MODEL}, got int.", " End `build` with `return model`."),
@@ -104,6 +112,18 @@ REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
         {},
         f"{LINE}ValueError: The total size of the tensor must be unchanged. ",
         "target_shape=(5,)",
+    ),
+    "a layer of its own": (
+        network(OWN_LAYER),
+        {},
+        f"{MODEL} that plain Keras can load again, got TypeError: ",
+        PLAIN,
+    ),
+    "a lambda": (
+        model(INPUTS, "layers.Flatten()", "layers.Lambda(lambda x: 2 * x)", LAST),
+        {},
+        f"{MODEL} that plain Keras can load again, got ValueError: Requested the deserialization ",
+        PLAIN,
     ),
     "an error": (network("raise KeyError('x')"), {}, f"{LINE}KeyError: ", "'x'"),
     "an error of many lines": (
