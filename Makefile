@@ -59,7 +59,7 @@ rehearse: .venv/.runtime ## try in seconds what the study will do: network, data
 
 recipe: .venv/.runtime ## the textbook protocol as a DVC experiment: 500 epochs, rates 0.01, 0.1, 0.0001
 	@dvc exp run --temp --force --name recipe -S train.epochs=500 \
-		-S 'train.learning_rates=[0.01,0.1,0.0001]' -S 'train.seeds=[0]' -S data.validation_size=0
+		-S 'train.learning_rates=[0.01,0.1,0.0001]' -S 'train.seeds=[0]' -S data.validation_size=0 -S train.keep=last_epoch
 	@echo 'The experiment is called recipe: `dvc exp show`, `dvc exp diff`; `dvc exp apply recipe` brings it here.'
 
 sweep: .venv/.ray ## the same runs as `dvc repro`, many at a time, on this machine or a Ray cluster
