@@ -154,30 +154,6 @@ NESTED = sequential(
     "layers.Dense(5, name='middle')",
     "layers.ReLU(name='rectified')",
 )
-SUBCLASS = """
-class Block(layers.Layer):
-    def __init__(self, name):
-        super().__init__(name=name)
-        self.dense = layers.Dense(4, activation="relu", name="dense")
-        self.relu = layers.ReLU(name="relu")
-    def call(self, inputs):
-        return self.dense(self.relu(inputs))
-
-class Net(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.row = layers.Flatten()
-        self.blocks = [Block("first"), Block("second")]
-        self.dropout = layers.Dropout(0.3, seed=seed)
-        self.answer = layers.Dense(classes, activation="softmax", name="answer")
-    def call(self, inputs, training=False):
-        inputs = self.row(inputs)
-        for block in self.blocks:
-            inputs = block(inputs)
-        return self.answer(self.dropout(inputs, training=training))
-
-return Net()
-"""
 TWICE = """
 inputs = keras.Input(input_shape)
 relu = layers.ReLU(name="relu")
@@ -191,16 +167,11 @@ return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="ans
     ("file", "kernels", "rectified"),
     [
         (NESTED, ["block.conv", "middle", "dense"], ["block.conv", "rectified"]),
-        (
-            network(SUBCLASS),
-            ["first.dense", "second.dense", "answer"],
-            ["first.dense", "first.relu", "second.dense", "second.relu"],
-        ),
         (network(TWICE.replace("-1e3", "0")), ["dense", "answer"], ["relu"]),
         (sequential("layers.Flatten()"), ["dense"], []),
         (sequential("layers.Flatten()", "layers.Dense(4, trainable=False)"), ["dense_1"], []),
     ],
-    ids=["a model in a model", "a subclass", "a layer used twice", "no hidden layer", "a frozen layer"],
+    ids=["a model in a model", "a layer used twice", "no hidden layer", "a frozen layer"],
 )
 def test_layers_are_measured_wherever_they_are(file: Any, kernels: list[str], rectified: list[str]) -> None:
     rows = run(trainer(file, study()))
