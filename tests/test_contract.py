@@ -1,6 +1,7 @@
 """What the files promise about each other: dvc.yaml and the imports, params.yaml and its models, the tree."""
 
 import ast
+import inspect
 import re
 import shutil
 import subprocess
@@ -118,7 +119,9 @@ def test_a_network_of_the_repository_is_a_screen_long_and_builds_for_mnist(path:
     name = path.relative_to(ROOT).as_posix()
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 50
     task = Task("mnist", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, {})
-    file, values = network_files.read(name, ROOT), {"hidden_units": 10} if path.stem == "mlp" else {}
+    file = network_files.read(name, ROOT)
+    arguments = inspect.signature(file.build_function()).parameters.values()
+    values = {a.name: 10 for a in arguments if a.kind is a.KEYWORD_ONLY and a.default is a.empty}
     first, again, other = (samples.Builder(file, task, values).build(seed) for seed in (1, 1, 2))
     weights = [[weight.tobytes() for weight in model.get_weights()] for model in (first, again, other)]
     assert weights[0] == weights[1] != weights[2]

@@ -175,7 +175,7 @@ PERMISSIONS = [
     ("a raw file", "data/raw/train-images-idx3-ubyte.gz", 0o000, ("scale", "data/raw", "data/again"), 1),
     (
         "an array",
-        "data/scaled/train_images.npy",
+        "data/scaled/train_inputs.npy",
         0o000,
         ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "again"),
         74,  # met while the inputs are hashed, which knows files and no arrays

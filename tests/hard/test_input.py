@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,6 +127,7 @@ def mutated_params(draw: st.DrawFn) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.filterwarnings("ignore::ruamel.yaml.error.ReusedAnchorWarning")
 @TWO_HUNDRED
 @given(text=mutated_params())
 def test_a_mutated_params_yaml_is_an_error_or_read_as_written(text: str, tmp_path: Path) -> None:
@@ -287,7 +289,7 @@ def test_a_keras_file_with_a_lambda_layer_is_not_run(study: Path) -> None:
     serve = (
         "import sys\nsys.path.insert(0, 'pipeline/tracking/served')\n"
         "import numpy, learning_rate_study_model as served\n"
-        "network = served._load_pyfunc(sys.argv[1])\n"
+        "network = served._load_pyfunc(sys.argv[1], {'shape': (28, 28, 1), 'mean': 0, 'deviation': 255})\n"
         "print(network.predict(numpy.zeros((1, 28, 28, 1))))\n"
     )
     path = study / RUN / "model.keras"
@@ -351,17 +353,18 @@ def server() -> Iterator[Faulty]:
 def test_a_download_cut_at_every_tenth_leaves_nothing_and_then_comes_whole(
     server: Faulty, tmp_path: Path
 ) -> None:
-    wanted = {"a.gz": Published(len(server.content), hashlib.sha256(server.content).hexdigest())}
+    published = {"a.gz": Published(len(server.content), hashlib.sha256(server.content).hexdigest())}
+    dataset = SimpleNamespace(name="mnist", title="MNIST", published=published)
     from_server = {f"http://127.0.0.1:{server.server_port}/": "test"}
     for tenth in range(10):
         server.sent = len(server.content) * tenth // 10
         with pytest.raises(DownloadError) as caught:
-            sources.collect(wanted, from_server, tmp_path / "raw", timeout=5, retries=0)
+            sources.collect(dataset, from_server, tmp_path / "raw", timeout=5, retries=0)
         assert "expected 2,000,000 bytes" in str(caught.value) or "IncompleteRead" in str(caught.value)
         assert list((tmp_path / "raw").iterdir()) == []
 
     server.sent = len(server.content)
-    sources.collect(wanted, from_server, tmp_path / "raw", timeout=5, retries=0)
+    sources.collect(dataset, from_server, tmp_path / "raw", timeout=5, retries=0)
     assert (tmp_path / "raw" / "a.gz").read_bytes() == server.content
 
 

@@ -17,7 +17,6 @@ from tests.hard.conftest import (
     PATIENCE,
     RUNS,
     assert_same,
-    checkpoints,
     run_pipeline,
     start,
     training_workers,
@@ -87,14 +86,20 @@ def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
     assert cluster.stdout is not None
     address = cluster.stdout.readline().strip()
     process = start(untrained, "pipeline", "sweep", "--address", address, "--cpus-per-run", "1", **RAY)
-    wait_for(lambda: len(training_workers(cluster)) == 3 and checkpoints(untrained), process)
-    held = training_workers(cluster)  # each node has a run, and no run ends before a node does
-    for worker in held:
-        worker.suspend()
+    held: dict[int, psutil.Process] = {}  # each node's run, which must not end before a node does
+
+    def hold() -> bool:
+        for worker in training_workers(cluster):
+            if worker.pid not in held:
+                worker.suspend()
+                held[worker.pid] = worker
+        return len(held) == 3
+
+    wait_for(hold, process)
     cluster.stdin.write("replace\n")
     cluster.stdin.flush()
     assert cluster.stdout.readline() == "replaced\n"
-    for worker in held:
+    for worker in held.values():
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.resume()
     said, _ = process.communicate(timeout=PATIENCE)

@@ -5,11 +5,12 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pipeline.core.errors import ParamsError
-from pipeline.params import load, reading
+from pipeline.params import load, models, reading
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -51,7 +52,8 @@ def test_lists_are_read_as_dvc_reads_them(path: Path, key: str, written: str, re
     assert getattr(load(path).train, name) == read
 
 
-DATASET = "'mnist', 'fashion_mnist', 'kmnist', 'digits' or 'own'"
+*DATASETS, LAST = get_args(models.DataParams.model_fields["dataset"].annotation)
+DATASET = f"{', '.join(map(repr, DATASETS))} or {LAST!r}"
 OPTIMIZERS = "'sgd', 'adam', 'nadam', 'adamw', 'rmsprop', 'lion', 'muon'"
 FILE = (
     "expected the path of a Python file, from the repository's root and inside it, of letters, digits, "

@@ -16,17 +16,17 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     tested = {0.0001: Discordance(30, 10, 0.00123456)}
     statement = say(decided, tested)
     content = metrics.render(analysis_of(decided, tested), statement)
-    rates = content.pop("rates")
+    rates, study = content.pop("rates"), SETTING.params
     assert content == {
         "dataset": "mnist",
         "input_shape": "28 × 28 × 1",
         "classes": 10,
-        "network": "pipeline/networks/mlp.py (hidden_units: 1000)",
+        "network": f"pipeline/networks/mlp.py (hidden_units: {study.network.values['hidden_units']})",
         "optimizer": "adam",
         "schedule": "constant",
         "chosen_on": "validation",
         "criterion": "best_epoch",
-        "epochs": 20,
+        "epochs": study.train.epochs,
         "seeds": 3,
         "learning_rate": 0.001,
         "indistinguishable": (0.01,),
