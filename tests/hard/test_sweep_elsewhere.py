@@ -105,7 +105,6 @@ def test_a_node_removed_and_one_added_and_every_run_once_with_the_right_bytes(
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said
     assert f"{RUNS}/{RUNS} runs done, 0 running, 0 failed" in said
-    assert "1 begun again after a worker died" in said
     assert_same(untrained, trained)
     with sqlite3.connect(untrained / "mlflow.db") as store:
         finished = store.execute("SELECT name FROM runs WHERE status = 'FINISHED'").fetchall()
