@@ -11,10 +11,10 @@ from typing import Any
 
 import psutil
 import pytest
+from pipeline.tracking.live_run import LiveRun
 
 from pipeline import params
 from pipeline.tracking import data, follow, sync, watch
-from pipeline.tracking.live_run import LiveRun
 from pipeline.tracking.store import Store
 from tests.tracking import studies
 

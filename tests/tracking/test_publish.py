@@ -10,13 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pipeline.tracking.lease import Lease
 
 from pipeline.core import files, runs, task
 from pipeline.core.errors import DataError, ToolError
 from pipeline.core.task import Scaling, Task
 from pipeline.params import reading
 from pipeline.tracking import sync
-from pipeline.tracking.lease import Lease
 from pipeline.tracking.publish import publish
 from pipeline.tracking.store import Store, open_store
 from tests.tracking import studies

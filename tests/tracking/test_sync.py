@@ -10,12 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
+from pipeline.tracking.lease import Lease
 
 from pipeline import params
 from pipeline.core.errors import RunError
 from pipeline.params import reading
 from pipeline.tracking import address, data, lease, record, sync
-from pipeline.tracking.lease import Lease
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
