@@ -19,9 +19,7 @@ from pipeline.tracking.sync import SyncResult
 
 INTERVAL = 2.0  # seconds between two looks at the logs
 _RENEWAL = 20.0  # seconds between two signs of life
-_PATIENCE = 20.0
-"""Seconds to stay when there is nothing to do, since the next training may begin, or nothing succeeds."""
-
+_PATIENCE = 10  # looks at nothing new, before the next training begins, or at a store that refuses
 _NICENESS = 10  # the cores are for those that train
 
 
@@ -39,8 +37,8 @@ def follow() -> None:
 
 def _deliver_all() -> bool:
     """Deliver until there is nothing more to come; return False if the store cannot be worked with."""
-    follower, failures, warned, busy = Follower(), 0, False, time.monotonic()
-    while True:
+    follower, failures, warned, idle = Follower(), 0, False, 0
+    while idle < _PATIENCE:
         trouble = follower.deliver()
         failures = failures + 1 if trouble else 0
         # The first failure may mean nothing: a server may be starting.
@@ -52,11 +50,9 @@ def _deliver_all() -> bool:
                 f"Training goes on; {address.REMEDY}",
             )
         logs = live_log.paths()
-        if any(map(live_log.is_held, logs)) or (logs and not failures):
-            busy = time.monotonic()
-        elif time.monotonic() - busy > _PATIENCE:
-            return not logs
+        idle = 0 if any(map(live_log.is_held, logs)) or (logs and not trouble) else idle + 1
         time.sleep(INTERVAL)
+    return not logs
 
 
 class Follower:

@@ -71,13 +71,14 @@ def start_follower() -> None:
     )
 
 
-def take_trouble() -> str:
-    """Take what the follower noted as wrong with MLflow, so that it is said once; mostly nothing."""
-    note = folder() / "trouble"
-    with contextlib.suppress(OSError):
-        text = note.read_text(encoding="utf-8")
-        note.unlink()
-        return text
+def take_trouble(logs: Path) -> str:
+    """Take what the follower of a folder noted as wrong with MLflow, so that it is said once; often nothing."""
+    note = logs / "trouble"
+    if note.exists():
+        with contextlib.suppress(OSError):  # another training was quicker
+            text = note.read_text(encoding="utf-8")
+            note.unlink()
+            return text
     return ""
 
 
@@ -128,7 +129,7 @@ class LiveLog:
     def epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
         """Append an epoch, counted from 1; NaN and infinity are fine, and a `time` that is not now."""
         self._write({"epoch": epoch, **measures})
-        if trouble := take_trouble():
+        if trouble := take_trouble(self._path.parent):
             self._say(trouble)
 
     def finish(self, outputs: Path) -> None:
@@ -148,7 +149,7 @@ class LiveLog:
         if self._stream:
             self._stream.close()
             self._stream = None
-        if trouble := take_trouble():
+        if trouble := take_trouble(self._path.parent):
             self._say(trouble)
 
     def __enter__(self) -> Self:
