@@ -46,7 +46,7 @@ def paths() -> list[Path]:
 
 def is_held(path: Path) -> bool:
     """Decide whether a living process has the file locked."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as stream:
+    with contextlib.suppress(OSError), path.open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that ask do not see each other
         except BlockingIOError:
@@ -72,7 +72,7 @@ def start_follower() -> None:
 
 
 def take_trouble(logs: Path) -> str:
-    """Take what the follower of a folder noted as wrong with MLflow, so that it is said once; often nothing."""
+    """Take what the follower of a folder noted as wrong with MLflow, so that it is said once, or nothing."""
     note = logs / "trouble"
     if note.exists():
         with contextlib.suppress(OSError):  # another training was quicker
