@@ -1,4 +1,4 @@
-"""Command `ui`: MLflow's pages, brought up to date with the outputs, at the comparison of this study's runs."""
+"""Command `ui`: MLflow's pages, up to date with the outputs, at the comparison of this study's runs."""
 
 import contextlib
 import os
@@ -52,7 +52,18 @@ def serve(uri: str, port: int) -> None:
     Raises:
         ToolError: it ends by itself.
     """
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--workers",
+        "1",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+    ]
     command += ["--default-artifact-root", address.artifacts().as_uri()]
     command += ["--uvicorn-opts", "--log-level warning"]
     settings = os.environ | {

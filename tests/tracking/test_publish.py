@@ -3,20 +3,20 @@
 import base64
 import itertools
 import json
-import os
 import shutil
+import time
 import zlib
 from pathlib import Path
 
-import psutil
 import pytest
-from pipeline.tracking.lease import Lease
 
+from pipeline import params
 from pipeline.core import files, runs, task
 from pipeline.core.errors import DataError, ToolError
 from pipeline.core.task import Scaling, Task
 from pipeline.params import reading
-from pipeline.tracking import sync
+from pipeline.tracking import data, live_log, sync
+from pipeline.tracking.live_log import LiveLog
 from pipeline.tracking.publish import publish
 from pipeline.tracking.store import Store, open_store
 from tests.tracking import studies
@@ -101,19 +101,28 @@ def test_runs_from_before_the_code_changed_are_left_as_they_are(
     assert studies.snapshot(store) == {}
 
 
-def test_what_claims_to_be_running_and_is_dead_is_killed(study: Path, store: Store) -> None:
+ELSEWHERE = {"follower": json.dumps(["elsewhere:/home/ada/study", time.time() + 600])}
+
+
+def test_what_claims_to_be_running_and_is_dead_is_killed(
+    study: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_log, "start_follower", lambda: None)
     studies.write_study(study)
-    dead = sync.create(store, "0" * 64, "of another study", {})
-    sync.send(store, dead, tags=Lease.of_this_process()._replace(pid=2**22 + 1).tag())
-    alive = sync.create(store, "1" * 64, "being trained", {})
-    foreign = store.client.create_run(store.experiment_id, run_name="somebody else's")
+    sync.create(store, "0" * 64, "of another study", {})
+    afar = sync.create(store, "1" * 64, "being trained elsewhere", {})
+    sync.send(store, afar, tags=ELSEWHERE)
+    store.client.create_run(store.experiment_id, run_name="somebody else's")
+    training = LiveLog(params.load(), data.read(), 0.5, 0, "2" * 64)
     publish()
-    runs = store.client.search_runs([store.experiment_id])
-    states = {run.info.run_name: run.info.status for run in runs}
+    states = {run.info.run_name: run.info.status for run in store.client.search_runs([store.experiment_id])}
     assert states["of another study"] == "KILLED"
-    assert states["being trained"] == "RUNNING"
+    assert states["being trained elsewhere"] == "RUNNING"
     assert states["somebody else's"] == "RUNNING"
-    assert alive.info.run_id != foreign.info.run_id
+    assert states["lr-0.5 seed-0"] == "RUNNING"
+    training.end("FAILED")
+    publish()  # does what the process that follows the logs would have done
+    assert [run.info.status for run in store.find("2" * 64)] == ["FAILED"]
 
 
 def test_what_another_process_is_syncing_is_left_to_it(
@@ -122,12 +131,9 @@ def test_what_another_process_is_syncing_is_left_to_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     studies.write_study(study)
-    other = Lease.of_this_process()._replace(
-        pid=os.getppid(), started=psutil.Process().parent().create_time()
-    )
     for rate, seed in itertools.product(studies.RATES, studies.SEEDS):
         run = sync.create(store, studies.key(rate, seed), "being trained", {})
-        sync.send(store, run, tags=other.tag())
+        sync.send(store, run, tags=ELSEWHERE)
 
     assert publish() == 0
     printed = capsys.readouterr().out
@@ -138,6 +144,21 @@ def test_what_another_process_is_syncing_is_left_to_it(
     assert "lr-0.01 seed-0: left to another process that is syncing it" in printed
     assert "champion: not moved: another process is syncing lr-0.01 seed-1" in printed
     assert sum(shown["status"] == "RUNNING" for shown in studies.snapshot(store).values()) == COUNT
+
+
+def test_a_run_whose_log_is_being_written_is_left_to_its_training(
+    study: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_log, "start_follower", lambda: None)
+    studies.write_study(study)
+    with LiveLog(params.load(), data.read(), 0.01, 0, studies.key(0.01, 0)) as log:
+        publish()
+        shown = studies.snapshot(store)
+        assert shown.pop(studies.key(0.01, 0))["status"] == "RUNNING"
+        assert {run["status"] for run in shown.values()} == {"FINISHED"}
+        log.finish(runs.folder(study / "runs", 0.01, 0))
+    assert publish() == 0
+    assert studies.snapshot(store)[studies.key(0.01, 0)]["status"] == "FINISHED"
 
 
 def test_the_comparison_page_shows_the_studys_runs_and_their_curves(study: Path, store: Store) -> None:
