@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from pipeline.core import files, run_keys
 from pipeline.core.errors import Interrupted
 from pipeline.params import Params
-from pipeline.tracking import provenance, record
+from pipeline.tracking import address, provenance, record
 from pipeline.tracking.data import Data
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Row
@@ -35,8 +35,9 @@ _START = '"$0" -m pipeline follow </dev/null >>"$1" 2>&1 &'
 
 def folder() -> Path:
     """Give the folder of the logs for the store that is set now; those for another store lie elsewhere."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return files.repository().resolve() / ".scratch/live" / (run_keys.digest(uri)[:12] if uri else "")
+    uri = address.tracking_uri()
+    name = "" if uri == address.default_uri() else run_keys.digest(uri)[:12]
+    return files.repository().resolve() / ".scratch/live" / name
 
 
 def paths() -> list[Path]:
