@@ -14,6 +14,7 @@ import pytest
 
 from pipeline import params
 from pipeline.core import runs
+from pipeline.params import reading
 from pipeline.tracking import data, follow, live_log
 from pipeline.tracking.follow import Follower
 from pipeline.tracking.live_log import LiveLog
@@ -30,6 +31,7 @@ import os, signal, sys, time
 from pathlib import Path
 from pipeline import params
 from pipeline.core import runs
+from pipeline.params import reading
 from pipeline.core.errors import Interrupted
 from pipeline.tracking import data
 from pipeline.tracking.live_log import LiveLog
@@ -135,7 +137,11 @@ def test_a_run_ends_as_its_training_did_and_one_process_sends_all(study: Path, s
     studies.write_run(study, 0.01, 0)
     processes = [start(ending, seed, PAUSE="0.5") for seed, ending in enumerate(endings)]
     printed = [process.communicate(timeout=180) for process in processes]
-    assert len(followers(study)) == 1
+    until = time.monotonic() + WAIT
+    while len(followers(study)) > 1:  # each may start one; those that find another at work leave
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert followers(study)
     assert "warning" not in printed[0][1], printed[0]
     wait_until_delivered()
     for seed, wanted in enumerate(endings.values()):
@@ -219,8 +225,9 @@ def test_one_failed_request_costs_neither_a_run_nor_a_warning(
 def test_a_follower_that_stands_still_does_not_hold_the_training_and_nothing_is_lost(
     study: Path, store: Store
 ) -> None:
-    studies.write_run(study, 0.01, 0, epochs=2000)
-    process = start("finish", 0, epochs=2000, PAUSE="0.001")
+    reading.override(study / "params.yaml", {"train.epochs": 500})
+    studies.write_run(study, 0.01, 0, epochs=500)
+    process = start("finish", 0, epochs=500, PAUSE="0.001")
     while not (following := followers(study)):
         assert process.poll() is None
         time.sleep(0.01)
@@ -230,13 +237,14 @@ def test_a_follower_that_stands_still_does_not_hold_the_training_and_nothing_is_
     assert float(output) < 5.0  # a busy machine
     following[0].resume()
     wait_until_delivered()
-    assert steps(store) == expected(epochs=2000)
+    assert steps(store) == expected(epochs=500)
 
 
 @pytest.mark.hard
 def test_a_follower_killed_twenty_times_during_a_study_is_replaced_and_nothing_shows_twice(
     study: Path, store: Store
 ) -> None:
+    reading.override(study / "params.yaml", {"train.epochs": 20})
     kills, seed = 0, 0
     while kills < 20:
         studies.write_run(study, 0.01, seed, epochs=20)
