@@ -34,8 +34,8 @@ def ui(*, port: int = 5000, browser: bool = True) -> None:
     local = not address.is_server(uri)
     port = _free_port(port) if local else port
     server = f"http://{HOST}:{port}" if local else without_login(uri)
-    page = publisher.page(server)
-    print(f"\nThe comparison: {page}", flush=True)
+    page, studies = publisher.pages(server)
+    print(f"\nThe comparison: {page}\nAll studies:    {studies}", flush=True)
     if not local:
         if browser:
             webbrowser.open(page)

@@ -69,9 +69,12 @@ class Publisher:
         """Make the id of the set of published runs; empty if there are none."""
         return study.study_id(run.key for run in self._records) if self._records else ""
 
-    def page(self, server: str) -> str:
-        """Give the address of the comparison page on a server that shows the store."""
-        return view.page(server, self._store.experiment_id, self.study_id)
+    def pages(self, server: str) -> tuple[str, str]:
+        """Give the addresses, on a server that shows the store, of this study's comparison and of all studies."""
+        comparison, studies = (
+            view.page(server, self._store.experiment_id, key) for key in (self.study_id, view.STUDIES)
+        )
+        return comparison, studies
 
     def read(self, folder: Path) -> None:
         """Read the runs that are as params.yaml, code and data want them; report each of the others."""
@@ -102,15 +105,18 @@ class Publisher:
     def publish(self, report: Path) -> None:
         """Make MLflow agree with the outputs, step by step."""
         index, label = self._store.index(), {study.membership(self.study_id): "yes"}
+        colours = view.rate_colours(self._params.train.learning_rates)
         for item in self._records:
-            self._sync(dataclasses.replace(item, tags=item.tags | label), index.pop(item.key, []))
+            colour = {"mlflow.runColor": colours[item.params["learning_rate"]]}
+            self._sync(dataclasses.replace(item, tags=item.tags | label | colour), index.pop(item.key, []))
         for run in itertools.chain.from_iterable(index.values()):  # beside the study's own
             if run.info.status == "RUNNING" and not self._is_followed(run):
                 if not self._dry_run:
                     sync.finish(self._store, run, "KILLED")
                 self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
         if self._records:
-            fresh = view.save(self._store, self.study_id, dry_run=self._dry_run)
+            columns = {row.key: None for run in self._records for row in run.rows if row.step}
+            fresh = view.save(self._store, self.study_id, columns, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
         if not self.counts[PROBLEM]:
             try:

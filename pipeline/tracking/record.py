@@ -15,7 +15,7 @@ from pipeline.core.runs import CURVES
 from pipeline.params import Params
 from pipeline.tracking.data import Data
 
-LAYOUT = 2  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
+LAYOUT = 3  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
 
 class Row(NamedTuple):
@@ -65,7 +65,8 @@ def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float,
     parts = {part: run.metrics[part] for part in ("final", "best", "test")}
     parts["kept"] = {name: epochs[kept - 1][name] for name in (*CURVES, "epoch")} if kept else {}
     numbers = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
-    numbers |= {"learning_rate": learning_rate, "epochs_trained": run.metrics["epochs"], "epoch": 0}
+    numbers |= {"learning_rate": learning_rate, "log10_learning_rate": math.log10(learning_rate)}
+    numbers |= {"epochs_trained": run.metrics["epochs"], "epoch": 0}
     diverged = run.metrics.get("diverged_epoch")
     tags = identity_tags(data) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
     name = run_name(learning_rate, seed)
