@@ -70,7 +70,7 @@ class Publisher:
         return study.study_id(run.key for run in self._records) if self._records else ""
 
     def pages(self, server: str) -> tuple[str, str]:
-        """Give the addresses, on a server that shows the store, of this study's comparison and of all studies."""
+        """Give the addresses of this study's comparison and of all studies, on a server of the store."""
         comparison, studies = (
             view.page(server, self._store.experiment_id, key) for key in (self.study_id, view.STUDIES)
         )

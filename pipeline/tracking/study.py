@@ -49,8 +49,8 @@ def read_verdict(report: Path) -> dict[str, Any]:
 def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, Any]) -> Record:
     """Make the record that stands for the study.
 
-    The verdict's numbers on rate r are `<number>/lr-<r>`, its status the tag `status/lr-<r>`. The criterion's mean
-    and interval are curves besides, with a step for each rate, so that studies can be drawn over the rate.
+    The verdict's numbers on rate r are `<number>/lr-<r>`, its status the tag `status/lr-<r>`. The criterion's
+    mean and interval are curves besides, with a step for each rate: the UI can draw studies over the rate.
     """
     grid = {name: json.dumps(getattr(params.train, name)) for name in ("learning_rates", "seeds")}
     values = grid | record.shared_params(params)
@@ -69,7 +69,7 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
         tags[f"status/{name}"] = shown.get("status", "")
     return Record(
         key=f"study-{study}",
-        name=f"report of study {study}",
+        name=f"{params.data.dataset}, {params.optimizer.name}, study {study}",
         params=values,
         rows=(*rows, *record.finite_rows(numbers)),
         tags=tags

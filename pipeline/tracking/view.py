@@ -63,7 +63,7 @@ def rate_colours(rates: Iterable[float]) -> dict[str, str]:
 
 
 def save(store: Store, study_id: str, columns: Iterable[str], *, dry_run: bool) -> bool:
-    """Save the views of a study's runs, which have these measures, and of all studies; return whether one is new."""
+    """Save the views of a study's runs, which have these measures, and of all studies; return if new."""
     fresh = [
         _save(store, key, state, dry_run=dry_run)
         for key, state in ((study_id, _runs(study_id, columns)), (STUDIES, _studies()))
@@ -124,7 +124,7 @@ def _line(metrics: list[str]) -> dict[str, Any]:
 def _page(
     condition: str, order: str, columns: tuple[str, ...], charts: dict[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """Describe a page in the UI's own words (mlflow/server/js, ExperimentPageUIState); the first section is open."""
+    """Describe a page in the UI's own words (mlflow/server/js, ExperimentPageUIState); one section opens."""
     return {
         "searchFilter": condition,
         "orderByKey": order,
