@@ -30,6 +30,9 @@ from pipeline.tracking.data import Data
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Row
 
+SWITCH = "STUDY_LIVE_LOGS"
+"""The variable that says `off` where nobody will look at the runs, as in the clones of `verify`."""
+
 _START = '"$0" -m pipeline follow </dev/null >>"$1" 2>&1 &'
 
 
@@ -110,7 +113,8 @@ class LiveLog:
     ) -> None:
         self._path, self._say = folder() / f"{run_key}.jsonl", say
         self._stream: BinaryIO | None = None
-        if is_held(self._path):  # somebody trains the same run: MLflow shows that training
+        # Where somebody trains the same run, MLflow shows that training.
+        if os.environ.get(SWITCH) == "off" or is_held(self._path):
             return
         header = {
             "learning_rate": learning_rate,

@@ -20,6 +20,7 @@ from pipeline.tracking.follow import Follower
 from pipeline.tracking.live_log import LiveLog
 from pipeline.tracking.publish import publish
 from pipeline.tracking.store import Store, open_store
+from tests.conftest import wait_until_delivered
 from tests.tracking import studies
 
 pytestmark = pytest.mark.filterwarnings(
@@ -102,13 +103,6 @@ def wait_for_status(store: Store, run_key: str, wanted: str, seconds: float = WA
     return status
 
 
-def wait_until_delivered(seconds: float = WAIT) -> None:
-    until = time.monotonic() + seconds
-    while live_log.paths():
-        assert time.monotonic() < until, live_log.paths()
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def begin(study: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that begins a live log here, without a process that follows it."""
@@ -143,7 +137,7 @@ def test_a_run_ends_as_its_training_did_and_one_process_sends_all(study: Path, s
         time.sleep(0.1)
     assert followers(study)
     assert "warning" not in printed[0][1], printed[0]
-    wait_until_delivered()
+    wait_until_delivered(study)
     for seed, wanted in enumerate(endings.values()):
         assert wait_for_status(store, studies.key(0.01, seed), wanted) == wanted
         assert steps(store, seed) == expected(seed)  # what was sent before the end is not lost
@@ -170,7 +164,7 @@ def test_eight_trainings_at_once_on_a_store_that_does_not_exist(
         _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors
         assert errors == ""
-    wait_until_delivered()
+    wait_until_delivered(study)
     store = open_store("digits")
     shown = studies.snapshot(store)
     assert {run["status"] for run in shown.values()} == {"FINISHED"}
@@ -236,7 +230,7 @@ def test_a_follower_that_stands_still_does_not_hold_the_training_and_nothing_is_
     assert (process.returncode, errors) == (0, "")
     assert float(output) < 5.0  # a busy machine
     following[0].resume()
-    wait_until_delivered()
+    wait_until_delivered(study)
     assert steps(store) == expected(epochs=500)
 
 
@@ -259,7 +253,7 @@ def test_a_follower_killed_twenty_times_during_a_study_is_replaced_and_nothing_s
         seed += 1
     last = start("finish", 0, epochs=20)
     last.communicate(timeout=180)
-    wait_until_delivered()
+    wait_until_delivered(study)
     endings = {0: "FINISHED", 1: "FAILED", 2: "FINISHED", 3: "KILLED"}
     for number in range(seed):
         (run,) = store.find(studies.key(0.01, number))
