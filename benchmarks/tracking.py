@@ -1,6 +1,6 @@
 """What MLflow costs: `python -m benchmarks.tracking [live] [publish] [growth]`; without a name, all three.
 
-live     a training's 500 epochs of 9 measures, which the process that follows its live log sends on, to SQLite
+live     a training's 500 epochs of 9 measures, which the process that follows its log sends on, to SQLite
          and to a server: the time that the training waits, and the processor time of that process.
          Nothing is trained here; the epochs come at their real pace for a while, then quickly
 publish  `python -m pipeline publish` of 12 runs of 20 epochs, sizes as in the default study, on a fresh
