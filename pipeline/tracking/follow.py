@@ -37,18 +37,16 @@ def follow() -> None:
 
 def _deliver_all() -> bool:
     """Deliver until there is nothing more to come; return False if the store cannot be worked with."""
-    follower, failures, warned, idle = Follower(), 0, False, 0
+    follower, failures, idle = Follower(), 0, 0
     while idle < _PATIENCE:
         trouble = follower.deliver()
-        failures = failures + 1 if trouble else 0
-        # The first failure may mean nothing: a server may be starting.
-        if failures > 1 and not warned:
-            warned = True
-            files.write_text(
-                live_log.folder() / "trouble",
-                f"warning: MLflow is not receiving the runs for now ({trouble}). "
-                f"Training goes on; {address.REMEDY}",
-            )
+        if trouble:
+            failures += 1
+        elif failures < 2:
+            failures = 0
+        if trouble and failures == 2:  # once; the first may mean nothing, a server may be starting
+            note = f"warning: MLflow is not receiving the runs for now ({trouble}). "
+            files.write_text(live_log.trouble(), f"{note}Training goes on; {address.REMEDY}")
         logs = live_log.paths()
         idle = 0 if any(map(live_log.is_held, logs)) or (logs and not trouble) else idle + 1
         time.sleep(INTERVAL)

@@ -75,15 +75,9 @@ def start_follower() -> None:
     )
 
 
-def take_trouble(logs: Path) -> str:
-    """Take what the follower of a folder noted as wrong with MLflow, so that it is said once, or nothing."""
-    note = logs / "trouble"
-    if note.exists():
-        with contextlib.suppress(OSError):  # another training was quicker
-            text = note.read_text(encoding="utf-8")
-            note.unlink()
-            return text
-    return ""
+def trouble() -> Path:
+    """Give the file in which the follower notes what is wrong with MLflow, for a training to say it, once."""
+    return folder() / "trouble"
 
 
 def now() -> int:
@@ -111,7 +105,7 @@ class LiveLog:
         run_key: str,
         say: Callable[[str], object] = say,
     ) -> None:
-        self._path, self._say = folder() / f"{run_key}.jsonl", say
+        self._path, self._trouble, self._say = folder() / f"{run_key}.jsonl", trouble(), say
         self._stream: BinaryIO | None = None
         # Where somebody trains the same run, MLflow shows that training.
         if os.environ.get(SWITCH) == "off" or is_held(self._path):
@@ -134,8 +128,6 @@ class LiveLog:
     def epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
         """Append an epoch, counted from 1; NaN and infinity are fine, and a `time` that is not now."""
         self._write({"epoch": epoch, **measures})
-        if trouble := take_trouble(self._path.parent):
-            self._say(trouble)
 
     def finish(self, outputs: Path) -> None:
         """Say that the run's folder is complete, and link its files beside the log.
@@ -154,8 +146,6 @@ class LiveLog:
         if self._stream:
             self._stream.close()
             self._stream = None
-        if trouble := take_trouble(self._path.parent):
-            self._say(trouble)
 
     def __enter__(self) -> Self:
         return self
@@ -172,6 +162,11 @@ class LiveLog:
                 _write(self._stream, line)
             except OSError:  # `publish` adds from the outputs what the disk did not take
                 self._stream = None
+        if self._trouble.exists():
+            with contextlib.suppress(OSError):  # another training was quicker
+                text = self._trouble.read_text(encoding="utf-8")
+                self._trouble.unlink()
+                self._say(text)
 
 
 def _write(stream: BinaryIO, line: Mapping[str, Any]) -> None:
