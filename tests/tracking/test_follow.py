@@ -34,21 +34,29 @@ from pipeline import params
 from pipeline.core import runs
 from pipeline.params import reading
 from pipeline.core.errors import Interrupted
-from pipeline.tracking import data
+from pipeline.tracking import data, live_log
 from pipeline.tracking.live_log import LiveLog
 from tests.tracking import studies
+
+said = []
+
+def say(text):
+    said.append(text)
+    live_log.say(text)
 
 ending, seed, epochs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 waited, pause = 0.0, float(os.environ.get("PAUSE", "0"))
 study, facts, key = params.load(), data.read(), studies.key(0.01, seed)
 began = time.monotonic()
-with LiveLog(study, facts, 0.01, seed, key) as log:
+with LiveLog(study, facts, 0.01, seed, key, say) as log:
     waited += time.monotonic() - began
     for epoch in range(1, epochs + 1):
         time.sleep(pause)
         began = time.monotonic()
         log.epoch(epoch, studies.measures(0.01, seed, epoch))
         waited += time.monotonic() - began
+        if ending == "warned" and said:
+            break
     match ending:
         case "exception":
             raise ValueError("training broke")
@@ -183,8 +191,8 @@ def test_a_store_in_trouble_costs_no_time_and_one_line(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     studies.write_run(study, 0.01, 0)
-    process = start("finish", 0, epochs=30, PAUSE="1")  # long enough for its follower to be in trouble twice
-    output, errors = process.communicate(timeout=180)
+    process = start("warned", 0, epochs=1000, PAUSE="0.2")  # until its follower has been in trouble twice
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert len(errors.strip().splitlines()) == 1
     assert errors.strip().startswith("warning: MLflow is not receiving the runs for now (")
