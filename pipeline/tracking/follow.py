@@ -76,6 +76,8 @@ class Follower:
         held = live_log.is_held(path)  # asked first: what a dead training wrote is all there
         if path in self._runs and self._runs[path].log.is_replaced():
             self._forget(path)
+        if not path.exists():  # `publish` has delivered it meanwhile
+            return
         if path not in self._runs:
             log = Log(path).read()
             self._runs[path] = LiveRun(log, self._open(log.data.task.dataset))

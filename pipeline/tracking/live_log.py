@@ -210,8 +210,9 @@ class Log:
         return self
 
     def is_replaced(self) -> bool:
-        """Decide whether another training of the run has begun a log of its own."""
-        return self.path.stat().st_ino != os.fstat(self._stream.fileno()).st_ino
+        """Decide whether the log is delivered, or another training of the run has begun one of its own."""
+        own = os.fstat(self._stream.fileno())
+        return not self.path.exists() or not os.path.samestat(self.path.stat(), own)
 
     @property
     def outputs(self) -> Path:

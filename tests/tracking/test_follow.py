@@ -357,6 +357,19 @@ def test_a_log_s_line_that_is_not_whole_yet_waits(store: Store, begin: Any) -> N
     log.end("FAILED")
 
 
+def test_a_log_that_publish_delivers_meanwhile_is_no_trouble(
+    study: Path, store: Store, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follower, log = Follower(), begin(epochs=3)
+    assert follower.deliver() == ""
+    log.finish(studies.write_run(study, 0.01, 0))
+    both = live_log.paths()
+    assert Follower().deliver() == ""
+    monkeypatch.setattr(live_log, "paths", lambda: both)  # listed just before
+    assert (follower.deliver(), Follower().deliver()) == ("", "")
+    assert steps(store) == expected()
+
+
 def test_a_log_that_cannot_be_read_is_said_and_stops_no_other(study: Path, store: Store, begin: Any) -> None:
     log = begin(epochs=3)
     (live_log.folder() / f"{'0' * 64}.jsonl").write_text("{}\n")
