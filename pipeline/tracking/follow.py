@@ -4,7 +4,6 @@ Killed at any moment, it is replaced by the next one, which whoever trains next 
 from the logs and from MLflow alone, and sending it again changes nothing.
 """
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ from pipeline.tracking.sync import SyncResult
 INTERVAL = 2.0  # seconds between two looks at the logs
 _RENEWAL = 20.0  # seconds between two signs of life
 _PATIENCE = 10  # looks at nothing new, before the next training begins, or at a store that refuses
-_NICENESS = 10  # the cores are for those that train
 
 
 def follow() -> None:
     """Follow all logs of the store that is set; whoever trains starts this process, no person does."""
-    os.nice(_NICENESS)
     while live_log.paths():  # a log that came while the lock was being released found it held
         try:
             with FileLock(live_log.folder() / "follower.lock", blocking=False):

@@ -33,7 +33,7 @@ from pipeline.tracking.record import Row
 SWITCH = "STUDY_LIVE_LOGS"
 """The variable that says `off` where nobody will look at the runs, as in the clones of `verify`."""
 
-_START = '"$0" -m pipeline follow </dev/null >>"$1" 2>&1 &'
+_START = 'nice -n 10 "$0" -m pipeline follow </dev/null >>"$1" 2>&1 &'  # the cores are for those that train
 
 
 def folder() -> Path:
