@@ -135,9 +135,10 @@ class LiveLog:
         DVC removes the copies in which it tries experiments, a sweep's worker its folder.
         """
         kept = _kept(self._path)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(outputs, kept / outputs.parent.name / outputs.name, copy_function=os.link)
+        if self._stream:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(kept, ignore_errors=True)
+                shutil.copytree(outputs, kept / outputs.parent.name / outputs.name, copy_function=os.link)
         self.end("FINISHED")
 
     def end(self, status: str) -> None:

@@ -357,6 +357,14 @@ def test_a_log_s_line_that_is_not_whole_yet_waits(store: Store, begin: Any) -> N
     log.end("FAILED")
 
 
+def test_where_nobody_will_look_there_is_no_log(
+    study: Path, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(live_log.SWITCH, "off")
+    begin(epochs=3).finish(studies.write_run(study, 0.01, 0))
+    assert not (study / ".scratch").exists()
+
+
 def test_a_log_that_publish_delivers_meanwhile_is_no_trouble(
     study: Path, store: Store, begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
