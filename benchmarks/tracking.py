@@ -1,7 +1,7 @@
 """What MLflow costs: `python -m benchmarks.tracking [live] [publish] [growth]`; without a name, all three.
 
-live     a training's 500 epochs of 9 measures, which the tracking process takes and sends on, to SQLite
-         and to a server: the time that the training waits, and the processor time of the tracking process.
+live     a training's 500 epochs of 9 measures, which the process that follows its log sends on, to SQLite
+         and to a server: the time that the training waits, and the processor time of that process.
          Nothing is trained here; the epochs come at their real pace for a while, then quickly
 publish  `python -m pipeline publish` of 12 runs of 20 epochs, sizes as in the default study, on a fresh
          SQLite store; then once more with nothing to do
@@ -30,7 +30,8 @@ import psutil
 from benchmarks import made_up, measured, report
 from pipeline import params
 from pipeline.core import files, runs
-from pipeline.tracking import watch
+from pipeline.tracking import data, live_log
+from pipeline.tracking.live_log import LiveLog
 
 PARTS = ("live", "publish", "growth")
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,13 +123,13 @@ def play(key: str, epoch_seconds: float) -> None:
         for measures in itertools.islice(epochs, 1):
             time.sleep(seconds)
             began = time.perf_counter()
-            watcher.epoch(measures)
+            log.epoch(int(measures["epoch"]), measures)
             waits.append(time.perf_counter() - began)
 
     began = time.perf_counter()
-    with watch.watching(rate, seed, key) as watcher:
+    with LiveLog(params.load(), data.read(), rate, seed, key) as log:
         start = time.perf_counter() - began
-        (process,) = psutil.Process().children()
+        process = _follower()
         used = [0.0, 0.0, 0.0, 0.0]
         while used[-1] < 1 or used[-1] - used[-4] > 3 * _QUIET * epoch_seconds:
             send(epoch_seconds)
@@ -143,21 +144,30 @@ def play(key: str, epoch_seconds: float) -> None:
             send(epoch_seconds)
         an_epoch = (_processor(process) - before) / _SAMPLED
         began = time.perf_counter()
-        watcher.finish(folder)
+        log.finish(folder)
     end = time.perf_counter() - began
-    total = os.times()
+    while live_log.paths():
+        time.sleep(0.1)
     result = {
         "start": start,
         "epochs": sum(waits),
         "slowest": max(waits),
         "end": end,
         "an epoch": an_epoch,
-        "outside": total.children_user
-        + total.children_system
-        - an_epoch * (settled + _CATCHING_UP + _SAMPLED),
+        "outside": _processor(process) - an_epoch * (settled + _CATCHING_UP + _SAMPLED),
         "status": status(key),
     }
     print(json.dumps(result))
+
+
+def _follower() -> psutil.Process:
+    """Find the process that follows the logs of the current folder."""
+    while True:
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cmdline()[-2:] == ["pipeline", "follow"] and process.cwd() == str(Path.cwd()):
+                    return process
+        time.sleep(0.05)
 
 
 def status(key: str) -> str:

@@ -170,7 +170,7 @@ COMMANDS = {
             _DRY_RUN,
         ),
     ),
-    "track": Command("pipeline.tracking.follow", None, (*_RUN, _argument("--run_key", required=True))),
+    "follow": Command("pipeline.tracking.follow", None),
 }
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -109,12 +110,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         done = run_dvc(make_project(folder), "repro", timeout=1800)  # beside a study, perhaps
         assert done.returncode == 0, done.stdout + done.stderr
+        wait_until_delivered(folder)
         done = _run(folder, ["docs.render"], 60, {})
         assert done.returncode == 0, done.stdout + done.stderr
         for command in (["add", "-A"], [*AUTHOR, "commit", "-qm", "study"]):
             subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)
 
     return made_once(tmp_path_factory, "finished", make)
+
+
+def wait_until_delivered(folder: Path, seconds: float = 600) -> None:
+    """Wait until MLflow has all that a repository's live logs hold, for whatever store."""
+    until = time.monotonic() + seconds
+    while waiting := list((folder / ".scratch/live").rglob("[!.]*.jsonl")):
+        assert time.monotonic() < until, waiting
+        time.sleep(0.1)
 
 
 AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")

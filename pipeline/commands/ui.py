@@ -1,4 +1,4 @@
-"""Command `ui`: MLflow's pages, filled up from the outputs, opened where this study's runs are compared."""
+"""Command `ui`: MLflow's pages, up to date with the outputs, at the comparison of this study's runs."""
 
 import contextlib
 import os
@@ -6,23 +6,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import webbrowser
-from collections.abc import Callable
 
-from pipeline.core import files
 from pipeline.core.errors import ToolError, without_login
 from pipeline.tracking import address
 from pipeline.tracking.publish import publish_outputs
 
 HOST = "127.0.0.1"
-_START = 180.0  # seconds; a small machine under load takes its time to import MLflow's server
-_END = 10.0
+_END = 10.0  # seconds that the server has to end
 
 
 def ui(*, port: int = 5000, browser: bool = True) -> None:
-    """Publish, serve, open the comparison of this study's runs; end with Ctrl-C.
+    """Publish, print the comparison's address, run MLflow's server until Ctrl-C.
 
     Where `MLFLOW_TRACKING_URI` is a server, open its page and leave.
 
@@ -30,76 +28,78 @@ def ui(*, port: int = 5000, browser: bool = True) -> None:
         port: where to serve; if it is taken, on any free one.
 
     Raises:
-        ToolError: the store does not answer, or the server does not start.
+        ToolError: the store does not answer, or the server ends by itself.
     """
-    publisher = publish_outputs()
-    uri = address.tracking_uri()
-
-    def show(server: str) -> None:
-        page = publisher.page(server)
-        print(f"\nThe comparison: {page}", flush=True)
+    publisher, uri = publish_outputs(), address.tracking_uri()
+    local = not address.is_server(uri)
+    port = _free_port(port) if local else port
+    server = f"http://{HOST}:{port}" if local else without_login(uri)
+    page, studies = publisher.pages(server)
+    print(f"\nThe comparison: {page}\nAll studies:    {studies}", flush=True)
+    if not local:
         if browser:
             webbrowser.open(page)
+        return
+    if browser:
+        threading.Thread(target=_open, args=(server, page), daemon=True).start()
+    print("It answers in some seconds. Ctrl-C ends it.", flush=True)
+    serve(uri, port)
 
-    if address.is_server(uri):
-        show(without_login(uri))
-    else:
-        serve(uri, _free_port(port), show)
 
-
-def serve(uri: str, port: int, show: Callable[[str], None]) -> None:
-    """Run MLflow's server on a store, and `show` its address when it answers.
-
-    Ctrl-C, SIGTERM or the end of the terminal ends it.
+def serve(uri: str, port: int) -> None:
+    """Run MLflow's server on a store until Ctrl-C, SIGTERM or the end of the terminal.
 
     Raises:
-        ToolError: the server does not start, or fails.
+        ToolError: it ends by itself.
     """
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", HOST]
-    command += ["--port", str(port), "--default-artifact-root", address.artifacts().as_uri()]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--workers",
+        "1",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+    ]
+    command += ["--default-artifact-root", address.artifacts().as_uri()]
+    command += ["--uvicorn-opts", "--log-level warning"]
     settings = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
         # Its job workers serve language models; without them it starts sooner.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    log = files.repository() / ".scratch" / "mlflow-server.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     # A signal is only noted: it must not part the server's start, or its end, from its process.
     signals = list[int]()  # an Event would deadlock: the handler runs inside of its `wait`
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` sets it
             signal.signal(number, lambda received, _: signals.append(received))
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            command, env=settings, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+    server = subprocess.Popen(command, env=settings, start_new_session=True)  # it has processes of its own
+    while server.poll() is None and not signals:
+        time.sleep(0.2)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(_END)
+        os.killpg(server.pid, signal.SIGKILL)
+    code = server.wait()
+    if not signals:
+        raise ToolError(
+            f"MLflow's server at {HOST}:{port}: expected it to go on until Ctrl-C, it ended with {code}. "
+            "What it said stands above."
         )
-    try:
-        answered, until = False, time.monotonic() + _START
-        while not signals:
-            time.sleep(0.2)
-            if server.poll() is not None or not (answered or time.monotonic() < until):
-                last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-                raise ToolError(
-                    f"MLflow's server: expected it to answer at {HOST}:{port}, got: "
-                    f"{''.join(last) or 'nothing'}. See {log}."
-                )
-            if not answered and (answered := _answers(f"http://{HOST}:{port}/health")):
-                show(f"http://{HOST}:{port}")
-                print("Ctrl-C ends it.", flush=True)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(_END)
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
-def _answers(health: str) -> bool:
+def _open(server: str, page: str) -> None:
+    """Open the page in the browser when the server answers."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with contextlib.suppress(OSError), direct.open(health, timeout=5):
-        return True
-    return False
+    while True:
+        with contextlib.suppress(OSError), direct.open(f"{server}/health", timeout=5):
+            break
+        time.sleep(0.2)
+    webbrowser.open(page)
 
 
 def _free_port(wanted: int) -> int:

@@ -1,6 +1,10 @@
 """Command `sweep`: the runs of `dvc repro`, many at a time, on this machine or on a Ray cluster."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Message = Mapping[str, Any]
+"""What a worker reports: `run` with `started` or `epochs`, or `trouble` with MLflow."""
 
 
 class SweepRun(NamedTuple):

@@ -4,7 +4,6 @@ import contextlib
 import math
 import statistics
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ from pipeline.core import runs as run_folders
 from pipeline.core.errors import ToolError
 from pipeline.core.network_files import NetworkFile
 from pipeline.params import Params
-from pipeline.sweep import SweepRun, cluster, live
+from pipeline.sweep import Message, SweepRun, cluster
 from pipeline.sweep.display import Display
 from pipeline.sweep.dvc_stages import Plan, Stages
 from pipeline.sweep.engine import Engine, Failed, Options
-from pipeline.sweep.live import FollowerProcess, Message
 from pipeline.sweep.worker import SweepStudy, Trained
-from pipeline.tracking import address, data
+from pipeline.tracking import address, data, live_log
+from pipeline.tracking.live_log import LiveLog
 from pipeline.train import examples
 from pipeline.train.signals import Interruption
 
@@ -56,17 +55,15 @@ def train_stale(
     stale = {stage.run: stage for stage in plan.stale}
     failures, overheads = dict[str, str](), list[float]()
     with contextlib.ExitStack() as stack:
-        # MLflow's process comes first: it imports MLflow while Ray starts.
-        process = None if server else stack.enter_context(contextlib.closing(FollowerProcess()))
         engine = stack.enter_context(cluster.connect(options.address, size))
         display = stack.enter_context(contextlib.closing(Display(len(stale), study.train.epochs)))
         options = sized(engine, study, options)
         print(_announcement(engine, options), file=sys.stderr)
         for stage in (*plan.current, *plan.restorable):
             display.compare(files.read_json(stage.folder / run_folders.METRICS))
-        listener = _Listener(stale, process, display)
+        listener = _Listener(shared, stale, display)
         for event in engine.train(
-            shared, parts, list(stale), options, lambda: interruption.signal is not None, listener.is_waiting
+            shared, parts, list(stale), options, lambda: interruption.signal is not None
         ):
             if isinstance(event, Mapping):
                 listener.take(event)
@@ -89,7 +86,6 @@ def train_stale(
                     listener.end(run, "FAILED")
                 case None:
                     listener.end(run, "KILLED")
-        listener.close()
     if overheads:
         print(
             f"sweep: beyond its epochs, a run took its worker {statistics.median(overheads):.2f} s "
@@ -100,65 +96,51 @@ def train_stale(
 
 
 class _Listener:
-    """The receiver of what workers report: it is shown, and passed on to MLflow's process.
+    """The receiver of what workers report: it is shown, and written to live logs where workers have none."""
 
-    Args:
-        process: None where the workers sync to an MLflow server themselves.
-    """
-
-    def __init__(self, runs: Iterable[SweepRun], process: FollowerProcess | None, display: Display) -> None:
+    def __init__(self, study: SweepStudy, runs: Iterable[SweepRun], display: Display) -> None:
+        self._study, self._display = study, display
         self._open = {run.run_key: run for run in runs}
-        self._process, self._display = process, display
-        self._begun, self._finished, self._synced = set[str](), set[str](), set[str]()
-        self._trouble = ""
-        self._heard = time.monotonic()
+        self._logs: dict[str, LiveLog] = {}
+        self._warned = False
 
     def take(self, message: Message) -> None:
-        self._heard = time.monotonic()
         match message:
-            case {"synced": key, "trouble": None}:
-                self._synced.add(key)
-            case {"trouble": trouble}:
-                self._trouble = self._trouble or trouble
+            case {"trouble": text}:  # each node may have the same
+                if not self._warned:
+                    live_log.say(text)
+                self._warned = True
             case {"run": key} if key not in self._open:  # late: the run's end overtook it
                 pass
             case {"run": key, "epochs": rows}:
                 for row in rows:
-                    self._follow(self._open[key], row)
-                self._display.epoch(key, int(rows[-1]["epoch"]))
+                    if log := self._log(self._open[key]):
+                        log.epoch(*row)
+                self._display.epoch(key, rows[-1][0])
             case {"run": key}:
-                self._begun.add(key)
+                self._log(self._open[key])
                 self._display.start(key)
-                self._follow(self._open[key], {})
 
     def finish(self, run: SweepRun, folder: Path) -> None:
         del self._open[run.run_key]
-        self._finished.add(run.run_key)
-        self._follow(run, {"finished": str(folder.parents[1].resolve())})
+        if log := self._log(run):
+            log.finish(folder)
         self._display.finish(run.run_key, files.read_json(folder / run_folders.METRICS))
 
     def end(self, run: SweepRun, status: str) -> None:
         """Note a run that has no outputs; MLflow does not know it unless it had begun."""
         del self._open[run.run_key]
-        if run.run_key in self._begun:
-            self._follow(run, {"ended": status})
+        if log := self._logs.get(run.run_key):
+            log.end(status)
         if status == "FAILED":
             self._display.finish(run.run_key, None)
         else:
             self._display.stop(run.run_key)
 
-    def is_waiting(self) -> bool:
-        """Decide whether workers have not synced all to MLflow yet, and still may."""
-        waits = not self._process and not self._finished <= self._synced
-        return waits and time.monotonic() - self._heard < live.PATIENCE
-
-    def close(self) -> None:
-        missing = 0 if self._process else len(self._finished - self._synced)
-        live.warn(self._trouble or (f"{missing} runs were not synced in time" if missing else ""))
-
-    def _follow(self, run: SweepRun, message: Message) -> None:
-        if self._process:
-            self._process.send(run, message)
+    def _log(self, run: SweepRun) -> LiveLog | None:
+        if not self._study.tracking_uri and run.run_key not in self._logs:
+            self._logs[run.run_key] = LiveLog(self._study.params, self._study.data, *run)
+        return self._logs.get(run.run_key)
 
 
 def sized(engine: Engine, study: Params, options: Options) -> Options:

@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline.sweep import SweepRun, worker
-from pipeline.sweep.live import Message
+from pipeline.sweep import Message, SweepRun, worker
 from pipeline.sweep.worker import SweepStudy, Trained
 from pipeline.train.examples import Examples
 
@@ -71,13 +70,11 @@ class Engine:
         runs: Sequence[SweepRun],
         options: Options,
         stop: Callable[[], bool],
-        linger: Callable[[], bool],
     ) -> Iterator[RunEnd | Message]:
         """Train; yield each run's end as it comes, and the workers' messages in between.
 
         Args:
             stop: asked twice a second; once it is true, nothing new starts, and what runs saves a checkpoint.
-            linger: whether messages are still awaited when all runs have ended.
         """
         ray = self._ray
         mailbox = ray.remote(_Mailbox).options(num_cpus=0, max_restarts=-1).remote()
@@ -111,9 +108,6 @@ class Engine:
             for reference in ready:
                 yield open_tasks.pop(reference), self._result(reference)
         yield from self._messages(mailbox)
-        while linger():
-            time.sleep(_POLL)
-            yield from self._messages(mailbox)
 
     def _messages(self, mailbox: Any) -> list[Message]:
         """Take what has arrived. A slow answer is waited for again: what it took is nowhere else."""

@@ -3,10 +3,10 @@
 Knows no Ray and no DVC; the driver may be on another machine, and nothing of its disk needs to be here.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import platform
-import shutil
 import stat
 import tempfile
 import time
@@ -22,10 +22,11 @@ from pipeline.core import runs as run_folders
 from pipeline.core.errors import Interrupted, ToolError
 from pipeline.core.network_files import NetworkFile
 from pipeline.params import Params
-from pipeline.sweep import SweepRun
-from pipeline.sweep.live import Message, RunFollowers
+from pipeline.sweep import Message, SweepRun
 from pipeline.tools import machine
+from pipeline.tracking import live_log
 from pipeline.tracking.data import Data
+from pipeline.tracking.live_log import LiveLog
 from pipeline.train import signals
 from pipeline.train.examples import Examples
 
@@ -40,7 +41,7 @@ class SweepStudy(NamedTuple):
         inputs: of `run_keys.inputs`.
         network: its text, since a worker need not have the file.
         root: the driver's repository; used if it is there, as on a shared disk.
-        tracking_uri: of the MLflow server that workers talk to themselves; None leaves it to the driver.
+        tracking_uri: of the MLflow server to which each node delivers; None leaves it to the driver.
         gpus: the share of a GPU that a run has; 0 trains on the CPU.
     """
 
@@ -93,7 +94,7 @@ def train(study: SweepStudy, examples: Mapping[str, Examples], run: SweepRun, po
 
 
 class _Process:
-    """TensorFlow, a trainer and a connection to MLflow, as the process keeps them from run to run."""
+    """TensorFlow and a trainer, as the process keeps them from run to run."""
 
     def __init__(self, study: SweepStudy, examples: Mapping[str, Examples], post: Post) -> None:
         _check_code(study)
@@ -111,35 +112,32 @@ class _Process:
                 f"{platform.node()}: expected a GPU, TensorFlow finds none. Install its CUDA packages there "
                 "(`tensorflow[and-cuda]` has them), or leave out --gpus-per-run."
             )
-        self._post = post
+        self._study, self._post = study, post
         self._machine = machine.describe(device)
         self._runner = Runner(study.params, study.network, study.data.task, examples)
-        self._followers: RunFollowers | None = None
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
-            self._followers = RunFollowers(
-                study.params, study.data, lambda key, trouble: post({"synced": key, "trouble": trouble})
-            )
 
     def train(self, run: SweepRun) -> Trained:
         if os.environ.get("CUDA_VISIBLE_DEVICES") != self._visible_gpus:
             # TensorFlow stays on the GPU it began with. Ray gives the run to another process.
             os._exit(1)
-        started, reporter = time.perf_counter(), _Reporter(run, self._post, self._followers)
-        scratch = Path(tempfile.mkdtemp(prefix="sweep-"))
-        folder = run_folders.folder(scratch, run.learning_rate, run.seed)
-        try:
+        started, reporter = time.perf_counter(), _Reporter(run, self._post)
+        parent = files.repository() / ".scratch"  # from where the live log can link the outputs
+        parent.mkdir(exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            scratch = tempfile.TemporaryDirectory(prefix="sweep-", dir=parent, ignore_cleanup_errors=True)
+            folder = run_folders.folder(Path(stack.enter_context(scratch)), run.learning_rate, run.seed)
+            if self._study.tracking_uri:
+                log = LiveLog(
+                    self._study.params, self._study.data, *run, lambda text: self._post({"trouble": text})
+                )
+                reporter.log = stack.enter_context(log)
             with signals.deferred() as interruption:
                 self._runner.run(*run, folder, interruption, reporter.epoch)
+            if reporter.log:
+                reporter.log.finish(folder)
             written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-        except BaseException as error:
-            shutil.rmtree(scratch, ignore_errors=True)
-            reporter.follow({"ended": "KILLED" if isinstance(error, Interrupted) else "FAILED"})
-            raise
-        if self._followers:
-            reporter.follow({"finished": str(scratch), "temporary": True})
-        else:
-            shutil.rmtree(scratch)
         return Trained(written, time.perf_counter() - started - reporter.epochs_took(), self._machine)
 
 
@@ -147,29 +145,25 @@ _process: _Process | None = None
 
 
 class _Reporter:
-    """The reports of a run's epochs: to MLflow each at once, to the driver several together."""
+    """The reports of a run's epochs: to its live log each at once, to the driver several together."""
 
-    def __init__(self, run: SweepRun, post: Post, followers: RunFollowers | None) -> None:
-        self._run, self._post, self._followers = run, post, followers
-        self._rows: list[dict[str, float]] = []
+    def __init__(self, run: SweepRun, post: Post) -> None:
+        self._run, self._post = run, post
+        self.log: LiveLog | None = None
+        self._rows: list[tuple[int, Mapping[str, float]]] = []
         self._posted = time.perf_counter()
         self._ends = [self._posted]
         post({"run": run.run_key, "started": platform.node()})
-        self.follow({})
 
     def epoch(self, epoch: int, measures: Mapping[str, float]) -> None:
-        row = {"epoch": float(epoch), **measures}
-        self.follow(row)
-        self._rows.append(row)
+        if self.log:
+            self.log.epoch(epoch, measures)
+        self._rows.append((epoch, {**measures, "time": live_log.now()}))
         now = time.perf_counter()
         self._ends.append(now)
         if now - self._posted >= _INTERVAL:
             self._post({"run": self._run.run_key, "epochs": self._rows})
             self._rows, self._posted = [], now
-
-    def follow(self, message: Message) -> None:
-        if self._followers:
-            self._followers.send(self._run, message)
 
     def epochs_took(self) -> float:
         """Estimate the epochs' seconds: each as the median, since the first one also traced the graph."""

@@ -1,4 +1,4 @@
-"""Where MLflow's data is. Knows nothing of MLflow itself, so that the train stage can ask, too."""
+"""Where MLflow's data is. Knows nothing of MLflow itself, so that a training can ask, too."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,13 @@ NAME = "learning-rate-study"
 REMEDY = "`python -m pipeline publish` adds what is missing."
 
 
+def default_uri() -> str:
+    """Give the address of the database file in the repository's root."""
+    return f"sqlite:///{files.repository().resolve() / 'mlflow.db'}"
+
+
 def tracking_uri() -> str:
-    """Give `MLFLOW_TRACKING_URI` if it is set, else the database file in the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{files.repository().resolve() / 'mlflow.db'}"
-
-
-def is_remote(uri: str) -> bool:
-    """Decide whether another process answers: one that can be down, slow, or at the end of a bad line."""
-    return not uri.startswith(("sqlite:", "file:"))
+    return os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
 
 
 def is_server(uri: str) -> bool:

@@ -15,7 +15,9 @@ def draw(path: Path, history: pd.DataFrame, title: str) -> None:
 
     `history` has `epoch`, `loss`, `accuracy`, `val_loss` and `val_accuracy`; NaN and infinity leave gaps.
     """
-    figure = Figure(figsize=(12, 4.8), layout="constrained")
+    figure = Figure(figsize=(12, 4.8))
+    # Margins by hand: working them out would take as long as the drawing.
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.12, top=0.85, wspace=0.12)
     figure.suptitle(title)
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for label, prefix, colour, dash in _LINES:

@@ -43,8 +43,8 @@ class Data(NamedTuple):
         }
 
 
-def read(scaled: Path = SCALED) -> Data:
-    """Read what stage `scale` found out.
+def read(scaled: Path = SCALED, sha256: str = "") -> Data:
+    """Read what stage `scale` found out; `sha256` is the folder's, if it is known already.
 
     Raises:
         DataError: it is missing or damaged.
@@ -52,4 +52,4 @@ def read(scaled: Path = SCALED) -> Data:
     task = tasks.read(scaled)
     if task.dataset in DATASETS:
         return Data(task, {file.name: file.sha256 for file in DATASETS[task.dataset].files})
-    return Data(task, {scaled.name: files.sha256(scaled)})
+    return Data(task, {scaled.name: sha256 or files.sha256(scaled)})

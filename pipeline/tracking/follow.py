@@ -1,76 +1,147 @@
-"""The process beside a training: sends its epochs to MLflow, and outlives the training when it dies.
+"""The process that sends live logs to MLflow: one for a store, gone when all is delivered.
 
-It reads one JSON object a line from the train stage (`pipeline.tracking.watch` writes them):
-
-    {"epoch": 1, "loss": 0.3, ...}   the measures of an epoch
-    {"finished": "runs"}             the run's outputs are complete in the folder of runs
-    {"ended": "FAILED"}              there will be no outputs; or "KILLED"
-
-The input's end without one of the last two means that the training was killed. Whatever happens here, all
-that reaches the training is one line on the output that says what is wrong.
+Killed at any moment, it is replaced by the next one, which whoever trains next starts: what is sent is known
+from the logs and from MLflow alone, and sending it again changes nothing.
 """
 
-import contextlib
-import functools
-import json
-import queue
-import signal
-import sys
-import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline import params
-from pipeline.tracking import data, sync
-from pipeline.tracking.live_run import LiveRun
-from pipeline.tracking.watch import CONNECTED
+from filelock import FileLock, Timeout
 
-INTERVAL = 2.0  # seconds between two batches, and until a failed request is tried again
-_LAST_TRIES = 10  # of a process whose training was killed, to report that: nobody waits for it any longer
+from pipeline.core import files
+from pipeline.tracking import address, live_log, record, sync
+from pipeline.tracking.live_log import Log
+from pipeline.tracking.store import Store, first_line, open_store
+from pipeline.tracking.sync import SyncResult
 
-
-def track(learning_rate: float, seed: int, run_key: str) -> None:
-    """Follow the training that writes to this process's input; the train stage starts it, no person does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the training; this process must outlive it
-    say = functools.partial(print, flush=True)
-    run = (params.load(), data.read(), learning_rate, seed, run_key)
-    follow(LiveRun(*run, say, lambda: say(CONNECTED)), sys.stdin)
+INTERVAL = 2.0  # seconds between two looks at the logs
+_RENEWAL = 20.0  # seconds between two signs of life
+_PATIENCE = 10  # looks at nothing new, before the next training begins, or at a store that refuses
 
 
-def follow(live: LiveRun, lines: Iterable[str], *, awaited: bool = True) -> None:
-    """Send to MLflow what `lines` hold of a run; prepare the last sync meanwhile if it is `awaited`."""
-    messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(lines, messages), daemon=True).start()
-    live.attempt()
-    while (last := _collect(messages, live)) is None:
-        if awaited:
-            awaited = False
-            with contextlib.suppress(Exception):  # what fails here fails again at the end, with a warning
-                sync.warm_up()
-        live.attempt()
-    if "finished" in last:
-        live.complete(Path(last["finished"]))
-    else:
-        live.end(last["ended"], _LAST_TRIES if "alone" in last else 1, pause=INTERVAL)
+def follow() -> None:
+    """Follow all logs of the store that is set; whoever trains starts this process, no person does."""
+    while live_log.paths():  # a log that came while the lock was being released found it held
+        try:
+            with FileLock(live_log.folder() / "follower.lock", blocking=False):
+                if not _deliver_all():
+                    return
+        except Timeout:
+            return
 
 
-def _read(lines: Iterable[str], messages: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    """Take lines as they come: the training must never wait for this process."""
-    for line in lines:
-        with contextlib.suppress(ValueError):  # a line that the training could not write to its end
-            messages.put(json.loads(line))
-    messages.put({"ended": "KILLED", "alone": True})
+def _deliver_all() -> bool:
+    """Deliver until there is nothing more to come; return False if the store cannot be worked with."""
+    follower, failures, idle = Follower(), 0, 0
+    while idle < _PATIENCE:
+        trouble = follower.deliver()
+        if trouble:
+            failures += 1
+        elif failures < 2:
+            failures = 0
+        if trouble and failures == 2:  # once; the first may mean nothing, a server may be starting
+            note = f"warning: MLflow is not receiving the runs for now ({trouble}). "
+            files.write_text(live_log.trouble(), f"{note}Training goes on; {address.REMEDY}")
+        logs = live_log.paths()
+        idle = 0 if any(map(live_log.is_held, logs)) or (logs and not trouble) else idle + 1
+        time.sleep(INTERVAL)
+    return not logs
 
 
-def _collect(messages: "queue.SimpleQueue[dict[str, Any]]", live: LiveRun) -> dict[str, Any] | None:
-    """Take what comes within one interval; return the message that ends all, or None."""
-    until = time.monotonic() + INTERVAL
-    with contextlib.suppress(queue.Empty):
-        while True:
-            message = messages.get(timeout=max(0.0, until - time.monotonic()))
-            if "epoch" not in message:
-                return message
-            live.add(message)
-    return None
+class Follower:
+    """What a process knows of the logs and of MLflow's runs; a new one finds it out again."""
+
+    def __init__(self) -> None:
+        self._stores: dict[str, Store] = {}
+        self._runs: dict[Path, LiveRun] = {}
+
+    def deliver(self) -> str:
+        """Send what there is of each log; return what went wrong first, or nothing."""
+        troubles = []
+        for path in live_log.paths():
+            try:
+                with sync.exclusively():
+                    self._deliver(path)
+            except Exception as error:  # whatever MLflow, the network or the disk come up with
+                self._forget(path)  # what has arrived is found out again
+                troubles.append(first_line(error))
+        return "".join(troubles[:1])
+
+    def _deliver(self, path: Path) -> None:
+        held = live_log.is_held(path)  # asked first: what a dead training wrote is all there
+        if path in self._runs and self._runs[path].log.is_replaced():
+            self._forget(path)
+        if not path.exists():  # `publish` has delivered it meanwhile
+            return
+        if path not in self._runs:
+            log = Log(path).read()
+            self._runs[path] = LiveRun(log, self._open(log.data.task.dataset))
+        run = self._runs[path]
+        run.log.read()
+        if not (held or run.log.status):
+            run.log.status, run.log.ended = "KILLED", path.stat().st_mtime_ns // 1_000_000
+        run.send()
+        if run.log.status and run.end(run.log.status):
+            run.log.archive()
+            self._forget(path)
+
+    def _open(self, dataset: str) -> Store:
+        if dataset not in self._stores:
+            self._stores[dataset] = open_store(dataset, retries=0, timeout=10)
+        return self._stores[dataset]
+
+    def _forget(self, path: Path) -> None:
+        if path in self._runs:
+            self._runs.pop(path).log.close()
+
+
+class LiveRun:
+    """A run in MLflow while it is trained: claimed, filled, and ended as its training was."""
+
+    def __init__(self, log: Log, store: Store) -> None:
+        self.log, self._store = log, store
+        self._known = set[tuple[str, int]]()  # from an earlier training of the run
+        self._run = self._claim()  # None where another machine trains it, or it is complete
+        self._renewed = float("-inf")
+
+    def _claim(self) -> Any | None:
+        """Go on with the run's unfinished predecessor, or create a run."""
+        store, log = self._store, self.log
+        run = sync.elect(store, store.find(log.key))
+        if run and (run.info.status == "FINISHED" or sync.is_followed_elsewhere(run)):
+            # The same run once more: at its end, when the outputs can be compared, it may replace the other.
+            return None
+        own = {(row.key, row.step): row.value for row in log.rows}
+        known = {(row.key, row.step): row.value for row in (sync.known_rows(store, run) if run else ())}
+        if any(own.get(key, value) != value for key, value in known.items()):
+            sync.delete(store, run)  # begun on another processor, which rounds differently
+            run = None
+        if run:
+            self._known = set(known)
+            store.client.update_run(run.info.run_id, status="RUNNING")
+            sync.send(store, run, tags=log.provenance.tags)
+            return run
+        name, origin = record.run_name(log.learning_rate, log.seed), log.provenance
+        run = sync.create(store, log.key, name, origin.tags, origin.started)
+        return run if sync.is_elected(store, log.key, run) else None
+
+    def send(self) -> None:
+        """Send the epochs that are new, or a sign of life."""
+        rows, self.log.rows = self.log.rows, []
+        rows = [row for row in rows if (row.key, row.step) not in self._known]
+        now = time.monotonic()
+        if self._run and (rows or now - self._renewed > _RENEWAL):
+            sync.send(self._store, self._run, rows, self.log.params, sync.sign_of_life(), self.log.times)
+            self._renewed = now
+
+    def end(self, status: str) -> bool:
+        """End the run, with its outputs if they are there; return False if another process looks after it."""
+        log, store = self.log, self._store
+        if status == "FINISHED" and log.outputs.exists():
+            whole = record.of_run(log.params, log.data, log.outputs, log.learning_rate, log.seed)
+            return sync.sync(store, whole, store.find(log.key), log.provenance) is not SyncResult.BUSY
+        if self._run:
+            sync.finish(store, self._run, status, log.ended)
+        return True

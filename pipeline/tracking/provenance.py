@@ -1,18 +1,17 @@
 """When, where and by whom a run was trained: what belongs beside a run but does not determine it.
 
-No output may hold it, since equal runs have equal bytes. The process that trains a run notes it in the
-machine's scratch folder, so that `publish` can restore it when MLflow's store is lost.
+No output may hold it, since equal runs have equal bytes. A run's live log does.
 """
 
 import contextlib
 import functools
 import getpass
 import os
-from pathlib import Path
-from typing import NamedTuple, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
-from pipeline.core import files
-from pipeline.core.errors import DataError, ToolError
+from pipeline.core.errors import ToolError
 from pipeline.tools import machine, programs
 
 _DVC = {"dvc.stage": "DVC_STAGE", "dvc.experiment": "DVC_EXP_NAME", "dvc.baseline": "DVC_EXP_BASELINE_REV"}
@@ -20,25 +19,12 @@ _OUTPUTS = (":(exclude)dvc.lock", ":(exclude)report")  # a change there says not
 
 
 class Provenance(NamedTuple):
-    """Start and end in milliseconds since 1970, None if unknown; and tags of MLflow for the rest."""
+    """Start, end (None: unknown) and epochs' ends of a run in milliseconds since 1970; tags for the rest."""
 
     started: int | None
     ended: int | None
     tags: dict[str, str]
-
-    @classmethod
-    def read(cls, run_key: str) -> Self | None:
-        """Read what this machine noted of a run; None if there is nothing, or nothing readable."""
-        with contextlib.suppress(DataError, TypeError):
-            return cls(**files.read_json(_path(run_key)))
-        return None
-
-    def write(self, run_key: str) -> None:
-        files.write_json(_path(run_key), self._asdict())
-
-
-def _path(run_key: str) -> Path:
-    return files.repository() / ".scratch" / "tracking" / f"{run_key}.json"
+    times: Mapping[int, int] = MappingProxyType({})
 
 
 @functools.cache

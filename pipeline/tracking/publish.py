@@ -8,22 +8,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from pipeline import params
 from pipeline.core import run_keys
-from pipeline.core.errors import DataError, PipelineError, RunError, ToolError, without_login
+from pipeline.core.errors import DataError, PipelineError, RunError, without_login
 from pipeline.params import Params
-from pipeline.tracking import address, champion, data, provenance, record, study, sync, view
+from pipeline.tracking import address, champion, data, live_log, provenance, record, study, sync, view
 from pipeline.tracking.data import SCALED, Data
-from pipeline.tracking.lease import Lease
+from pipeline.tracking.follow import Follower
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record
 from pipeline.tracking.store import Store, explained, open_store
 from pipeline.tracking.sync import SyncResult
 
 RUNS, REPORT = Path("runs"), Path("report")
-_PATIENCE = 600  # seconds that a second `publish` waits for the first
+_REBUILT = "from the outputs alone: start, end and the epochs' times are made up"
 CHANGED, UNCHANGED, BUSY, PROBLEM = "changed", "up to date", "left to another process", "not published"
 
 
@@ -48,15 +46,9 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
     publisher = Publisher(settings, trained_on, store, dry_run=dry_run)
     publisher.read(runs)
-    lock = FileLock(address.lock(uri).with_suffix(".publish.lock"), timeout=_PATIENCE)
-    try:
-        with contextlib.nullcontext() if dry_run else lock, explained(uri):
-            publisher.publish(report)
-    except Timeout:
-        raise ToolError(
-            f"expected no other `publish` to this store, got one that has been at work for {_PATIENCE} s. "
-            "Wait for it, or end it; then start this one again."
-        ) from None
+    publisher.deliver()
+    with contextlib.nullcontext() if dry_run else sync.exclusively(), explained(uri):
+        publisher.publish(report)
     counts = publisher.counts
     shown = (CHANGED, UNCHANGED, *([BUSY] if counts[BUSY] else []), PROBLEM)
     print("publish: " + ", ".join(f"{counts[state]} {state}" for state in shown))
@@ -70,27 +62,31 @@ class Publisher:
         self.counts = Counter[str]()  # how many steps came to each of CHANGED, UNCHANGED, BUSY and PROBLEM
         self._params, self._data, self._store, self._dry_run = settings, trained_on, store, dry_run
         self._records: list[Record] = []
-        self._unnoted = Provenance(None, None, {})
+        self._now = Provenance(None, None, {})
 
     @property
     def study_id(self) -> str:
         """Make the id of the set of published runs; empty if there are none."""
         return study.study_id(run.key for run in self._records) if self._records else ""
 
-    def page(self, server: str) -> str:
-        """Give the address of the comparison page on a server that shows the store."""
-        return view.page(server, self._store.experiment_id, self.study_id)
+    def pages(self, server: str) -> tuple[str, str]:
+        """Give the addresses of this study's comparison and of all studies, on a server of the store."""
+        comparison, studies = (
+            view.page(server, self._store.experiment_id, key) for key in (self.study_id, view.STUDIES)
+        )
+        return comparison, studies
 
     def read(self, folder: Path) -> None:
         """Read the runs that are as params.yaml, code and data want them; report each of the others."""
         try:
             inputs = run_keys.inputs(self._params.values())
-            self._unnoted = Provenance(None, None, provenance.git_tags())
+            self._now = Provenance(None, None, provenance.git_tags())
         except (OSError, PipelineError):  # not all of it is there, as after pulling runs only
             inputs = None
         for rate, seed in itertools.product(self._params.train.learning_rates, self._params.train.seeds):
             try:
-                run = record.of_run(self._params, self._data, folder, rate, seed)
+                values = record.run_params(self._params, rate, seed)
+                run = record.of_run(values, self._data, folder, rate, seed)
                 if inputs and run.key != run_keys.key_of(inputs, rate, seed):
                     raise RunError(
                         f"the run with learning rate {rate} and seed {seed} was trained from other "
@@ -101,19 +97,26 @@ class Publisher:
             except RunError as error:
                 self._report(record.run_name(rate, seed), PROBLEM, str(error))
 
+    def deliver(self) -> None:
+        """Deliver the live logs that wait, as the follower does, which may be gone."""
+        if not self._dry_run and (trouble := Follower().deliver()):
+            self._report("live logs", PROBLEM, trouble)
+
     def publish(self, report: Path) -> None:
         """Make MLflow agree with the outputs, step by step."""
         index, label = self._store.index(), {study.membership(self.study_id): "yes"}
+        colours = view.rate_colours(self._params.train.learning_rates)
         for item in self._records:
-            self._sync(dataclasses.replace(item, tags=item.tags | label), index.pop(item.key, []))
+            colour = {"mlflow.runColor": colours[item.params["learning_rate"]]}
+            self._sync(dataclasses.replace(item, tags=item.tags | label | colour), index.pop(item.key, []))
         for run in itertools.chain.from_iterable(index.values()):  # beside the study's own
-            holder = Lease.read(run.data.tags)
-            if run.info.status == "RUNNING" and not (holder and holder.is_alive()):
+            if run.info.status == "RUNNING" and not self._is_followed(run):
                 if not self._dry_run:
                     sync.finish(self._store, run, "KILLED")
                 self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
         if self._records:
-            fresh = view.save(self._store, self.study_id, dry_run=self._dry_run)
+            columns = {row.key: None for run in self._records for row in run.rows if row.step}
+            fresh = view.save(self._store, self.study_id, columns, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
         if not self.counts[PROBLEM]:
             try:
@@ -135,9 +138,17 @@ class Publisher:
         elif state != UNCHANGED:
             print(f"  {what}: {'would be ' if self._dry_run and state == CHANGED else ''}{text}")
 
+    def _is_followed(self, run: Any) -> bool:
+        key = run.data.tags["run_key"]
+        return sync.is_followed_elsewhere(run) or any(path.stem == key for path in live_log.paths())
+
     def _sync(self, item: Record, runs: list[Any]) -> None:
-        origin = Provenance.read(item.key) or self._unnoted
-        result = sync.sync(self._store, item, runs, origin, dry_run=self._dry_run)
+        if any(map(self._is_followed, runs)):
+            result = SyncResult.BUSY
+        else:
+            rebuilt = {"rebuilt": _REBUILT} if item.network else {}
+            origin = live_log.archived(item.key) or self._now._replace(tags=self._now.tags | rebuilt)
+            result = sync.sync(self._store, item, runs, origin, dry_run=self._dry_run)
         states = {SyncResult.UNCHANGED: UNCHANGED, SyncResult.BUSY: BUSY}
         self._report(item.name, states.get(result, CHANGED), result.value)
 

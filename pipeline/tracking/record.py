@@ -13,10 +13,9 @@ from pipeline.core import runs as run_folders
 from pipeline.core.errors import RunError
 from pipeline.core.runs import CURVES
 from pipeline.params import Params
-from pipeline.tracking import chart
 from pipeline.tracking.data import Data
 
-LAYOUT = 2  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
+LAYOUT = 3  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
 
 class Row(NamedTuple):
@@ -42,22 +41,22 @@ class Record:
     network: Path | None = None  # the .keras file; there are data, too
 
 
-def of_run(params: Params, data: Data, runs: Path, learning_rate: float, seed: int) -> Record:
-    """Make the record of a run's folder under `runs`.
+def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float, seed: int) -> Record:
+    """Make the record of a run's folder under `runs`, trained with the params `values` (`run_params`).
 
     Raises:
         RunError: there is no such run, it is damaged, or it was trained with other parameters.
     """
     run = run_folders.read(runs, learning_rate, seed)
     folder = run_folders.folder(runs, learning_rate, seed)
-    for name, configured, trained in (
-        ("dataset", params.data.dataset, run.metrics.get("dataset")),
-        ("epochs", params.train.epochs, run.metrics.get("epochs_configured")),
-        ("keep", params.train.keep, run.metrics.get("kept", {}).get("rule")),
+    for name, trained in (
+        ("dataset", run.metrics.get("dataset")),
+        ("epochs", run.metrics.get("epochs_configured")),
+        ("keep", run.metrics.get("kept", {}).get("rule")),
     ):
-        if configured != trained:
+        if values[name] != str(trained):
             raise RunError(
-                f"{folder}: expected a run with {name} {configured} as in params.yaml, got {trained}. "
+                f"{folder}: expected a run with {name} {values[name]} as in params.yaml, got {trained}. "
                 "Run `dvc repro` to train it again."
             )
     epochs, kept = run.history.to_dict("records"), run.metrics["kept"]["epoch"]
@@ -66,15 +65,18 @@ def of_run(params: Params, data: Data, runs: Path, learning_rate: float, seed: i
     parts = {part: run.metrics[part] for part in ("final", "best", "test")}
     parts["kept"] = {name: epochs[kept - 1][name] for name in (*CURVES, "epoch")} if kept else {}
     numbers = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
-    numbers |= {"learning_rate": learning_rate, "epochs_trained": run.metrics["epochs"], "epoch": 0}
+    numbers |= {"learning_rate": learning_rate, "log10_learning_rate": math.log10(learning_rate)}
+    numbers |= {"epochs_trained": run.metrics["epochs"], "epoch": 0}
     diverged = run.metrics.get("diverged_epoch")
     tags = identity_tags(data) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
-    values, name = run_params(params, learning_rate, seed), run_name(learning_rate, seed)
+    name = run_name(learning_rate, seed)
 
     def write_artifacts(target: Path) -> None:
+        from pipeline.tracking import chart  # a training makes no record, and needs no matplotlib
+
         for file in (run_folders.HISTORY, run_folders.METRICS, run_folders.PREDICTIONS):
             shutil.copyfile(folder / file, target / file)
-        chart.draw(target / "loss_and_accuracy.png", run.history, f"{params.data.dataset}, {name}")
+        chart.draw(target / "loss_and_accuracy.png", run.history, f"{values['dataset']}, {name}")
 
     return Record(
         key=run.metrics["run_key"],

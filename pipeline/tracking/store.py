@@ -29,7 +29,7 @@ _SETTINGS = {
 
 _NOTE = (
     "A view of the outputs of `dvc repro`, which are the truth: `python -m pipeline publish` makes it again. "
-    "Times of metrics are not measured: a step is shown as one millisecond after the run's start."
+    "A run that was followed has its training's times; one tagged `rebuilt` has made-up ones."
 )
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from pipeline.core import files
 from pipeline.core.errors import RunError
 from pipeline.params import Params
 from pipeline.tracking import record
-from pipeline.tracking.record import Record
+from pipeline.tracking.record import Record, Row
 
 _NUMBERS = ("test_accuracy", "p_best", "probability_best", "roughness", "rising_share")
 
@@ -46,19 +47,33 @@ def read_verdict(report: Path) -> dict[str, Any]:
 
 
 def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, Any]) -> Record:
-    """Make the record that stands for the study: the verdict's numbers on rate r are `<number>/lr-<r>`."""
+    """Make the record that stands for the study.
+
+    The verdict's numbers on rate r are `<number>/lr-<r>`, its status the tag `status/lr-<r>`. The criterion's
+    mean and interval are curves besides, with a step for each rate: the UI can draw studies over the rate.
+    """
     grid = {name: json.dumps(getattr(params.train, name)) for name in ("learning_rates", "seeds")}
     values = grid | record.shared_params(params)
-    numbers = {"learning_rate": verdict["learning_rate"], "epoch": 0}
-    for name, rate in verdict.get("rates", {}).items():
-        numbers |= {f"{key}/{name}": rate.get(key) for key in _NUMBERS}
-        numbers[f"validation_accuracy/{name}"] = rate.get("validation_accuracy", {}).get("mean")
+    chosen = verdict["learning_rate"]
+    numbers, tags, rows = {"learning_rate": chosen, "epoch": 0}, dict[str, str](), list[Row]()
+    rates = {float(name.removeprefix("lr-")): rate for name, rate in verdict.get("rates", {}).items()}
+    for step, (rate, shown) in enumerate(sorted(rates.items())):
+        name, interval = f"lr-{rate}", shown.get("validation_accuracy", {})
+        spread = {"": interval.get("mean"), "_low": interval.get("low"), "_high": interval.get("high")}
+        curves = {f"validation_accuracy{end}": value for end, value in spread.items()}
+        numbers |= {f"{key}/{name}": shown.get(key) for key in _NUMBERS}
+        numbers |= {f"{key}/{name}": value for key, value in curves.items()}
+        if rate == chosen:
+            numbers |= {f"chosen{end}": value for end, value in spread.items()}
+        rows += record.finite_rows(curves | {"log10_learning_rate": math.log10(rate), "epoch": step})
+        tags[f"status/{name}"] = shown.get("status", "")
     return Record(
         key=f"study-{study}",
-        name=f"report of study {study}",
+        name=f"{params.data.dataset}, {params.optimizer.name}, study {study}",
         params=values,
-        rows=tuple(record.finite_rows(numbers)),
-        tags={"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": markdown(verdict)},
+        rows=(*rows, *record.finite_rows(numbers)),
+        tags=tags
+        | {"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": markdown(verdict)},
         digest=record.outputs_digest(values, report),
         write_artifacts=lambda target: shutil.copytree(
             report, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".gitignore")

@@ -7,24 +7,30 @@ start alone, and MLflow drops identical rows. So a request whose answer got lost
 
 # ruff: noqa: TID251 - the package that imports MLflow
 
+import contextlib
+import json
+import platform
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from filelock import FileLock, Timeout
 
-from pipeline.core.runs import CURVES
-from pipeline.core.task import AS_THEY_ARE, Task
-from pipeline.tracking import chart, lease, model
-from pipeline.tracking.lease import Lease
+from pipeline.core import files
+from pipeline.core.errors import ToolError
+from pipeline.tracking import address, model
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
 
 OUTPUTS = "outputs"  # the tag of a complete run: the digest of the outputs that it shows
+FOLLOWER = "follower"  # the tag of a run that is not: who looks after it, and when it last did
+_SILENCE = 180.0  # seconds after which a follower elsewhere counts as dead; clocks may differ a bit
 _BATCH = 900  # MLflow takes up to 1,000 metrics, params and tags a request
+_PATIENCE = 600  # seconds that a process waits for another one of this machine
 
 
 class SyncResult(Enum):
@@ -52,7 +58,7 @@ def sync(
         if not dry_run:
             send(store, run, tags=record.tags)
         return SyncResult.LABELLED
-    if run and is_busy(run):
+    if run and is_followed_elsewhere(run):
         return SyncResult.BUSY
     missing = _missing(store, run, record) if run else record.rows
     result = SyncResult.COMPLETED if run else SyncResult.CREATED
@@ -64,8 +70,10 @@ def sync(
         delete(store, run)
     if result is not SyncResult.COMPLETED:
         run = create(store, record.key, record.name, record.tags, provenance.started)
-    tags = {**provenance.tags, **record.tags, **Lease.of_this_process().tag()}
-    send(store, run, missing, record.params, tags)
+    tags = {**provenance.tags, **record.tags, **sign_of_life()}
+    ended = provenance.ended
+    times = {row.step: provenance.times.get(row.step, ended) for row in missing} if ended else {}
+    send(store, run, missing, record.params, tags, times)
     _attach(store, run, record)
     if not is_elected(store, record.key, run):
         return SyncResult.UNCHANGED  # another process was quicker, and this one's run is deleted
@@ -74,23 +82,45 @@ def sync(
     return result
 
 
-def warm_up() -> None:
-    """Draw a chart and save a model that nobody keeps: the first ones import what later ones find ready."""
-    history = pd.DataFrame({name: [1.0, 2.0] for name in ("epoch", *CURVES)})
-    with tempfile.TemporaryDirectory() as temporary:
-        chart.draw(Path(temporary) / "chart.png", history, "")
-        nothing = Task("", (1,), ("",), AS_THEY_ARE, {})
-        model.save(Path(temporary) / "model", Path(temporary) / "chart.png", nothing)
+@contextlib.contextmanager
+def exclusively() -> Iterator[None]:
+    """Work on the store while no other process of this machine does.
+
+    Raises:
+        ToolError: another one has been at work for minutes.
+    """
+    path = address.lock(address.tracking_uri()).with_suffix(".publish.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()  # fails at once where nobody can write; the lock would wait for its turn instead
+    try:
+        with FileLock(path, timeout=_PATIENCE):
+            yield
+    except Timeout:
+        raise ToolError(
+            f"expected no other `publish` to this store, got one that has been at work for {_PATIENCE} s. "
+            "Wait for it, or end it; then start this one again."
+        ) from None
 
 
 def shows(run: Any, record: Record) -> bool:
     return bool(run.info.status == "FINISHED" and run.data.tags.get(OUTPUTS) == record.digest)
 
 
-def is_busy(run: Any) -> bool:
-    """Decide whether another process that is alive looks after the run."""
-    holder = Lease.read(run.data.tags)
-    return run.info.status == "RUNNING" and holder is not None and holder.is_alive() and not holder.is_mine()
+def sign_of_life() -> dict[str, str]:
+    """Make the tag by which a process claims a run, until it is quiet for minutes."""
+    return {FOLLOWER: json.dumps([_here(), time.time()])}
+
+
+def is_followed_elsewhere(run: Any) -> bool:
+    """Decide whether a process that is no reader of this repository's live logs looks after the run."""
+    if run.info.status != "RUNNING" or FOLLOWER not in run.data.tags:
+        return False
+    follower, seen = json.loads(run.data.tags[FOLLOWER])
+    return bool(follower != _here() and time.time() - seen < _SILENCE)
+
+
+def _here() -> str:
+    return f"{platform.node()}:{files.repository().resolve()}"
 
 
 def elect(store: Store, runs: Iterable[Any], *, dry_run: bool = False) -> Any | None:
@@ -113,8 +143,8 @@ def is_elected(store: Store, run_key: str, run: Any) -> bool:
 
 
 def create(store: Store, run_key: str, name: str, tags: Mapping[str, str], started: int | None = None) -> Any:
-    """Create a run with this process's lease, started at `started` in milliseconds since 1970, or now."""
-    tags = {**tags, "run_key": run_key} | Lease.of_this_process().tag()
+    """Create a run that this process claims, started at `started` in milliseconds since 1970, or now."""
+    tags = {**tags, "run_key": run_key} | sign_of_life()
     return store.client.create_run(store.experiment_id, start_time=started, run_name=name, tags=tags)
 
 
@@ -124,15 +154,21 @@ def send(
     rows: Sequence[Row] = (),
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    times: Mapping[int, int] | None = None,
 ) -> None:
-    """Send rows, and the same params and tags with each batch of them."""
+    """Send rows, and the same params and tags with each batch of them.
+
+    Args:
+        times: of steps, in milliseconds since 1970; a step without is that many after the run's start.
+    """
     from mlflow.entities import Metric, Param, RunTag
 
-    metrics = [Metric(row.key, row.value, run.info.start_time + row.step, row.step) for row in rows]
+    start, times = run.info.start_time, times or {}
+    metrics = [Metric(row.key, row.value, times.get(row.step, start + row.step), row.step) for row in rows]
     values = [Param(*item) for item in (params or {}).items()]
     labels = [RunTag(*item) for item in (tags or {}).items()]
-    for start in range(0, len(metrics) or 1, _BATCH):
-        store.client.log_batch(run.info.run_id, metrics[start : start + _BATCH], values, labels)
+    for first in range(0, len(metrics) or 1, _BATCH):
+        store.client.log_batch(run.info.run_id, metrics[first : first + _BATCH], values, labels)
 
 
 def known_rows(store: Store, run: Any) -> list[Row]:
@@ -144,8 +180,8 @@ def known_rows(store: Store, run: Any) -> list[Row]:
 def finish(store: Store, run: Any, status: str, ended: int | None = None) -> None:
     """End the run as `FINISHED`, `FAILED` or `KILLED`, at `ended` in milliseconds since 1970, or now."""
     store.client.set_terminated(run.info.run_id, status, ended)
-    if lease.TAG in run.data.tags or status == "FINISHED":
-        store.client.delete_tag(run.info.run_id, lease.TAG)
+    with contextlib.suppress(Exception):  # it may have none, and it says nothing about a run that has ended
+        store.client.delete_tag(run.info.run_id, FOLLOWER)
 
 
 def delete(store: Store, run: Any) -> None:

@@ -1,20 +1,28 @@
-"""The comparison page: which runs, columns and charts MLflow's UI opens with.
+"""The pages that MLflow's UI opens with: a study's runs compared, and all studies of a data set.
 
 The UI keeps a shared view in a tag of the experiment and opens it by the tag's name: the only way to a page
-with chosen charts. This writes such a tag.
+with chosen charts. This writes such tags. Lines are not grouped by rate: the UI draws a group in a colour of
+its own choice, two rates in the same one.
 """
 
 import base64
 import json
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import to_hex
+
+from pipeline.core.measures import measure_of
 from pipeline.tracking import study
 from pipeline.tracking.store import Store
 
+STUDIES = "studies"
 _TAG = "mlflow.sharedViewState."
 _COLUMNS = (
-    "metrics.`learning_rate`",
+    "params.`learning_rate`",
     "params.`seed`",
     "metrics.`kept_val_accuracy`",
     "metrics.`kept_epoch`",
@@ -23,10 +31,12 @@ _COLUMNS = (
     "metrics.`test_accuracy`",
     "attributes.`Models`",
 )
-_SCALES = {"val_loss": "log", "val_accuracy": "linear", "loss": "log"}
-_CHART = {
+_STUDY_COLUMNS = (
+    *(f"params.`{name}`" for name in ("dataset", "network", "optimizer", "schedule", "epochs")),
+    *(f"metrics.`{name}`" for name in ("learning_rate", "chosen", "chosen_low", "chosen_high")),
+)
+_LINE = {
     "type": "LINE",
-    "metricSectionId": "study-curves",
     "xAxisScaleType": "linear",
     "xAxisKey": "step",
     "selectedXAxisMetricKey": "",
@@ -34,48 +44,103 @@ _CHART = {
     "yAxisExpressions": [],
     "lineSmoothness": 0,
     "range": {},
+    "displayPoints": False,
     "useGlobalXaxisKey": True,
     "useGlobalLineSmoothing": True,
-    "deleted": False,
-    "isGenerated": False,
 }
+_RATE = "log10_learning_rate"  # the UI has a logarithmic axis for steps alone
+_CRITERION = "kept_val_accuracy"
 
 
-def save(store: Store, study_id: str, *, dry_run: bool) -> bool:
-    """Save the view of a study's runs in the experiment; return whether it was not there."""
+def rate_colours(rates: Iterable[float]) -> dict[str, str]:
+    """Give each rate the colour that it has in the report."""
+    names = [str(rate) for rate in sorted(rates)]
+    shares = np.linspace(0, 1, len(names)) if len(names) > 1 else [0.4]
+    return {
+        name: to_hex(mpl.colormaps["plasma"](0.02 + 0.61 * share))
+        for name, share in zip(names, shares, strict=True)
+    }
+
+
+def save(store: Store, study_id: str, columns: Iterable[str], *, dry_run: bool) -> bool:
+    """Save the views of a study's runs, which have these measures, and of all studies; return if new."""
+    fresh = [
+        _save(store, key, state, dry_run=dry_run)
+        for key, state in ((study_id, _runs(study_id, columns)), (STUDIES, _studies()))
+    ]
+    return any(fresh)
+
+
+def page(server: str, experiment_id: str, key: str) -> str:
+    """Give a view's address on a server (`http://127.0.0.1:5000`); without a key, that of all runs' table."""
+    page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    return f"{page}&viewStateShareKey={key}&compareRunsMode=CHART" if key else page
+
+
+def _save(store: Store, key: str, state: dict[str, Any], *, dry_run: bool) -> bool:
     # As the UI writes it; a tag of an experiment holds 5,000 characters.
-    packed = zlib.compress(json.dumps(_state(study_id), sort_keys=True).encode(), 9)
-    key, value = _TAG + study_id, f"deflate;{base64.b64encode(packed).decode()}"
+    packed = zlib.compress(json.dumps(state, sort_keys=True).encode(), 9)
+    name, value = _TAG + key, f"deflate;{base64.b64encode(packed).decode()}"
     experiment = store.experiment_id and store.client.get_experiment(store.experiment_id)
-    if experiment and experiment.tags.get(key) == value:
+    if experiment and experiment.tags.get(name) == value:
         return False
     if not dry_run:
-        store.client.set_experiment_tag(store.experiment_id, key, value)
+        store.client.set_experiment_tag(store.experiment_id, name, value)
     return True
 
 
-def page(server: str, experiment_id: str, study_id: str) -> str:
-    """Give the page's address on a server (`http://127.0.0.1:5000`); without a study, all runs' table."""
-    page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    return f"{page}&viewStateShareKey={study_id}&compareRunsMode=CHART" if study_id else page
+def _runs(study_id: str, columns: Iterable[str]) -> dict[str, Any]:
+    first = ("val_loss", "val_accuracy", "loss")
+    axes = {name: {"key": key, "type": "METRIC"} for name, key in (("xaxis", _RATE), ("yaxis", _CRITERION))}
+    response = {"type": "SCATTER", "displayName": "Best validation accuracy over the rate", **axes}
+    return _page(
+        f'tags.`{study.membership(study_id)}` = "yes"',
+        "metrics.`learning_rate`",
+        _COLUMNS,
+        {
+            "Which rate?": [response, *map(_curve, first)],
+            "Diagnostics": [_curve(name) for name in columns if name not in first],
+        },
+    )
 
 
-def _state(study_id: str) -> dict[str, Any]:
-    """Describe the page in the UI's own words (mlflow/server/js, ExperimentPageUIState)."""
+def _studies() -> dict[str, Any]:
+    over_rates = {"xAxisKey": "metric", "selectedXAxisMetricKey": _RATE, "useGlobalXaxisKey": False}
+    names = ["validation_accuracy", "validation_accuracy_low", "validation_accuracy_high"]
+    response = _line(names) | over_rates | {"displayName": "Validation accuracy over the rate"}
+    return _page(
+        'tags.`kind` = "study"', "attributes.start_time", _STUDY_COLUMNS, {"Which study?": [response]}
+    )
+
+
+def _curve(column: str) -> dict[str, Any]:
+    return _line([column]) | {"scaleType": "log" if measure_of(column, "").log else "linear"}
+
+
+def _line(metrics: list[str]) -> dict[str, Any]:
+    return {**_LINE, "metricKey": metrics[0], "selectedMetricKeys": metrics}
+
+
+def _page(
+    condition: str, order: str, columns: tuple[str, ...], charts: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Describe a page in the UI's own words (mlflow/server/js, ExperimentPageUIState); one section opens."""
     return {
-        "searchFilter": f'tags.`{study.membership(study_id)}` = "yes"',
-        "orderByKey": "metrics.`learning_rate`",
+        "searchFilter": condition,
+        "orderByKey": order,
         "orderByAsc": True,
-        "selectedColumns": _COLUMNS,
-        "columnOrder": _COLUMNS,
+        "selectedColumns": columns,
+        "columnOrder": columns,
         "runsHiddenMode": "SHOWALL",
         "compareRunCharts": [
-            {**_CHART, "uuid": f"study-{metric}", "metricKey": metric, "selectedMetricKeys": [metric]}
-            | {"scaleType": scale}
-            for metric, scale in _SCALES.items()
+            {**chart, "uuid": f"{section} {number}", "metricSectionId": section, "deleted": False}
+            | {"isGenerated": False}
+            for section, listed in charts.items()
+            for number, chart in enumerate(listed)
         ],
         "compareRunSections": [
-            {"uuid": "study-curves", "name": "Learning curves", "display": True, "isReordered": False}
+            {"uuid": name, "name": name, "display": not number, "isReordered": True}
+            for number, name in enumerate(charts)
         ],
-        "isAccordionReordered": False,
+        "isAccordionReordered": True,
     }

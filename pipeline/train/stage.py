@@ -10,10 +10,10 @@ from typing import Any
 from pipeline import params
 from pipeline.core import files, network_files, run_keys
 from pipeline.core import runs as run_folders
-from pipeline.core import task as tasks
 from pipeline.core.errors import DataError, ParamsError
 from pipeline.params import Params
-from pipeline.tracking import watch
+from pipeline.tracking import data as tracked
+from pipeline.tracking.live_log import LiveLog
 from pipeline.train import examples, signals
 from pipeline.train.progress import Progress
 
@@ -33,8 +33,8 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
     run_inputs = run_keys.inputs(study.values())
     run_key = run_keys.key_of(run_inputs, learning_rate, seed)
     folder = run_folders.folder(runs, learning_rate, seed)
-    # Tracking starts first: its process imports MLflow while this one imports TensorFlow.
-    with watch.watching(learning_rate, seed, run_key) as watcher, signals.deferred() as interruption:
+    data = tracked.read(scaled, run_inputs["files"].get(scaled.as_posix(), ""))
+    with LiveLog(study, data, learning_rate, seed, run_key) as log, signals.deferred() as interruption:
         from pipeline.train import backend
 
         backend.configure(settings.threads)
@@ -44,19 +44,18 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
             print(
                 "note: this processor has no bfloat16 arithmetic: expect no speed from it.", file=sys.stderr
             )
-        task = tasks.read(scaled)
-        parts = {part: examples.read(scaled, part, task) for part in examples.PARTS}
-        runner = Runner(study, network_files.read(study.network.file), task, parts)
+        parts = {part: examples.read(scaled, part, data.task) for part in examples.PARTS}
+        runner = Runner(study, network_files.read(study.network.file), data.task, parts)
         number, count, later = _position(study, run_inputs, runs, learning_rate, seed)
         name = f"run {number} of {count}, learning rate {learning_rate}, seed {seed}"
         with contextlib.closing(Progress(name, settings.epochs, later)) as progress:
 
             def on_epoch(epoch: int, measures: Mapping[str, float]) -> None:
-                watcher.epoch({"epoch": epoch, **measures})
+                log.epoch(epoch, measures)
                 progress.update(epoch, measures)
 
             runner.run(learning_rate, seed, run_key, folder, interruption, on_epoch)
-        watcher.finish(folder)
+        log.finish(folder)
 
 
 def _position(

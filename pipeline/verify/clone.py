@@ -10,6 +10,7 @@ from pipeline import params
 from pipeline.core.errors import DownloadError, ToolError
 from pipeline.download import sources
 from pipeline.tools import exit_codes, programs
+from pipeline.tracking import live_log
 from pipeline.verify import lockfile
 from pipeline.verify.hashes import Files
 
@@ -32,7 +33,8 @@ class Clone:
     def __init__(self, root: Path, folder: Path) -> None:
         self.folder = folder
         site = str(folder.resolve() / ".dvc/tmp/site")  # gone with the clone
-        self._variables = programs.environment(**dict.fromkeys(_CONTEXT), DVC_SITE_CACHE_DIR=site)
+        own = {"DVC_SITE_CACHE_DIR": site, live_log.SWITCH: "off"}
+        self._variables = programs.environment(**dict.fromkeys(_CONTEXT), **own)
         data = params.load(root / "params.yaml").data
         self._mirror = sources.variable(data.dataset)
         mirrors = (root / mirror for mirror in getattr(data.mirrors, data.dataset, ()))

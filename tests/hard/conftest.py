@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.params import reading
 from tests import conftest as usual
-from tests.conftest import made_once
+from tests.conftest import made_once, wait_until_delivered
 
 PATIENCE = 1800
 """Seconds for one command: these tests may share the machine with a study."""
@@ -50,6 +50,7 @@ def trained(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         code.write_text(often, encoding="utf-8")
         done = run_dvc(folder, "repro")
         assert done.returncode == 0, done.stderr
+        wait_until_delivered(folder)
 
     return made_once(tmp_path_factory, "trained", make)
 
@@ -76,6 +77,7 @@ def swept(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Swept:
         done = run_pipeline(folder, "sweep")
         assert done.returncode == 0, done.stderr
         note = json.dumps([done.stderr, time.monotonic() - began])
+        wait_until_delivered(folder)
         folder.with_suffix(".json").write_text(note, encoding="utf-8")
 
     folder = made_once(tmp_path_factory, "swept", make)

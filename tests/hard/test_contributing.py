@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.core.datasets import DIGITS, File, Part
 from pipeline.params import reading
-from tests.conftest import ROOT
+from tests.conftest import ROOT, wait_until_delivered
 from tests.hard.conftest import outputs, run_dvc, run_pipeline
 
 pytestmark = pytest.mark.hard
@@ -158,6 +158,7 @@ def test_a_measure_is_in_the_history_in_mlflow_and_on_the_page(study: Path) -> N
     norms = [*map(float, column(study / "runs/lr-0.01/seed-0/history.csv", "weight_norm"))]
     assert len(norms) == 3
     assert all(after > before > 0 for before, after in itertools.pairwise(norms))
+    wait_until_delivered(study)
     assert in_mlflow(study, "weight_norm") >= 2 * 3
     assert "Norm of the weights, judged on validation" in page(study)
     assert (study / "report/figures/weight_norm.svg").exists()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import wait_until_delivered
 from tests.hard.conftest import run_dvc
 
 pytestmark = pytest.mark.hard
@@ -48,6 +49,7 @@ def test_an_experiment_in_a_temporary_copy_is_in_the_repositorys_store(study: Pa
         done = run_dvc(study, "exp", "run", "--run-all")
         assert done.returncode == 0, done.stderr
 
+    wait_until_delivered(study)
     (new,) = [run for run in shown(study) if run["experiment"]]
     assert new == {"name": "lr-0.003 seed-0", "status": "FINISHED", "experiment": "lower", "history": 4}
     assert not (study / "runs/lr-0.003").exists()  # the workspace is as it was

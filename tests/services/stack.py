@@ -170,6 +170,14 @@ class Server:
             self._process.wait()
             self._process = None
 
+    def suspend(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def client_settings(self) -> dict[str, str]:
         return {
             "MLFLOW_TRACKING_URI": self.uri,

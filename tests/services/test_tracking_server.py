@@ -16,9 +16,16 @@ import pytest
 from pipeline.params import reading
 from pipeline.tracking.publish import publish, publish_outputs
 from pipeline.tracking.store import Store, open_store
+from tests.conftest import wait_until_delivered
 from tests.services import stack
 from tests.tracking import studies
-from tests.tracking.test_follow import start, wait_for_status
+from tests.tracking.test_follow import (
+    expected,
+    followers,
+    start,
+    steps,
+    wait_for_status,
+)
 
 pytestmark = [
     pytest.mark.services,
@@ -77,6 +84,7 @@ def test_two_processes_train_at_once(project: Path, server: stack.Server) -> Non
     for process in processes:
         _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors
+    wait_until_delivered(project)
     studies.write_study(project)
     assert publish() == 0
     check_complete(open_store("digits"))
@@ -85,7 +93,7 @@ def test_two_processes_train_at_once(project: Path, server: stack.Server) -> Non
 def test_a_training_does_not_wait_for_the_server_and_its_run_is_complete_all_the_same(project: Path) -> None:
     studies.write_run(project, 0.01, 0)
     output, errors = start("finish", 0, PAUSE="1").communicate(timeout=180)
-    assert float(output) < studies.EPOCHS + 2.0  # the pauses, a second, and what starting a process takes
+    assert float(output) < 1.0  # what starting a process takes on a busy machine
     assert "warning" not in errors
     store = open_store("digits")
     assert wait_for_status(store, studies.key(0.01, 0), "FINISHED") == "FINISHED"
@@ -135,6 +143,24 @@ def test_a_server_killed_again_and_again_loses_and_doubles_nothing(
     assert publish() == 0
 
 
+def test_a_server_that_stands_still_costs_no_time_and_nothing_is_lost(
+    project: Path, server: stack.Server
+) -> None:
+    studies.write_run(project, 0.01, 0)
+    server.suspend()
+    try:
+        output, errors = start("finish", 0, PAUSE="1").communicate(timeout=180)
+    finally:
+        server.resume()
+    assert float(output) < 1.0
+    assert "Traceback" not in errors
+    wait_until_delivered(project)
+    store = open_store("digits")
+    assert wait_for_status(store, studies.key(0.01, 0), "FINISHED") == "FINISHED"
+    assert steps(store) == expected()
+    assert len(followers(project)) <= 1
+
+
 def test_a_training_that_is_killed_is_killed_on_the_server(project: Path) -> None:  # noqa: ARG001
     process = start("SIGKILL", 0)
     process.communicate(timeout=120)
@@ -171,12 +197,13 @@ def test_a_browser_shows_the_comparison(project: Path, server: stack.Server, tmp
     command += ["--virtual-time-budget=60000", "--dump-dom"]
     with stack.logged_in(server) as door:
         page = subprocess.run(
-            [*command, publisher.page(door)], capture_output=True, text=True, timeout=300, check=True
+            [*command, publisher.pages(door)[0]], capture_output=True, text=True, timeout=300, check=True
         ).stdout
     words = " ".join(re.sub(r"<[^>]*>", " ", page).split())
     for rate in studies.RATES:
         for seed in studies.SEEDS:
             assert f"lr-{rate} seed-{seed}" in words
-    assert "Learning curves (3)" in words
+    assert "Which rate? (4)" in words
+    assert "log10_learning_rate" in words
     for measure in ("val_loss", "val_accuracy", "loss"):
         assert f"lr-0.01 seed-0 ({measure})" in words  # a line of the measure's chart

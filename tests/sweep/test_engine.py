@@ -30,7 +30,7 @@ def test_interrupted_runs_have_seconds_to_save_however_many_wait(saving: float, 
     runs = [SweepRun(0.1, number, str(number)) for number in range(200)]
     study = cast("SweepStudy", None)
     engine = Engine(SlowTasks(saving), "", local=True, grace=2.0)
-    events = list(engine.train(study, {}, runs, Options(), stop, lambda: False))
+    events = list(engine.train(study, {}, runs, Options(), stop))
 
     assert sorted(run.seed for run, _ in events) == list(range(200))  # each ends once
     assert {result for _, result in events} == {None}

@@ -14,12 +14,14 @@ from pipeline import params
 from pipeline.core import arrays, files, run_keys, runs, task
 from pipeline.core.task import GREY_LEVELS, Task
 from pipeline.params import reading
+from pipeline.tracking import data, record
+from pipeline.tracking.record import Record
 from pipeline.tracking.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 RATES, SEEDS, EPOCHS = (0.01, 0.001), (0, 1), 3
 COLUMNS = (*runs.CURVES, "gradient_norm", "update_ratio_hidden", "update_ratio_output", "dead_units_hidden")
-VOLATILE = {"tracker"}
+VOLATILE = {"follower"}
 TASK = Task(
     "digits", (28, 28, 1), tuple("0123456789"), GREY_LEVELS, {"train": 1400, "validation": 100, "test": 297}
 )
@@ -56,6 +58,13 @@ def make_database(empty: Path, project: Path, name: str = "mlflow.db") -> None:
             ((project / "mlartifacts").as_uri(),),
         )
     connection.close()
+
+
+def record_of(learning_rate: float, seed: int, project: Path = Path()) -> Record:
+    """The record of a run that lies under `project`/runs."""
+    study = params.load(project / "params.yaml")
+    values = record.run_params(study, learning_rate, seed)
+    return record.of_run(values, data.read(project / data.SCALED), project / "runs", learning_rate, seed)
 
 
 def key(learning_rate: float, seed: int, project: Path = Path()) -> str:

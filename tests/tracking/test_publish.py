@@ -3,20 +3,22 @@
 import base64
 import itertools
 import json
-import os
 import shutil
+import time
 import zlib
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
 
+from pipeline import params
 from pipeline.core import files, runs, task
 from pipeline.core.errors import DataError, ToolError
 from pipeline.core.task import Scaling, Task
 from pipeline.params import reading
-from pipeline.tracking import sync
-from pipeline.tracking.lease import Lease
+from pipeline.report.charts import style
+from pipeline.tracking import data, live_log, sync
+from pipeline.tracking.live_log import LiveLog
 from pipeline.tracking.publish import publish
 from pipeline.tracking.store import Store, open_store
 from tests.tracking import studies
@@ -101,19 +103,28 @@ def test_runs_from_before_the_code_changed_are_left_as_they_are(
     assert studies.snapshot(store) == {}
 
 
-def test_what_claims_to_be_running_and_is_dead_is_killed(study: Path, store: Store) -> None:
+ELSEWHERE = {"follower": json.dumps(["elsewhere:/home/ada/study", time.time() + 600])}
+
+
+def test_what_claims_to_be_running_and_is_dead_is_killed(
+    study: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_log, "start_follower", lambda: None)
     studies.write_study(study)
-    dead = sync.create(store, "0" * 64, "of another study", {})
-    sync.send(store, dead, tags=Lease.of_this_process()._replace(pid=2**22 + 1).tag())
-    alive = sync.create(store, "1" * 64, "being trained", {})
-    foreign = store.client.create_run(store.experiment_id, run_name="somebody else's")
+    sync.create(store, "0" * 64, "of another study", {})
+    afar = sync.create(store, "1" * 64, "being trained elsewhere", {})
+    sync.send(store, afar, tags=ELSEWHERE)
+    store.client.create_run(store.experiment_id, run_name="somebody else's")
+    training = LiveLog(params.load(), data.read(), 0.5, 0, "2" * 64)
     publish()
-    runs = store.client.search_runs([store.experiment_id])
-    states = {run.info.run_name: run.info.status for run in runs}
+    states = {run.info.run_name: run.info.status for run in store.client.search_runs([store.experiment_id])}
     assert states["of another study"] == "KILLED"
-    assert states["being trained"] == "RUNNING"
+    assert states["being trained elsewhere"] == "RUNNING"
     assert states["somebody else's"] == "RUNNING"
-    assert alive.info.run_id != foreign.info.run_id
+    assert states["lr-0.5 seed-0"] == "RUNNING"
+    training.end("FAILED")
+    publish()  # does what the process that follows the logs would have done
+    assert [run.info.status for run in store.find("2" * 64)] == ["FAILED"]
 
 
 def test_what_another_process_is_syncing_is_left_to_it(
@@ -122,12 +133,9 @@ def test_what_another_process_is_syncing_is_left_to_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     studies.write_study(study)
-    other = Lease.of_this_process()._replace(
-        pid=os.getppid(), started=psutil.Process().parent().create_time()
-    )
     for rate, seed in itertools.product(studies.RATES, studies.SEEDS):
         run = sync.create(store, studies.key(rate, seed), "being trained", {})
-        sync.send(store, run, tags=other.tag())
+        sync.send(store, run, tags=ELSEWHERE)
 
     assert publish() == 0
     printed = capsys.readouterr().out
@@ -140,18 +148,90 @@ def test_what_another_process_is_syncing_is_left_to_it(
     assert sum(shown["status"] == "RUNNING" for shown in studies.snapshot(store).values()) == COUNT
 
 
-def test_the_comparison_page_shows_the_studys_runs_and_their_curves(study: Path, store: Store) -> None:
+def test_a_run_whose_log_is_being_written_is_left_to_its_training(
+    study: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_log, "start_follower", lambda: None)
+    studies.write_study(study)
+    with LiveLog(params.load(), data.read(), 0.01, 0, studies.key(0.01, 0)) as log:
+        publish()
+        shown = studies.snapshot(store)
+        assert shown.pop(studies.key(0.01, 0))["status"] == "RUNNING"
+        assert {run["status"] for run in shown.values()} == {"FINISHED"}
+        log.finish(runs.folder(study / "runs", 0.01, 0))
+    assert publish() == 0
+    assert studies.snapshot(store)[studies.key(0.01, 0)]["status"] == "FINISHED"
+
+
+def views(store: Store) -> dict[str, dict[str, Any]]:
+    """The pages that are saved in the experiment, by their keys."""
+    tags = store.client.get_experiment(store.experiment_id).tags
+    prefix = "mlflow.sharedViewState."
+    saved = {name.removeprefix(prefix): value for name, value in tags.items() if name.startswith(prefix)}
+    assert max(map(len, saved.values())) < 5000  # what MLflow takes
+    return {
+        name: json.loads(zlib.decompress(base64.b64decode(value.removeprefix("deflate;"))))
+        for name, value in saved.items()
+    }
+
+
+def test_the_comparison_page_shows_which_rate_first_and_folds_the_diagnostics(
+    study: Path, store: Store
+) -> None:
     studies.write_study(study)
     publish()
-    tags = store.client.get_experiment(store.experiment_id).tags
-    ((name, value),) = [item for item in tags.items() if item[0].startswith("mlflow.sharedViewState.")]
-    study_id = name.rpartition(".")[2]
-    assert len(value) < 5000  # what MLflow takes
-    page = json.loads(zlib.decompress(base64.b64decode(value.removeprefix("deflate;"))))
+    pages = views(store)
+    pages.pop("studies")
+    ((study_id, page),) = pages.items()
     assert page["searchFilter"] == f'tags.`study.{study_id}` = "yes"'
-    assert len(store.client.search_runs([store.experiment_id], page["searchFilter"])) == COUNT
-    assert [chart["metricKey"] for chart in page["compareRunCharts"]] == ["val_loss", "val_accuracy", "loss"]
-    assert "metrics.`learning_rate`" in page["selectedColumns"]
+    shown = store.client.search_runs([store.experiment_id], page["searchFilter"])
+    assert len(shown) == COUNT
+    which, diagnostics = (section["uuid"] for section in page["compareRunSections"])
+    assert [section["display"] for section in page["compareRunSections"]] == [True, False]
+    charts = page["compareRunCharts"]
+    response, *curves = (chart for chart in charts if chart["metricSectionId"] == which)
+    assert (response["xaxis"]["key"], response["yaxis"]["key"]) == (
+        "log10_learning_rate",
+        "kept_val_accuracy",
+    )
+    assert [chart["metricKey"] for chart in curves] == ["val_loss", "val_accuracy", "loss"]
+    folded = {chart["metricKey"] for chart in charts if chart["metricSectionId"] == diagnostics}
+    assert folded == set(studies.COLUMNS) - {"val_loss", "val_accuracy", "loss"}
+    for run in shown:
+        assert run.data.metrics.keys() >= {"log10_learning_rate", "kept_val_accuracy"}
+
+
+def test_all_runs_of_a_rate_have_the_report_s_colour(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    publish()
+    colours = {
+        (run.data.params["learning_rate"], run.data.tags["mlflow.runColor"])
+        for runs_of_key in store.index().values()
+        for run in runs_of_key
+        if run.data.tags["kind"] == "run"
+    }
+    in_report = [colour.light for colour in style.rate_colours(len(studies.RATES))]
+    assert colours == set(zip(map(str, sorted(studies.RATES)), in_report, strict=True))
+
+
+def test_studies_can_be_compared_by_mean_interval_and_status_of_each_rate(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    interval = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    rates = {
+        "lr-0.01": {"status": "chosen", "validation_accuracy": interval},
+        "lr-0.001": {"status": "worse", "validation_accuracy": {"mean": 0.25, "low": None, "high": None}},
+    }
+    studies.write_report(study, rates=rates)
+    publish()
+    (run,) = store.client.search_runs([store.experiment_id], views(store)["studies"]["searchFilter"])
+    assert run.data.tags["status/lr-0.01"] == "chosen"
+    assert run.data.tags["status/lr-0.001"] == "worse"
+    numbers = run.data.metrics
+    assert (numbers["learning_rate"], numbers["chosen"]) == (0.01, 0.5)
+    assert (numbers["chosen_low"], numbers["validation_accuracy_high/lr-0.01"]) == (0.4, 0.6)
+    assert studies.history(store, run, "log10_learning_rate") == [(0, -3), (1, -2)]
+    assert studies.history(store, run, "validation_accuracy") == [(0, 0.25), (1, 0.5)]
+    assert studies.history(store, run, "validation_accuracy_low") == [(1, 0.4)]
 
 
 def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: Store) -> None:

@@ -1,21 +1,17 @@
 """Syncing a record: once, whole, and whatever MLflow holds already."""
 
+import json
 import math
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pipeline import params
 from pipeline.core.errors import RunError
 from pipeline.params import reading
-from pipeline.tracking import address, data, lease, record, sync
-from pipeline.tracking.lease import Lease
+from pipeline.tracking import address, record, sync
 from pipeline.tracking.provenance import Provenance
 from pipeline.tracking.record import Record, Row
 from pipeline.tracking.store import Store
@@ -33,21 +29,17 @@ UNKNOWN = Provenance(None, None, {})
 @pytest.fixture
 def whole(study: Path) -> Record:
     studies.write_run(study, 0.01, 0)
-    return record.of_run(params.load(), data.read(), study / "runs", 0.01, 0)
+    return studies.record_of(0.01, 0)
 
 
 def sync_alone(store: Store, run: Record) -> SyncResult:
     return sync.sync(store, run, store.find(run.key), UNKNOWN)
 
 
-def begin(store: Store, whole: Record, rows: int, *, pid: int | None = None) -> Any:
-    """A run whose process sent some rows and then vanished, or is alive if `pid` is its."""
+def begin(store: Store, whole: Record, rows: int) -> Any:
+    """A run whose process sent some rows and then vanished."""
     run = sync.create(store, whole.key, whole.name, whole.tags)
     sync.send(store, run, whole.rows[:rows], whole.params)
-    ghost = Lease.of_this_process()._replace(pid=pid or 2**22 + 1)
-    if pid:
-        ghost = ghost._replace(started=psutil.Process(pid).create_time())
-    sync.send(store, run, tags=ghost.tag())
     return run
 
 
@@ -86,7 +78,7 @@ def test_a_run_shows_all_that_its_outputs_hold(store: Store, whole: Record) -> N
     }
     assert shown["models"] == [("digits-classifier", "READY", whole.digest)]
     assert len(shown["datasets"]) == 1
-    assert lease.TAG not in store.find(whole.key)[0].data.tags
+    assert "follower" not in store.find(whole.key)[0].data.tags
 
 
 def test_the_model_has_signature_example_and_pinned_requirements(store: Store, whole: Record) -> None:
@@ -146,21 +138,23 @@ def test_a_run_that_holds_something_else_is_replaced(store: Store, whole: Record
 def test_other_outputs_replace_the_finished_run(store: Store, whole: Record, study: Path) -> None:
     sync_alone(store, whole)
     (study / "runs/lr-0.01/seed-0/model.keras").write_bytes(b"another network")
-    assert (
-        sync_alone(store, record.of_run(params.load(), data.read(), study / "runs", 0.01, 0))
-        is SyncResult.REPLACED
-    )
+    assert sync_alone(store, studies.record_of(0.01, 0)) is SyncResult.REPLACED
     (shown,) = studies.snapshot(store).values()
     assert shown["status"] == "FINISHED"
     models = store.client.search_logged_models([store.experiment_id])
     assert len(models) == 1
 
 
-def test_a_run_that_a_living_process_syncs_is_left_to_it(store: Store, whole: Record) -> None:
-    begin(store, whole, 5, pid=os.getppid())
-    assert sync_alone(store, whole) is SyncResult.BUSY
+@pytest.mark.parametrize(("silence", "busy"), [(5, True), (1000, False)])
+def test_a_run_that_another_machine_looks_after_is_left_to_it_until_it_is_silent(
+    store: Store, whole: Record, silence: float, busy: bool
+) -> None:
+    begun = begin(store, whole, 5)
+    sign = json.dumps(["elsewhere:/home/ada/study", time.time() - silence])
+    sync.send(store, begun, tags={"follower": sign})
+    assert sync_alone(store, whole) is (SyncResult.BUSY if busy else SyncResult.COMPLETED)
     (run,) = store.find(whole.key)
-    assert run.info.status == "RUNNING"
+    assert run.info.status == ("RUNNING" if busy else "FINISHED")
 
 
 def test_of_two_runs_made_at_the_same_moment_all_choose_the_same(store: Store, whole: Record) -> None:
@@ -172,17 +166,20 @@ def test_of_two_runs_made_at_the_same_moment_all_choose_the_same(store: Store, w
     assert run.info.run_id == kept.info.run_id
 
 
-def test_times_and_tags_that_the_training_noted_are_restored(store: Store, whole: Record) -> None:
-    Provenance(1_000_000, 1_005_000, {"dvc.experiment": "wide-rates"}).write(whole.key)
-    sync.sync(store, whole, [], Provenance.read(whole.key) or UNKNOWN)
+def test_times_and_tags_of_the_training_are_the_run_s(store: Store, whole: Record) -> None:
+    times = {1: 1_001_000, 2: 1_002_000}
+    origin = Provenance(1_000_000, 1_005_000, {"dvc.experiment": "wide-rates"}, times)
+    sync.sync(store, whole, [], origin)
     (run,) = store.find(whole.key)
     assert (run.info.start_time, run.info.end_time) == (1_000_000, 1_005_000)
     assert run.data.tags["dvc.experiment"] == "wide-rates"
+    rows = store.client.get_metric_history(run.info.run_id, "loss")
+    assert {row.step: row.timestamp for row in rows} == times | {3: 1_005_000}  # of the third, it knows that
 
 
 def test_a_diverged_run_has_no_metric_that_is_no_number(store: Store, study: Path) -> None:
     studies.write_run(study, 0.01, 0, diverged=True)
-    sync_alone(store, record.of_run(params.load(), data.read(), study / "runs", 0.01, 0))
+    sync_alone(store, studies.record_of(0.01, 0))
     (shown,) = studies.snapshot(store).values()
     assert [step for step, _ in shown["metrics"]["loss"]] == [1, 2]
     assert not {"final_loss", "kept_epoch", "kept_val_accuracy"} & shown["metrics"].keys()
@@ -212,31 +209,7 @@ def test_a_folder_from_before_params_changed_is_refused(
     assert whole.tags["kind"] == "run"
     reading.override(study / "params.yaml", {name: value})
     with pytest.raises(RunError, match=message):
-        record.of_run(params.load(), data.read(), study / "runs", 0.01, 0)
-
-
-class TestLease:
-    def test_this_process_is_alive_and_itself(self) -> None:
-        assert Lease.of_this_process().is_alive()
-        assert Lease.of_this_process().is_mine()
-
-    def test_a_process_that_ended_is_dead_at_once(self) -> None:
-        process = subprocess.Popen([sys.executable, "-c", "pass"])
-        ghost = Lease.of_this_process()._replace(pid=process.pid)
-        process.wait()
-        assert not ghost.is_alive()
-
-    def test_another_process_with_the_same_number_is_not_it(self) -> None:
-        assert not Lease.of_this_process()._replace(started=12345.0).is_alive()
-
-    @pytest.mark.parametrize(("silence", "alive"), [(5, True), (1000, False)])
-    def test_on_another_machine_its_last_sign_counts(self, silence: float, alive: bool) -> None:
-        far = Lease("elsewhere", 1, 0.0, time.time() - silence)
-        assert far.is_alive() is alive
-
-    @pytest.mark.parametrize("tag", ["", "{}", "[1]", '{"host": "x", "pid": 1}'])
-    def test_a_tag_that_says_nothing_names_nobody(self, tag: str) -> None:
-        assert Lease.read({lease.TAG: tag}) is None
+        studies.record_of(0.01, 0)
 
 
 def test_the_store_is_the_repositorys_inside_dvcs_copies(
