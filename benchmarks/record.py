@@ -1,8 +1,8 @@
-"""Train many seeds of many rates, and keep what they reach as a small table: `python -m benchmarks.record NAME`.
+"""Train many seeds of many rates, and keep what they reach: `python -m benchmarks.record NAME`.
 
-The table, `docs/results/runs-NAME.csv`, is what `python -m benchmarks.verdicts` draws studies from. One process
-trains run after run, seed by seed; interrupted and started again, it goes on after the last run written. Each
-row is a run: its rate and seed, its health labels, and its validation accuracy after each epoch.
+The table, `docs/results/runs-NAME.csv`, is what `python -m benchmarks.verdicts` draws studies from: each row
+a run, its rate and seed, its health labels, and its validation accuracy after each epoch. One process trains
+run after run, seed by seed; interrupted and started again, it goes on after the last run written.
 """
 
 import argparse

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pipeline.range_test.rules import RULES
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.comparison import CRITERIA
+from pipeline.report.analysis.statistics import COUNTED_ON, LOOKS
 from pipeline.report.charts import gallery, svg
 from pipeline.report.charts.gallery import Chart
 from pipeline.report.text import templates, wording
@@ -42,6 +43,8 @@ def render(
         rules=RULES,
         setting=setting,
         params=setting.params.report,
+        counted_on=COUNTED_ON,
+        looks=LOOKS,
         most_layers=gallery.MOST_LAYERS,
         examples=f"{setting.task.example}s",
         criterion=wording.criterion(verdict.criterion, held_out),

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pipeline.report.analysis.statistics import LOOKS
 from pipeline.report.analysis.verdict import Verdict
 
-_ENOUGH_SEEDS = 5
 _TOO_FEW_SEEDS = 2
 """With so few, even rates far apart are not distinguishable: a rate at the edge would mean nothing."""
 _WIDEST_STEP, _NARROWEST_STEP = 10.0, 2.0
@@ -43,7 +43,8 @@ def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
         if factor(chosen, neighbour) > coarse_ratio and neighbour not in near:
             gaps.append(neighbour)
             more.append(math.sqrt(chosen * neighbour))
-    wanted = 3 if len(seeds) < 2 else _ENOUGH_SEEDS if near else 0
+    later = [look for look in LOOKS if look > len(seeds)]
+    wanted = later[0] if later and not verdict.settled else 0
     unused = [seed for seed in range(wanted) if seed not in seeds]
     return Advice(
         edges,

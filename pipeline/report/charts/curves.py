@@ -1,4 +1,4 @@
-"""All rates over the epochs: one line a rate, its spread over seeds as a band."""
+"""All rates over the epochs: one line a rate, before its single runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +12,8 @@ from pipeline.report.text import wording
 
 _CALM = 60
 """Epochs up to which lines are dashed: a dash on hundreds of epochs' noise shows as more noise."""
+_MOST_LABELS = 10
+"""Of more rates, so many have a label, and no runs are drawn behind the lines."""
 _DEEPEST = 1e-8
 """Values below this share of the highest are not shown: a vanishing gradient would take the whole axis."""
 
@@ -20,7 +22,7 @@ Histories = Mapping[float, Sequence[pd.DataFrame]]
 
 
 def curves_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
-    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest."""
+    """Draw one column of all rates: the median over seeds, and the runs behind it."""
     figure, (axes,) = style.figure(right=64)
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
@@ -30,11 +32,11 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         values = (values.where(values > 0) if log else values).dropna(how="all")
         if values.empty:
             continue
-        lowest, middle, highest = values.min(axis=1), values.median(axis=1), values.max(axis=1)
-        low, high = min(low, lowest.min()), max(high, highest.max())
+        middle = values.median(axis=1)
+        low, high = min(low, values.min(axis=None)), max(high, values.max(axis=None))
         colour = colours[index].light
-        if len(runs) > 1:
-            axes.fill_between(values.index, lowest, highest, color=colour, alpha=0.18, linewidth=0)
+        if len(runs) > 1 and len(histories) <= _MOST_LABELS:
+            axes.plot(values, color=colour, linewidth=0.7, alpha=0.35)
         dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
         marker = "." if len(values) == 1 else ""
         axes.plot(middle, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
@@ -52,5 +54,5 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
         axes.yaxis.set_major_formatter("{x:g}")
-    style.end_labels(axes, ends)
+    style.end_labels(axes, wording.some(ends, _MOST_LABELS))
     return figure

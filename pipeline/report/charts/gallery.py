@@ -20,15 +20,21 @@ from pipeline.report.charts.response import response_chart
 from pipeline.report.inputs import RangeTest
 from pipeline.report.text import wording
 
+MOST_RATES = 6
+"""Charts of a single rate that the page shows at once."""
 MOST_LAYERS = 6
 """Charts of a measure that each layer has: of more layers, so many from first to last, evenly spread."""
+
+
+_MOST_DESCRIBED = 12
+"""Rates that a chart's description names: of more, so many from the lowest to the highest."""
 
 
 class Chart(NamedTuple):
     """A chart and what the page says about it.
 
     Attributes:
-        group: `response`, `recipe`, `overlay`, `diagnostic` or `range_test`: where the page shows it.
+        group: where the page shows it: `response`, `recipe`, `folded`, `overlay`, `diagnostic`, `range_test`.
         description: what can be seen, in words.
         svg: as `svg.to_text` makes it.
     """
@@ -56,11 +62,11 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
         _describe_response(verdict),
         svg.to_text(response_chart(verdict, heading)),
     )
-    for rate in verdict.rates:
+    for place, rate in enumerate(wording.ranked(verdict)):
         own = histories[rate.learning_rate]
         yield Chart(
             f"rate-{rate.learning_rate}",
-            "recipe",
+            "recipe" if place < MOST_RATES else "folded",
             f"Learning rate {wording.rate(rate.learning_rate)}",
             _describe_rate(rate, own, held_out),
             svg.to_text(recipe_chart(own, held_out)),
@@ -99,8 +105,7 @@ def _drawn_columns(runs: Sequence[Run]) -> Iterator[str]:
     for measure in measures.MEASURES:
         if measure.name.endswith("_"):
             layers = [column for column in columns if column.startswith(measure.name)]
-            shown = np.linspace(0, len(layers) - 1, min(len(layers), MOST_LAYERS)).round().astype(int)
-            yield from (layers[index] for index in shown)
+            yield from wording.some(layers, MOST_LAYERS)
         elif measure.name in columns and measure.name != "accuracy":  # in each rate's own chart
             yield measure.name
 
@@ -111,18 +116,19 @@ def _capitalized(text: str) -> str:
 
 def _describe_response(verdict: Verdict) -> str:
     parts = []
-    for rate in verdict.rates:
+    for rate in wording.some(verdict.rates, _MOST_DESCRIBED):
         text = f"{wording.rate(rate.learning_rate)}: {wording.percent(rate.mean)}"
         if not math.isnan(rate.low):
             text += f", interval {wording.bounds(rate)}"
         if rate.status == DIVERGED:
             text += f", {rate.diverged} of {len(rate.values)} runs diverged"
-        parts.append(f"{text}, {verdict.shown(rate)}")
+        parts.append(f"{text}, {rate.status}")
     return "; ".join(parts) + "."
 
 
 def _describe_ends(histories: Histories, column: str) -> str:
-    ends = [f"{wording.rate(rate)}: {_median_end(runs, column)}" for rate, runs in histories.items()]
+    some = wording.some(list(histories.items()), _MOST_DESCRIBED)
+    ends = [f"{wording.rate(rate)}: {_median_end(runs, column)}" for rate, runs in some]
     return f"Median over seeds at the last epoch: {'; '.join(ends)}."
 
 
