@@ -1,10 +1,10 @@
 """Intervals, paired tests and the rate to choose: arrays in, numbers out.
 
 `values` has shape (rates, seeds), rates rising, higher is better, NaN where a run has no value; all but
-`choose` also take (studies, rates, seeds), and do each study by itself. A column is one seed: its runs share initial
-weights and shuffles, so rates are compared within columns (paired), and every pair of rates has a variance of
-its own, since high rates scatter more than low ones. docs/report.md says in words what each number means, and
-shows what spoke for these rules. Knows no learning rates, no files, no thresholds.
+`choose` also take (studies, rates, seeds), and do each study by itself. A column is one seed: its runs share
+initial weights and shuffles, so rates are compared within columns (paired), and every pair of rates has a
+variance of its own, since high rates scatter more than low ones. docs/report.md says in words what each
+number means, and shows what spoke for these rules. Knows no learning rates, no files, no thresholds.
 
 scipy's `ttest_rel` and `sem` know no variance of rounding, without which three equal values would have an
 interval of no width; so the t tests are put together here, from scipy's distribution.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
+from scipy import stats
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int_]
@@ -26,7 +26,7 @@ error that is allowed, so that the level holds for all of them together; beyond 
 COUNTED_ON = 0.8
 """Share of new runs that are to reach the bound by which rates are chosen."""
 _PRIOR = 2
-"""What the neighbours' spread weighs, in degrees of freedom, against a rate's own."""
+"""Degrees of freedom for which the common spread counts against a rate's own."""
 
 
 class Intervals(NamedTuple):
@@ -66,7 +66,7 @@ class Choice(NamedTuple):
         mask: the rates that may be as good as the best, the chosen one among them; with one seed, all that
             have values.
         equivalent: those of them that are known to be within the margin of the best.
-        dependable: see `prediction_bounds`.
+        dependable: see `prediction_bounds`; NaN for rates that were not in question.
         settled: whether more seeds cannot make another choice better by more than the margin; one bool.
     """
 
@@ -95,27 +95,21 @@ def mean_intervals(values: Floats, resolution: float, confidence: float) -> Inte
     return Intervals(center, center - half, center + half)
 
 
-def prediction_bounds(values: Floats, resolution: float, share: float = COUNTED_ON) -> Floats:
-    """Bound from below what a new run at each rate reaches with this probability.
+def prediction_bounds(values: Floats, resolution: float) -> Floats:
+    """Bound from below what a new run at each rate reaches with probability `COUNTED_ON`.
 
-    Few seeds estimate a spread badly. Neighbouring rates have similar ones, so each rate's variance is
-    averaged with the geometric mean of its own and its neighbours', which counts for two degrees of freedom.
-
-    Args:
-        values: no rate without any value.
+    Few seeds estimate a spread badly, so each rate's variance is averaged with the geometric mean of all: give
+    rates that are about equally good, whose spreads are more alike than those of a whole grid.
 
     Returns:
         The means where no rate has two values.
     """
     center, error, count = _moments(values, resolution**2 / 12)
-    variance = error**2 * count
     with np.errstate(divide="ignore"):
-        logs = np.log(variance)
-    logs = np.where(np.isnan(logs), mean(logs)[..., None], logs)
-    prior = np.exp(ndimage.uniform_filter1d(logs, 3, mode="nearest"))
-    own = np.where(count > 1, variance, prior)
-    shrunk = (_PRIOR * prior + (count - 1) * own) / (_PRIOR + count - 1)
-    factor = stats.t.ppf(share, _PRIOR + count - 1)
+        common = np.exp(mean(np.log(error**2 * count)))[..., None]
+    own = np.where(count > 1, error**2 * count, common)
+    shrunk = (_PRIOR * common + (count - 1) * own) / (_PRIOR + count - 1)
+    factor = stats.t.ppf(COUNTED_ON, _PRIOR + count - 1)
     return np.asarray(center - factor * np.nan_to_num(np.sqrt(shrunk * (1 + 1 / count))), np.float64)
 
 
@@ -131,7 +125,7 @@ def challenge(values: Floats, resolution: float, confidence: float, margin: floa
     Rates without any value do not count.
     """
     rates, seeds = values.shape[-2:]
-    present = np.isfinite(values).any(axis=-1)
+    present = np.asarray(np.isfinite(values).any(axis=-1))
     others = np.maximum(present.sum(axis=-1, keepdims=True) - 1, 1)
     level = (1 - confidence) / len(LOOKS) / others[..., None]
     differences = values[..., None, :, :] - values[..., :, None, :]  # [i, j]: how much j is above i
@@ -171,26 +165,29 @@ def challenge(values: Floats, resolution: float, confidence: float, margin: floa
 def choose(values: Floats, resolution: float, confidence: float, margin: float) -> Choice:
     """Choose a rate, and find those that may be as good.
 
-    Chosen is the rate with the highest bound for a new run, the first of several, among those that may be the
-    best or are within the margin of it. Rates with too few seeds to be tested are left out if others have
-    enough: a rate can owe its runs to the absence of a hard seed. Tests on different seeds may contradict
-    each other until every rate is beaten; then the choice is the one that is most compatible with being the
-    best.
+    Of the rates that may be as good as the best, and whose means lie less than the margin below the highest
+    of these means, the choice is the one with the highest bound for a new run, the first of several. Rates
+    with too few seeds to be tested are left out if others have enough: a rate can owe its mean to the absence
+    of a hard seed. Tests on different seeds may contradict each other until every rate is beaten; then the
+    choice is the one that is most compatible with being the best.
 
     Args:
         values: NaN in every column for a rate that is out of the question.
     """
-    present = np.isfinite(values).any(axis=1)
+    present = np.asarray(np.isfinite(values).any(axis=1))
     against = challenge(values, resolution, confidence, margin)
     equivalent = against.at_most < margin
     mask = present & (equivalent | ~(against.p_value <= 1 - confidence))
     dependable = np.full(len(values), np.nan)
     if not present.any():
         return Choice(None, mask, equivalent, dependable, False, against)
-    dependable[present] = prediction_bounds(values[present], resolution)
     tested = np.isfinite(against.p_value)
     eligible = tested & mask if tested.any() else present
-    preference = np.where(eligible, dependable.round(12), -np.inf) if eligible.any() else against.p_value
+    means = mean(values)
+    eligible &= means > np.max(means, where=eligible, initial=-np.inf) - margin
+    if eligible.any():
+        dependable[eligible] = prediction_bounds(values[eligible], resolution)
+    preference = dependable.round(12) if eligible.any() else against.p_value
     best = int(np.nanargmax(preference))
     mask[best] = True
     settled = bool(equivalent[best]) or (values.shape[1] > 1 and int(mask.sum()) == 1)

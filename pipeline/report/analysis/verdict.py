@@ -35,8 +35,7 @@ class RateVerdict(NamedTuple):
         status: a word of `pipeline.report.analysis.status`.
         values: the criterion by seed, NaN for a diverged run.
         mean, low, high: of these values; bounds NaN with fewer than two.
-        dependable: what a new run can be counted on to reach, see `statistics.prediction_bounds`; NaN for a
-            diverged rate.
+        dependable: what a new run can be counted on to reach, see `statistics.Choice`.
         other_mean, test_mean: means of the other criterion and of the test accuracy.
         p_best, rival, rival_gap, rival_at_least, at_most: see `statistics.Challenge`; no rival untested.
         seeds_needed: how many seeds would tell it from the best, or show that it is equivalent; 0 where no

@@ -33,7 +33,7 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         if values.empty:
             continue
         middle = values.median(axis=1)
-        low, high = min(low, values.min(axis=None)), max(high, values.max(axis=None))
+        low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
         colour = colours[index].light
         if len(runs) > 1 and len(histories) <= _MOST_LABELS:
             axes.plot(values, color=colour, linewidth=0.7, alpha=0.35)
