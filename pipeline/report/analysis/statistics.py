@@ -98,8 +98,8 @@ def mean_intervals(values: Floats, resolution: float, confidence: float) -> Inte
 def prediction_bounds(values: Floats, resolution: float) -> Floats:
     """Bound from below what a new run at each rate reaches with probability `COUNTED_ON`.
 
-    Few seeds estimate a spread badly, so each rate's variance is averaged with the geometric mean of all: give
-    rates that are about equally good, whose spreads are more alike than those of a whole grid.
+    Few seeds estimate a spread badly, so each rate's variance is averaged with the geometric mean of all:
+    give rates that are about equally good, whose spreads are more alike than those of a whole grid.
 
     Returns:
         The means where no rate has two values.
