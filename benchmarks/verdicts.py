@@ -1,6 +1,6 @@
 """How well the report's verdict holds, and what other rules would have said: `python -m benchmarks.verdicts`.
 
-Thousands of studies with a known truth, drawn from recorded runs (`python -m benchmarks.record`) or simulated:
+Thousands of studies with a known truth, from recorded runs (`python -m benchmarks.record`) or simulated:
 
 rules    which rate to choose, on 3, 5 and 8 seeds: what a new run at that rate then reaches
 levels   studies that add seeds until the verdict is settled: how often is something false said on the way?
@@ -110,6 +110,9 @@ def sources() -> Iterator[Source]:
 # ---- rules
 
 
+COLUMNS = ("as good as the best, %", "mean of a new run, %", "worst tenth, %", "other seeds, other rate, %")
+
+
 def choices(source: Source, values: Floats, trouble: Bools) -> Iterator[tuple[str, Floats]]:
     """Give each rule's choices, indices of rates; each chooses among the rates that may be as good."""
     seeds = values.shape[-1]
@@ -146,36 +149,26 @@ def rules(studies: int) -> list[Row]:
     rows = []
     for source in sources():
         noise = np.random.default_rng(0)
-        cells: dict[str, list[list[str]]] = {}
+        cells: dict[str, dict[str, list[str]]] = {}
         for seeds in SEEDS:
             # A new run is the next seed's: of the same study, but unknown when the choice is made.
             values, trouble = source.runs(studies, seeds + 1, noise)
             for rule, chosen in choices(source, values[..., :seeds], trouble[..., :seeds]):
                 new = np.sort(np.take_along_axis(values[..., -1], chosen[:, None], axis=1)[:, 0])
                 shares = np.bincount(chosen) / studies
-                numbers = (
-                    np.mean(source.means[chosen] > source.means.max() - source.margin),
-                    source.means[chosen].mean(),
-                    new[: studies // 10].mean(),
-                    1 - (shares**2).sum(),
+                within = source.means[chosen] > source.means.max() - source.margin
+                texts = (
+                    f"{100 * within.mean():.0f}",
+                    f"{100 * source.means[chosen].mean():.2f}",
+                    f"{100 * new[: studies // 10].mean():.2f}",
+                    f"{100 * (1 - (shares**2).sum()):.0f}",
                 )
-                texts = [
-                    f"{100 * number:.{digits}f}" for number, digits in zip(numbers, (0, 2, 2, 0), strict=True)
-                ]
-                cells.setdefault(rule, []).append(texts)
-        columns = (
-            "as good as the best, %",
-            "mean of a new run, %",
-            "worst tenth, %",
-            "other seeds, other rate, %",
-        )
+                for column, text in zip(COLUMNS, texts, strict=True):
+                    cells.setdefault(rule, {}).setdefault(column, []).append(text)
         rows += [
             {"studies": source.name, "rule": rule}
-            | {
-                column: " / ".join(texts)
-                for column, texts in zip(columns, zip(*table, strict=True), strict=True)
-            }
-            for rule, table in cells.items()
+            | {column: " / ".join(texts) for column, texts in row.items()}
+            for rule, row in cells.items()
         ]
     return rows
 

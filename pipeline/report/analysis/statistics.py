@@ -166,9 +166,9 @@ def choose(values: Floats, resolution: float, confidence: float, margin: float) 
     """Choose a rate, and find those that may be as good.
 
     Of the rates that may be as good as the best, and whose means lie less than the margin below the highest
-    of these means, the choice is the one with the highest bound for a new run, the first of several. Rates
-    with too few seeds to be tested are left out if others have enough: a rate can owe its mean to the absence
-    of a hard seed. Tests on different seeds may contradict each other until every rate is beaten; then the
+    of these means, the choice is the one with the highest bound for a new run, the first of several. A rate
+    can owe its mean to the absence of a hard seed: those that lack seeds are left out if they are beaten, or
+    have too few to be tested and others have enough. Tests on different seeds may contradict each other until every rate is beaten; then the
     choice is the one that is most compatible with being the best.
 
     Args:
@@ -177,12 +177,14 @@ def choose(values: Floats, resolution: float, confidence: float, margin: float) 
     present = np.asarray(np.isfinite(values).any(axis=1))
     against = challenge(values, resolution, confidence, margin)
     equivalent = against.at_most < margin
-    mask = present & (equivalent | ~(against.p_value <= 1 - confidence))
+    beaten = against.p_value <= 1 - confidence
+    mask = present & (equivalent | ~beaten)
     dependable = np.full(len(values), np.nan)
     if not present.any():
         return Choice(None, mask, equivalent, dependable, False, against)
     tested = np.isfinite(against.p_value)
-    eligible = tested & mask if tested.any() else present
+    complete = np.isfinite(values).all(axis=1)
+    eligible = tested & mask & (complete | ~beaten) if tested.any() else present
     means = mean(values)
     eligible &= means > np.max(means, where=eligible, initial=-np.inf) - margin
     if eligible.any():

@@ -124,6 +124,11 @@ class Verdict(NamedTuple):
         return tuple(rate.learning_rate for rate in self.rates if rate.status in NEAR)
 
     @property
+    def in_question(self) -> tuple[float, ...]:
+        """List the rates that the choice was made from, itself among them."""
+        return tuple(rate.learning_rate for rate in self.rates if math.isfinite(rate.dependable))
+
+    @property
     def plateau(self) -> tuple[float, ...]:
         """List the chosen rate and those beside it, without a gap, that are equivalent."""
         groups = itertools.groupby(self.rates, lambda rate: rate.status in (CHOSEN, EQUIVALENT))
