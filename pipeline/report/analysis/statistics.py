@@ -167,9 +167,9 @@ def choose(values: Floats, resolution: float, confidence: float, margin: float) 
 
     Of the rates that may be as good as the best, and whose means lie less than the margin below the highest
     of these means, the choice is the one with the highest bound for a new run, the first of several. A rate
-    can owe its mean to the absence of a hard seed: those that lack seeds are left out if they are beaten, or
-    have too few to be tested and others have enough. Tests on different seeds may contradict each other until every rate is beaten; then the
-    choice is the one that is most compatible with being the best.
+    can owe its mean to the absence of a hard seed: one that lacks seeds is left out if it is beaten, or has
+    too few to be tested and others have enough. Tests on different seeds may contradict each other until
+    every rate is beaten; then the choice is the one that is most compatible with being the best.
 
     Args:
         values: NaN in every column for a rate that is out of the question.
