@@ -39,8 +39,8 @@ def test_the_reasons_say_that_a_higher_mean_was_beaten_on_the_common_seeds() -> 
         (
             {0.1: [NAN, NAN, 0.99, 0.99], 0.01: [0.98, 0.98, NAN, NAN]},
             0.1,
-            "0.01 is not distinguishable from the best: its mean is 98.00 %, but too few seeds have runs at both "
-            "rates. Its runs: ",
+            "0.01 is not distinguishable from the best: its mean is 98.00 %, but too few seeds have runs at "
+            "both rates. Its runs: ",
         ),
         (  # on the seeds of both, 0.1 is above the choice; it is beaten by 0.001
             {
@@ -136,15 +136,15 @@ def test_the_verdict_in_sentences() -> None:
     )
     assert statement.warnings == []
     assert statement.reasons[:5] == [
-        "0.001 is chosen for what a new run can be counted on to reach, 98.39 % with a probability of 80 %: the "
-        "most of the rates with a mean less than 0.20 points below the highest. It also has the highest mean. "
-        "Its runs: converged 3/3.",
+        "0.001 is chosen for what a new run can be counted on to reach, 98.39 % with a probability of 80 %: "
+        "the most of the rates with a mean less than 0.20 points below the highest. It also has the "
+        "highest mean. Its runs: converged 3/3.",
         "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would probably "
         "settle it.",
         "0.01 is not distinguishable from the best: its mean is 98.40 %; 5 seeds would probably tell. Its runs: "
         "converged 3/3.",
-        "0.0001 is worse: its mean is 97.07 %, 0.001 beats it by 1.35 points, at least 0.93 (95 % confidence, "
-        "p = 0.002). Its runs: converged 3/3.",
+        "0.0001 is worse: its mean is 97.07 %, 0.001 beats it by 1.35 points, at least 0.99 (95 % confidence, "
+        "p = 0.004). Its runs: converged 3/3.",
         "0.1 is worse: its mean is 95.53 %, 0.001 beats it by 2.89 points, at least 0.08 (95 % confidence, "
         "p = 0.047). Its runs: converged 3/3.",
     ]
