@@ -139,12 +139,12 @@ def test_the_verdict_in_sentences() -> None:
         "0.001 is chosen for what a new run can be counted on to reach, 98.39 % with a probability of 80 %: "
         "the most of the rates with a mean less than 0.20 points below the highest. It also has the "
         "highest mean. Its runs: converged 3/3.",
-        "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would probably "
-        "settle it.",
-        "0.01 is not distinguishable from the best: its mean is 98.40 %; 5 seeds would probably tell. Its runs: "
-        "converged 3/3.",
-        "0.0001 is worse: its mean is 97.07 %, 0.001 beats it by 1.35 points, at least 0.99 (95 % confidence, "
-        "p = 0.004). Its runs: converged 3/3.",
+        "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would "
+        "probably settle it.",
+        "0.01 is not distinguishable from the best: its mean is 98.40 %; 5 seeds would probably tell. Its "
+        "runs: converged 3/3.",
+        "0.0001 is worse: its mean is 97.07 %, 0.001 beats it by 1.35 points, at least 0.99 (95 % "
+        "confidence, p = 0.004). Its runs: converged 3/3.",
         "0.1 is worse: its mean is 95.53 %, 0.001 beats it by 2.89 points, at least 0.08 (95 % confidence, "
         "p = 0.047). Its runs: converged 3/3.",
     ]
@@ -184,8 +184,8 @@ def test_what_is_settled_is_said() -> None:
     wild = say(decide({0.01: about(0.98), 0.1: [0.96, 0.99, 0.96, 0.99, 0.98]})).reasons
     assert wild[1].endswith(" points; more than 20 seeds may be needed to settle it.")
     assert wild[2] == (
-        "0.1 is not distinguishable from the best: its mean is 97.60 %; more than 20 seeds may be needed to tell. "
-        "Its runs: converged 5/5."
+        "0.1 is not distinguishable from the best: its mean is 97.60 %; more than 20 seeds may be needed to "
+        "tell. Its runs: converged 5/5."
     )
 
 
