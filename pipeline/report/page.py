@@ -27,7 +27,8 @@ def render(
     setting = verdict.setting
     held_out = setting.chosen_on
     (other,) = set(CRITERIA) - {verdict.criterion}
-    colours = gallery.css_variables(len(verdict.rates))
+    overlaid = gallery.overlaid_rates(verdict)
+    colours = gallery.css_variables(len(overlaid))
     roles = {colour.light: name for name, colour in colours.items()}
 
     def inline(chart: Chart) -> Markup:
@@ -52,6 +53,7 @@ def render(
         held_out=held_out,
         table=analysis.table.astype({"kept_epoch": float}).to_dict("records"),
         charts=charts,
+        overlaid=overlaid,
         inline=inline,
         origin=origin,
         colours=colours,

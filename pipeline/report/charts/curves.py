@@ -12,8 +12,6 @@ from pipeline.report.text import wording
 
 _CALM = 60
 """Epochs up to which lines are dashed: a dash on hundreds of epochs' noise shows as more noise."""
-_MOST_LABELS = 10
-"""Of more rates, so many have a label, and no runs are drawn behind the lines."""
 _DEEPEST = 1e-8
 """Values below this share of the highest are not shown: a vanishing gradient would take the whole axis."""
 
@@ -23,7 +21,8 @@ Histories = Mapping[float, Sequence[pd.DataFrame]]
 
 def curves_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
     """Draw one column of all rates: the median over seeds, and the runs behind it."""
-    figure, (axes,) = style.figure(right=64)
+    longest = max(len(wording.rate(rate)) for rate in histories)
+    figure, (axes,) = style.figure(right=max(64, 22 + 7 * longest))
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
     last = max(len(run) for runs in histories.values() for run in runs)
@@ -35,7 +34,7 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         middle = values.median(axis=1)
         low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
         colour = colours[index].light
-        if len(runs) > 1 and len(histories) <= _MOST_LABELS:
+        if len(runs) > 1:
             axes.plot(values, color=colour, linewidth=0.7, alpha=0.35)
         dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
         marker = "." if len(values) == 1 else ""
@@ -54,5 +53,5 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,), numticks=7))
         axes.yaxis.set_major_formatter("{x:g}")
-    style.end_labels(axes, wording.some(ends, _MOST_LABELS))
+    style.end_labels(axes, ends)
     return figure

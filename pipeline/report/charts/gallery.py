@@ -22,6 +22,8 @@ from pipeline.report.text import wording
 
 MOST_RATES = 6
 """Charts of a single rate that the page shows at once."""
+MOST_LINES = 10
+"""Of more rates, so many are drawn together, evenly spread, and the chosen one."""
 MOST_LAYERS = 6
 """Charts of a measure that each layer has: of more layers, so many from first to last, evenly spread."""
 
@@ -54,6 +56,7 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
         rate.learning_rate: [run.history for run in runs if run.learning_rate == rate.learning_rate]
         for rate in verdict.rates
     }
+    overlaid = {rate: histories[rate] for rate in overlaid_rates(verdict)}
     heading = f"{criterion}, mean over seeds" if len(verdict.seeds) > 1 else criterion
     yield Chart(
         "response",
@@ -77,8 +80,8 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
             re.sub(r"[^\w.-]", "-", column),  # a layer may have any name, but no id and no file may
             "overlay" if column in CURVES else "diagnostic",
             _capitalized(title),
-            _describe_ends(histories, column),
-            svg.to_text(curves_chart(histories, column, title, log=log)),
+            _describe_ends(overlaid, column),
+            svg.to_text(curves_chart(overlaid, column, title, log=log)),
         )
     if ranged:
         low, high = ranged.rates[[0, -1]]
@@ -92,6 +95,12 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
             f"the seeds is {medians.min():.3g}. Suggestions: {wording.listed(marks) or 'none'}.",
             svg.to_text(range_chart(ranged, verdict.learning_rate)),
         )
+
+
+def overlaid_rates(verdict: Verdict) -> list[float]:
+    """List the rates that are drawn together, rising."""
+    chosen = set() if verdict.learning_rate is None else {verdict.learning_rate}
+    return sorted({*wording.some(verdict.grid, MOST_LINES), *chosen})
 
 
 def css_variables(rates: int) -> dict[str, style.Colour]:
@@ -127,8 +136,7 @@ def _describe_response(verdict: Verdict) -> str:
 
 
 def _describe_ends(histories: Histories, column: str) -> str:
-    some = wording.some(list(histories.items()), _MOST_DESCRIBED)
-    ends = [f"{wording.rate(rate)}: {_median_end(runs, column)}" for rate, runs in some]
+    ends = [f"{wording.rate(rate)}: {_median_end(runs, column)}" for rate, runs in histories.items()]
     return f"Median over seeds at the last epoch: {'; '.join(ends)}."
 
 

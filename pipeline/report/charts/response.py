@@ -69,7 +69,7 @@ def _draw_rate(axes: Axes, rate: RateVerdict, scale: float) -> None:
         axes.plot([x, x], bounds, color=edge, linewidth=1.6, zorder=2)
         axes.plot([x, x], bounds, "_", color=edge, markersize=9 * scale, zorder=2)
     low, high = axes.get_xlim()
-    beside = x * (high / low) ** 0.018
+    beside = x * (high / low) ** (0.018 * scale)
     known = [value for value in rate.values if not math.isnan(value)]
     axes.plot([beside] * len(known), known, ".", color=style.INK, markersize=1 + 3 * scale)
     (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size * scale**0.5, zorder=3)
