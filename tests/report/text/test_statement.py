@@ -253,6 +253,13 @@ HALF_DECADES = [0.1, 0.03, 0.01, 0.003, 0.001]
             ["The verdict is not settled with 2 seeds: the next planned look is at 3."],
         ),
         (
+            verdict_on(HALF_DECADES, 0.01, (0.003,), tuple(range(20))),
+            [
+                "The verdict is not settled after the last planned look: take the rates that are not "
+                "distinguishable for equally good, or set a wider report.margin."
+            ],
+        ),
+        (
             verdict_on(HALF_DECADES, 0.01, (0.003, 0.03), (0, 1, 2)),
             ["The verdict is not settled with 3 seeds: the next planned look is at 5."],
         ),
