@@ -145,8 +145,8 @@ def test_the_verdict_in_sentences() -> None:
         "runs: converged 3/3.",
         "0.0001 is worse: its mean is 97.07 %, 0.001 beats it by 1.35 points, at least 0.99 (95 % "
         "confidence, p = 0.004). Its runs: converged 3/3.",
-        "0.1 is worse: its mean is 95.53 %, 0.001 beats it by 2.89 points, at least 0.08 (95 % confidence, "
-        "p = 0.047). Its runs: converged 3/3.",
+        "0.1 is worse: its mean is 95.53 %, 0.01 beats it by 2.87 points, at least 0.05 (95 % confidence, "
+        "p = 0.048). Its runs: converged 3/3.",
     ]
     assert "Had every run kept its last epoch instead, the choice would be the same." in statement.reasons
 
