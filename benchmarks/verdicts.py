@@ -63,20 +63,25 @@ def simulated(name: str, means: list[float], spreads: list[float]) -> Source:
     return Source(name, np.geomspace(0.0001, 0.1, len(means)), np.array(means), runs)
 
 
-def recorded(table: str, *left_out: float, epochs: int = 20) -> Source:
-    """Draw studies from recorded runs, seeds with all their rates; the means over all seeds are the truth."""
+def recorded(table: str, *left_out: float, epochs: int = 20, last: bool = False) -> Source:
+    """Draw studies from recorded runs, seeds with all their rates; the means over all seeds are the truth.
+
+    Args:
+        last: judge by the last epoch, not by the best.
+    """
     runs = record.read(record.RESULTS / f"runs-{table}.csv")
     runs = runs.drop(index=list(left_out), level="learning_rate")
-    best = runs.filter(regex="^epoch_").iloc[:, :epochs].max(axis=1).unstack()
+    curves = runs.filter(regex="^epoch_").iloc[:, :epochs]
+    criteria = (curves.iloc[:, -1] if last else curves.max(axis=1)).unstack()
     trouble = runs.health.map(lambda labels: not CALM.issuperset(labels.split("; "))).unstack().to_numpy()
-    values = best.to_numpy()
+    values = criteria.to_numpy()
 
     def draw(studies: int, seeds: int, noise: np.random.Generator) -> tuple[Floats, Bools]:
         chosen = noise.random((studies, values.shape[1])).argsort(axis=1)[:, :seeds]
         return values[:, chosen].swapaxes(0, 1), trouble[:, chosen].swapaxes(0, 1)
 
-    name = f"{table}, {len(values)} rates, {epochs} epochs"
-    return Source(name, best.index.to_numpy(float), values.mean(axis=1), draw, 1 / 500, 0.005)
+    name = f"{table}, {len(values)} rates, {epochs} epochs{', last epoch' if last else ''}"
+    return Source(name, criteria.index.to_numpy(float), values.mean(axis=1), draw, 1 / 500, 0.005)
 
 
 DEFAULT = simulated("like the default study", [0.9563, 0.9812, 0.9816, 0.9573], [3e-4, 5e-4, 24e-4, 8e-4])
@@ -101,10 +106,11 @@ EXTREME = (
 
 def sources() -> Iterator[Source]:
     """Give those in which rules are compared."""
-    between = (0.002, 0.005, 0.02, 0.05)
+    between, finer = (0.002, 0.005, 0.02, 0.05), (0.0003, 0.003, 0.03, 0.3)
     yield recorded("digits", *between)
-    yield recorded("digits", *between, 0.0003, 0.003, 0.03, 0.3)
+    yield recorded("digits", *between, *finer)
     yield recorded("digits", *between, epochs=8)
+    yield recorded("digits", *between, *finer, last=True)
     yield from (DEFAULT, CLOSE, WIDE, EQUAL)
 
 

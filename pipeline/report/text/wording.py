@@ -102,7 +102,7 @@ def spans(values: Sequence[float], grid: Sequence[float]) -> str:
     return listed(items)
 
 
-def spread(values: Sequence[float], digits: int = 2) -> str:
+def low_to_high(values: Sequence[float], digits: int = 2) -> str:
     """Write the lowest and the highest of some shares in percentage points: 0.31 to 3.40."""
     ends = [points(value, digits).lstrip("+") for value in (min(values), max(values))]
     return " to ".join(dict.fromkeys(ends))
