@@ -126,7 +126,7 @@ def choices(source: Source, values: Floats, trouble: Bools) -> Iterator[tuple[st
     against = statistics.challenge(values, source.step, CONFIDENCE, source.margin)
     open_ = (against.p_value > 1 - CONFIDENCE) | (against.at_most < source.margin)
     means = np.where(open_, values.mean(axis=-1), -np.inf)
-    near = means > means.max(axis=-1, keepdims=True) - source.margin
+    near = means > means.max(axis=-1, keepdims=True) - source.margin / 2
     own = values.var(axis=-1, ddof=1) + source.step**2 / 12
 
     def bound(variance: Floats, degrees: int, share: float = statistics.COUNTED_ON) -> Floats:
@@ -141,7 +141,7 @@ def choices(source: Source, values: Floats, trouble: Bools) -> Iterator[tuple[st
     yield "highest bound for a new run", bound(own, seeds - 1).argmax(axis=-1)
     yield "the same, spreads shrunk", shrunk(open_).argmax(axis=-1)
     within = np.where(near, shrunk(near), -np.inf)
-    yield "the same, within the margin of the highest mean (**chosen**)", within.argmax(axis=-1)
+    yield "the same, within half the margin of the highest mean (**chosen**)", within.argmax(axis=-1)
     if trouble.any():
         yield "the same, fewest runs in trouble first", (within - trouble.mean(axis=-1)).argmax(axis=-1)
 

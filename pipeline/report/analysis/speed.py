@@ -20,7 +20,7 @@ class Winner(NamedTuple):
 
     Attributes:
         rate: the choice; None if every rate has diverged by then.
-        others: the others that the choice was made from; None with fewer than two seeds.
+        others: the others in question, see `Verdict.in_question`; None with fewer than two seeds.
         mean: of the choice, over the seeds that had not diverged by then.
     """
 
@@ -52,9 +52,8 @@ def winners(runs: Sequence[Run], setting: Setting) -> tuple[Winner, ...]:
         if choice.best is None:
             best.append(Winner(budget, None, None, math.nan))
             continue
-        others = tuple(
-            rates[index] for index in np.flatnonzero(np.isfinite(choice.dependable)) if index != choice.best
-        )
+        question = np.isfinite(choice.dependable) | (choice.mask & choice.equivalent)
+        others = tuple(rates[index] for index in np.flatnonzero(question) if index != choice.best)
         mean = float(statistics.mean(values[choice.best]))
         best.append(Winner(budget, rates[choice.best], others if values.shape[1] > 1 else None, mean))
     return tuple(best)

@@ -165,11 +165,12 @@ def challenge(values: Floats, resolution: float, confidence: float, margin: floa
 def choose(values: Floats, resolution: float, confidence: float, margin: float) -> Choice:
     """Choose a rate, and find those that may be as good.
 
-    Of the rates that may be as good as the best, and whose means lie less than the margin below the highest
-    of these means, the choice is the one with the highest bound for a new run, the first of several. A rate
-    can owe its mean to the absence of a hard seed: one that lacks seeds is left out if it is beaten, or has
-    too few to be tested and others have enough. Tests on different seeds may contradict each other until
-    every rate is beaten; then the choice is the one that is most compatible with being the best.
+    Of the rates that may be as good as the best, and whose means lie less than half the margin below the
+    highest of these means (the other half is for the means' own errors), the choice is the one with the
+    highest bound for a new run, the first of several. A rate can owe its mean to the absence of a hard seed:
+    one that lacks seeds is left out if it is beaten, or has too few to be tested and others have enough.
+    Tests on different seeds may contradict each other until every rate is beaten; then the choice is the one
+    that is most compatible with being the best.
 
     Args:
         values: NaN in every column for a rate that is out of the question.
@@ -186,7 +187,7 @@ def choose(values: Floats, resolution: float, confidence: float, margin: float) 
     complete = np.isfinite(values).all(axis=1)
     eligible = tested & mask & (complete | ~beaten) if tested.any() else present
     means = mean(values)
-    eligible &= means > np.max(means, where=eligible, initial=-np.inf) - margin
+    eligible &= means > np.max(means, where=eligible, initial=-np.inf) - margin / 2
     if eligible.any():
         dependable[eligible] = prediction_bounds(values[eligible], resolution)
     preference = dependable.round(12) if eligible.any() else against.p_value

@@ -125,8 +125,12 @@ class Verdict(NamedTuple):
 
     @property
     def in_question(self) -> tuple[float, ...]:
-        """List the rates that the choice was made from, itself among them."""
-        return tuple(rate.learning_rate for rate in self.rates if math.isfinite(rate.dependable))
+        """List the rates that the choice was made from, itself among them, and the equivalent ones."""
+        return tuple(
+            rate.learning_rate
+            for rate in self.rates
+            if math.isfinite(rate.dependable) or rate.status == EQUIVALENT
+        )
 
     @property
     def plateau(self) -> tuple[float, ...]:

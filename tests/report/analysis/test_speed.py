@@ -63,7 +63,7 @@ def test_a_rate_diverged_by_the_verdicts_rule_does_not_win_either() -> None:
 def test_the_allowed_share_of_diverged_runs_holds_for_budgets_too() -> None:
     accuracies = [[[value] for value in LUCKY[rate]] for rate in (0.001, 0.01, 0.1)]
     (winner,) = winners(accuracies, (1,), diverged_share=0.5)
-    assert winner == (1, 2, (), pytest.approx(np.mean(LUCKY[0.01])))
+    assert winner == (1, 2, (3,), pytest.approx(np.mean(LUCKY[0.01])))
     (winner,) = winners(accuracies[2:], (1,), diverged_share=0.5)
     assert winner == (1, 1, (), pytest.approx(0.9885))
 
@@ -96,7 +96,7 @@ def test_no_rate_wins_where_each_has_a_run_that_diverged() -> None:
     assert [math.isnan(winner.mean) for winner in best] == [False, True, True]
 
 
-BESIDE = [(0.5, 1), (0.98, 1), (0.9795, -1)]
+BESIDE = [(0.5, 1), (0.98, 1), (0.9799, -1)]
 """Accuracies, and whether a seed raises or lowers them: the last two are in question."""
 
 
@@ -104,7 +104,7 @@ BESIDE = [(0.5, 1), (0.98, 1), (0.9795, -1)]
 def test_which_rates_may_be_as_good_as_the_winner_is_known_from_two_seeds_on(
     seeds: int, others: tuple[int, ...] | None
 ) -> None:
-    shifts = [0.0, 0.001][:seeds]
+    shifts = [0.0, 0.0005][:seeds]
     accuracies = [[[value + shift * sign] for shift in shifts] for value, sign in BESIDE]
     (winner,) = winners(accuracies, (1,))
     assert (winner.rate, winner.others) == (2, others)

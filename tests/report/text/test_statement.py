@@ -137,7 +137,7 @@ def test_the_verdict_in_sentences() -> None:
     assert statement.warnings == []
     assert statement.reasons[:5] == [
         "0.001 is chosen for what a new run can be counted on to reach, 98.39 % with a probability of 80 %: "
-        "the most of the rates with a mean less than 0.20 points below the highest. It also has the "
+        "the most of the rates with a mean less than 0.10 points below the highest. It also has the "
         "highest mean. Its runs: converged 3/3.",
         "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would "
         "probably settle it.",
