@@ -93,6 +93,11 @@ def test_a_single_rate_may_be_the_best() -> None:
     against = challenge(np.array([[0.98, 0.981, 0.979]]))
     assert against.p_value.tolist() == [1.0]
     assert np.isnan([*against.gap, *against.at_least]).all()
+    assert against.at_most.tolist() == [0.0]
+    beside = challenge(np.array([[0.98, 0.981], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(beside.p_value, [1.0, np.nan])
+    np.testing.assert_array_equal(beside.at_most, [0.0, np.inf])
+    assert np.isnan(challenge(np.array([[0.98]])).p_value).all()
 
 
 def test_rates_without_any_value_do_not_count() -> None:
