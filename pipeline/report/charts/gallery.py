@@ -97,15 +97,15 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
         )
 
 
+def css_variables(rates: int) -> dict[str, style.Colour]:
+    """Name the colours of every role, and of so many rates, as the page's CSS variables."""
+    return style.COLOURS | {f"rate-{index}": colour for index, colour in enumerate(style.rate_colours(rates))}
+
+
 def overlaid_rates(verdict: Verdict) -> list[float]:
     """List the rates that are drawn together, rising."""
     chosen = set() if verdict.learning_rate is None else {verdict.learning_rate}
     return sorted({*wording.some(verdict.grid, MOST_LINES), *chosen})
-
-
-def css_variables(rates: int) -> dict[str, style.Colour]:
-    """Name the colours of every role, and of so many rates, as the page's CSS variables."""
-    return style.COLOURS | {f"rate-{index}": colour for index, colour in enumerate(style.rate_colours(rates))}
 
 
 def _drawn_columns(runs: Sequence[Run]) -> Iterator[str]:
