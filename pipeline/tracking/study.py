@@ -13,7 +13,7 @@ from pipeline.params import Params
 from pipeline.tracking import record
 from pipeline.tracking.record import Record
 
-_NUMBERS = ("test_accuracy", "dependable_accuracy", "p_best", "roughness", "rising_share")
+_NUMBERS = ("test_accuracy", "dependable", "p_best", "roughness", "rising_share")
 
 
 def study_id(run_keys: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
         "status": "worse",
         "diverged": 0,
         "validation_accuracy": {"mean": 0.970667, "low": round(worse.low, 6), "high": round(worse.high, 6)},
-        "dependable_accuracy": None,
+        "dependable": None,
         "test_accuracy": 0.969667,
         "p_best": round(worse.p_best, 6),
         "beaten_by_at_least": round(worse.rival_at_least, 6),
@@ -57,13 +57,13 @@ def test_verdict_json_nests_numbers_by_rate_and_holds_no_nan() -> None:
     }
     assert rates["lr-0.01"]["beaten_by_at_least"] is None
     assert rates["lr-0.01"]["seeds_needed"] == decided.rate(0.01).seeds_needed > 0
-    assert rates["lr-0.001"]["dependable_accuracy"] == round(decided.rate(0.001).dependable, 6)
+    assert rates["lr-0.001"]["dependable"] == round(decided.rate(0.001).dependable, 6)
     assert "test_disagreement" not in rates["lr-0.001"]
     assert rates["lr-0.3"] == {
         "status": "diverged",
         "diverged": 2,
         "validation_accuracy": {"mean": 0.9, "low": None, "high": None},
-        "dependable_accuracy": None,
+        "dependable": None,
         "test_accuracy": 0.899,
         "p_best": None,
         "beaten_by_at_least": None,

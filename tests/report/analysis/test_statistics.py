@@ -299,6 +299,7 @@ def test_the_verdict_is_settled_where_all_others_are_worse() -> None:
     choice = choose(values, margin=1e-6)
     assert choice.mask.tolist() == [True, False]
     assert choice.settled
+    assert choose(np.array([[0.98, 0.9801], [0.1, 0.1001]]), margin=1e-6).settled
 
 
 @given(

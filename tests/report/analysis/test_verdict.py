@@ -86,7 +86,10 @@ def test_the_verdict_says_what_it_rests_on() -> None:
     assert decision.grid == (0.0001, 0.001, 0.01, 0.1, 0.3)
 
 
-@pytest.mark.parametrize(("seeds", "look"), [(1, 1), (3, 1), (4, 2), (5, 2), (20, 5), (60, 5)])
+@pytest.mark.parametrize(
+    ("seeds", "look"),
+    [(1, 1), (3, 1), (4, 2), (5, 2), (6, 3), (8, 3), (9, 4), (12, 4), (13, 5), (20, 5), (60, 5)],
+)
 def test_a_number_of_seeds_is_the_planned_look_that_it_reaches(seeds: int, look: int) -> None:
     assert decide({0.01: [0.98] * seeds}).look == look
 
