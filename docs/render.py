@@ -132,6 +132,13 @@ def sweep_model() -> None:
     )
 
 
+def verdicts(name: str) -> None:
+    """Print a table of docs/results/verdicts.json."""
+    made = _json("docs/results/verdicts.json")
+    _print(f"{made['studies']:,} studies of each kind:")
+    _print_table(made[name])
+
+
 def benchmarks() -> None:
     """Print the machine and the tables of docs/benchmarks.json."""
     measured = _json("docs/benchmarks.json")

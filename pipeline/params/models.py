@@ -172,6 +172,7 @@ class ReportParams(Section):
     """Thresholds of the verdict."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    margin: Annotated[float, Field(gt=0, lt=1)]
     diverged_share: Annotated[float, Field(ge=0, lt=1)]
     coarse_ratio: Factor
     accuracy_targets: Annotated[tuple[Target, ...], Field(strict=False), AfterValidator(_rising_targets)]

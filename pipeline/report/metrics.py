@@ -5,8 +5,8 @@ from typing import Any
 
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.mcnemar import Discordance
-from pipeline.report.analysis.status import WORSE
-from pipeline.report.analysis.verdict import RateVerdict
+from pipeline.report.analysis.status import EQUIVALENT, NOT_DISTINGUISHABLE, WORSE
+from pipeline.report.analysis.verdict import RateVerdict, Verdict
 from pipeline.report.text import wording
 from pipeline.report.text.statement import Statement
 
@@ -25,7 +25,9 @@ def render(analysis: Analysis, statement: Statement) -> dict[str, Any]:
         "epochs": verdict.setting.params.train.epochs,
         "seeds": len(verdict.seeds),
         "learning_rate": verdict.learning_rate,
-        "indistinguishable": verdict.indistinguishable,
+        "settled": verdict.settled,
+        "equivalent": _having(verdict, EQUIVALENT),
+        "indistinguishable": _having(verdict, NOT_DISTINGUISHABLE),
         "headline": statement.headline,
         "detail": [statement.detail],
         "warnings": statement.warnings,
@@ -52,10 +54,12 @@ def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
         "status": rate.status,
         "diverged": rate.diverged,
         "validation_accuracy": {name: _rounded(getattr(rate, name)) for name in ("mean", "low", "high")},
+        "dependable": _rounded(rate.dependable),
         "test_accuracy": _rounded(rate.test_mean),
         "p_best": _rounded(rate.p_best),
         "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.status == WORSE else None,
-        "probability_best": _rounded(rate.probability_best),
+        "below_best_at_most": _rounded(rate.at_most),
+        "seeds_needed": rate.seeds_needed or None,
         "roughness": _rounded(rate.roughness),
         "rising_share": _rounded(rate.rising_share),
         "health": {label.replace(" ", "_"): count for label, count in rate.labels.items()},
@@ -67,6 +71,11 @@ def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
             "p_value": _rounded(tested.p_value),
         }
     return numbers
+
+
+def _having(verdict: Verdict, status: str) -> list[float] | None:
+    """List the rates with this status; None where none can be known."""
+    return None if verdict.near is None else [rate.learning_rate for rate in verdict.having(status)]
 
 
 def _rounded(value: float) -> float | None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pipeline.range_test.rules import RULES
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.comparison import CRITERIA
+from pipeline.report.analysis.statistics import COUNTED_ON, LOOKS
 from pipeline.report.charts import gallery, svg
 from pipeline.report.charts.gallery import Chart
 from pipeline.report.text import templates, wording
@@ -26,7 +27,8 @@ def render(
     setting = verdict.setting
     held_out = setting.chosen_on
     (other,) = set(CRITERIA) - {verdict.criterion}
-    colours = gallery.css_variables(len(verdict.rates))
+    overlaid = gallery.overlaid_rates(verdict)
+    colours = gallery.css_variables(len(overlaid))
     roles = {colour.light: name for name, colour in colours.items()}
 
     def inline(chart: Chart) -> Markup:
@@ -42,6 +44,8 @@ def render(
         rules=RULES,
         setting=setting,
         params=setting.params.report,
+        counted_on=COUNTED_ON,
+        looks=LOOKS,
         most_layers=gallery.MOST_LAYERS,
         examples=f"{setting.task.example}s",
         criterion=wording.criterion(verdict.criterion, held_out),
@@ -49,6 +53,7 @@ def render(
         held_out=held_out,
         table=analysis.table.astype({"kept_epoch": float}).to_dict("records"),
         charts=charts,
+        overlaid=overlaid,
         inline=inline,
         origin=origin,
         colours=colours,

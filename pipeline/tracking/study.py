@@ -14,7 +14,7 @@ from pipeline.params import Params
 from pipeline.tracking import record
 from pipeline.tracking.record import Record, Row
 
-_NUMBERS = ("test_accuracy", "p_best", "probability_best", "roughness", "rising_share")
+_NUMBERS = ("test_accuracy", "dependable", "p_best", "roughness", "rising_share")
 
 
 def study_id(run_keys: Iterable[str]) -> str:

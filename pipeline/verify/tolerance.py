@@ -65,7 +65,11 @@ def of_verdict(path: Path) -> tuple[Accuracies, set[float | None]]:
             values = facts["test_accuracy"], facts["validation_accuracy"]["mean"]
             for name, value in zip(("test_accuracy", "validation_accuracy.mean"), values, strict=True):
                 accuracies[f"{rate} {name}"] = math.nan if value is None else float(value)
-        return accuracies, {verdict["learning_rate"], *(verdict.get("indistinguishable") or ())}
+        return accuracies, {
+            verdict["learning_rate"],
+            *(verdict.get("equivalent") or ()),
+            *(verdict.get("indistinguishable") or ()),
+        }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(path, error) from error
 

@@ -105,10 +105,12 @@ def test_a_metric_per_run_and_one_per_rate_train_nothing(study: Path) -> None:
     tests = "tests/report/analysis/test_comparison.py"
     per_run.edit(tests, '        "rising_share": 0.0,\n', '        "lowest_loss": 0.4,\n')
     per_rate = Recipe(study, "Add a metric", "per rate")
-    per_rate.edit("pipeline/report/analysis/verdict.py", "\n\nclass Pair(", "    highest_roughness: float\n")
+    per_rate.edit(
+        "pipeline/report/analysis/verdict.py", "\n\nclass Verdict(", "    highest_roughness: float\n"
+    )
     per_rate.edit(
         "pipeline/report/analysis/verdict.py",
-        "            )\n        )\n    others = tuple(",
+        "            )\n        )\n    seeds = tuple(",
         '                float(own["roughness"].max()),\n',
     )
     per_rate.edit(

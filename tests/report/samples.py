@@ -132,11 +132,14 @@ def verdict_on(
         value = {WORSE: 0.9, DIVERGED: NAN}.get(status, 0.98)
         alone = decide({rate: [value] * len(seeds)}).rates[0]
         rival = chosen if status == WORSE else None
-        verdicts.append(alone._replace(status=status, p_best=0.5, rival=rival, rival_gap=0.08))
+        dependable = 0.979 if status in (CHOSEN, NOT_DISTINGUISHABLE) else NAN
+        verdicts.append(
+            alone._replace(status=status, p_best=0.5, rival=rival, rival_gap=0.08, dependable=dependable)
+        )
     return decide({0.1: [0.9] * len(seeds)})._replace(
         seeds=seeds,
         learning_rate=chosen,
-        indistinguishable=near if several and chosen is not None else None,
+        settled=several and not near,
         rates=tuple(verdicts),
         improving=improving,
     )

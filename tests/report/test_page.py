@@ -50,7 +50,7 @@ def test_the_glossary_explains_every_label_and_status(analysis: Analysis) -> Non
 
     terms = {term.lower() for term in glossary(analysis)}
     assert {label.lower() for label in health.LABELS} <= terms
-    assert {status.NOT_DISTINGUISHABLE, status.SCATTERED, status.DIVERGED} <= terms
+    assert {status.EQUIVALENT, status.NOT_DISTINGUISHABLE, status.WORSE, status.DIVERGED} <= terms
 
 
 def test_a_threshold_below_a_per_cent_is_not_said_to_be_none(analysis: Analysis) -> None:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pipeline.report.analysis.statistics import LOOKS
 from pipeline.report.analysis.verdict import Verdict
 
-_ENOUGH_SEEDS = 5
 _TOO_FEW_SEEDS = 2
 """With so few, even rates far apart are not distinguishable: a rate at the edge would mean nothing."""
 _WIDEST_STEP, _NARROWEST_STEP = 10.0, 2.0
@@ -31,19 +31,20 @@ class Advice(NamedTuple):
 def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
     """Find what the study leaves open; neighbours further apart than `coarse_ratio` leave a gap."""
     grid = [rate.learning_rate for rate in verdict.rates]
-    chosen, seeds, near = verdict.learning_rate, verdict.seeds, verdict.near or ()
+    chosen, seeds, top = verdict.learning_rate, verdict.seeds, verdict.in_question
     if chosen is None:
         return Advice((), (), _with_more(grid, [grid[0] / 10, grid[0] / 100]), None, None)
-    top = (chosen, *near) if len(seeds) > _TOO_FEW_SEEDS else (chosen,)
-    edges = tuple(edge for edge in (grid[0], grid[-1]) if edge in top) if len(grid) > 1 else ()
+    near = top if len(seeds) > _TOO_FEW_SEEDS else (chosen,)
+    edges = tuple(edge for edge in (grid[0], grid[-1]) if edge in near) if len(grid) > 1 else ()
     more, gaps = [_beyond(grid, edge) for edge in edges] if len(grid) > 1 else [chosen * 10, chosen / 10], []
     index = grid.index(chosen)
     for neighbour in (*grid[max(index - 1, 0) : index], *grid[index + 1 : index + 2]):
-        # A gap matters where the accuracy changes across it: towards a neighbour that is distinguishable.
-        if factor(chosen, neighbour) > coarse_ratio and neighbour not in near:
+        # A gap matters where the accuracy changes across it: towards a neighbour that is out of the question.
+        if factor(chosen, neighbour) > coarse_ratio and neighbour not in top:
             gaps.append(neighbour)
             more.append(math.sqrt(chosen * neighbour))
-    wanted = 3 if len(seeds) < 2 else _ENOUGH_SEEDS if near else 0
+    later = [look for look in LOOKS if look > len(seeds)]
+    wanted = later[0] if later and not verdict.settled else 0
     unused = [seed for seed in range(wanted) if seed not in seeds]
     return Advice(
         edges,

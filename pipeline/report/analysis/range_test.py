@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.report.analysis.status import CHOSEN, DIVERGED, EQUIVALENT, WORSE
 from pipeline.report.analysis.verdict import Verdict
 
 
@@ -12,7 +13,7 @@ class Agreement(NamedTuple):
 
     Attributes:
         nearest: the configured rate that it comes nearest to; None if it lies outside the grid.
-        agrees: whether that is the chosen rate or near it, as `Verdict.near` says; None if unknown.
+        agrees: whether that is the chosen rate or equivalent; None if the study cannot tell.
     """
 
     nearest: float | None
@@ -28,6 +29,5 @@ def judge(suggestion: float, verdict: Verdict) -> Agreement:
     if not logs[0] - steps[0] / 2 <= log <= logs[-1] + steps[-1] / 2:
         return Agreement(None, None)
     nearest = rates[np.abs(logs - log).argmin()]
-    if nearest == verdict.learning_rate:
-        return Agreement(nearest, True)
-    return Agreement(nearest, None if verdict.near is None else nearest in verdict.near)
+    known = {CHOSEN: True, EQUIVALENT: True, WORSE: False, DIVERGED: False}
+    return Agreement(nearest, known.get(verdict.rate(nearest).status))

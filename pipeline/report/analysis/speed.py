@@ -13,7 +13,6 @@ import numpy as np
 from pipeline.core.runs import Run
 from pipeline.report.analysis import comparison, statistics
 from pipeline.report.analysis.setting import Setting
-from pipeline.report.analysis.status import is_far
 
 
 class Winner(NamedTuple):
@@ -21,7 +20,7 @@ class Winner(NamedTuple):
 
     Attributes:
         rate: the choice; None if every rate has diverged by then.
-        others: the rates near it that are not distinguishable from it; None with fewer than two seeds.
+        others: the others in question, see `Verdict.in_question`; None with fewer than two seeds.
         mean: of the choice, over the seeds that had not diverged by then.
     """
 
@@ -49,13 +48,12 @@ def winners(runs: Sequence[Run], setting: Setting) -> tuple[Winner, ...]:
     for budget in (budget for budget in params.budgets if budget <= longest):
         values = np.reshape([_within(run, setting, budget) for run in runs], (len(rates), -1))
         values = comparison.without_diverged(values, params.diverged_share)
-        choice = statistics.choose(values, setting.resolution, params.confidence)
+        choice = statistics.choose(values, setting.resolution, params.confidence, params.margin)
         if choice.best is None:
             best.append(Winner(budget, None, None, math.nan))
             continue
-        gaps = statistics.mean(values[choice.best] - values)
-        near = [index for index in np.flatnonzero(choice.mask) if not is_far(gaps[index])]
-        others = tuple(rates[index] for index in near if index != choice.best)
+        question = np.isfinite(choice.dependable) | (choice.mask & choice.equivalent)
+        others = tuple(rates[index] for index in np.flatnonzero(question) if index != choice.best)
         mean = float(statistics.mean(values[choice.best]))
         best.append(Winner(budget, rates[choice.best], others if values.shape[1] > 1 else None, mean))
     return tuple(best)

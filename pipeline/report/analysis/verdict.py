@@ -4,6 +4,8 @@ The choice rests on the validation accuracies alone. Test accuracies are carried
 nothing here decides by them. docs/report.md explains every number.
 """
 
+import bisect
+import itertools
 import math
 from collections import Counter
 from typing import NamedTuple
@@ -13,16 +15,17 @@ import pandas as pd
 
 from pipeline.report.analysis import comparison, health, statistics
 from pipeline.report.analysis.setting import Setting
-from pipeline.report.analysis.statistics import Floats
 from pipeline.report.analysis.status import (
     CHOSEN,
     DIVERGED,
+    EQUIVALENT,
     NOT_DISTINGUISHABLE,
-    SCATTERED,
     UNKNOWN,
     WORSE,
-    is_far,
 )
+
+NEAR = (EQUIVALENT, NOT_DISTINGUISHABLE)
+"""The statuses of rates other than the chosen one that may be as good."""
 
 
 class RateVerdict(NamedTuple):
@@ -32,9 +35,11 @@ class RateVerdict(NamedTuple):
         status: a word of `pipeline.report.analysis.status`.
         values: the criterion by seed, NaN for a diverged run.
         mean, low, high: of these values; bounds NaN with fewer than two.
+        dependable: what a new run can be counted on to reach, see `statistics.Choice`.
         other_mean, test_mean: means of the other criterion and of the test accuracy.
-        p_best, rival, rival_gap, rival_at_least: see `statistics.Challenge`; no rival without a test.
-        probability_best: share of bootstrap studies that it wins.
+        p_best, rival, rival_gap, rival_at_least, at_most: see `statistics.Challenge`; no rival untested.
+        seeds_needed: how many seeds would tell it from the best, or show that it is equivalent; 0 where no
+            planned look would, or where that is known.
         diverged: number of runs that diverged.
         labels: how many runs carry which health label, worst first.
         roughness, rising_share: medians over seeds.
@@ -46,28 +51,19 @@ class RateVerdict(NamedTuple):
     mean: float
     low: float
     high: float
+    dependable: float
     other_mean: float
     test_mean: float
     p_best: float
     rival: float | None
     rival_gap: float
     rival_at_least: float
-    probability_best: float
+    at_most: float
+    seeds_needed: int
     diverged: int
     labels: dict[str, int]
     roughness: float
     rising_share: float
-
-
-class Pair(NamedTuple):
-    """Two feasible rates compared as in `statistics.Pairs`; `first` has the higher mean on common seeds."""
-
-    first: float
-    second: float
-    difference: float
-    low: float
-    high: float
-    p_value: float
 
 
 class Verdict(NamedTuple):
@@ -75,9 +71,9 @@ class Verdict(NamedTuple):
 
     Attributes:
         learning_rate: the choice, see `statistics.choose`; None if every rate diverged.
-        indistinguishable: the other rates that may be the best; None with one seed, or without a choice.
+        settled: see `statistics.Choice`.
+        look: the number of the planned look, from 1, that so many seeds make.
         rates: by learning rate, rising.
-        pairs: of feasible rates; empty with one seed.
         by_other_criterion: what would be chosen had every run kept the other epoch.
         improving: most runs of the chosen rate were still improving at the end.
     """
@@ -85,9 +81,9 @@ class Verdict(NamedTuple):
     setting: Setting
     seeds: tuple[int, ...]
     learning_rate: float | None
-    indistinguishable: tuple[float, ...] | None
+    settled: bool
+    look: int
     rates: tuple[RateVerdict, ...]
-    pairs: tuple[Pair, ...]
     by_other_criterion: float | None
     improving: bool
 
@@ -98,6 +94,10 @@ class Verdict(NamedTuple):
     @property
     def confidence(self) -> float:
         return self.setting.params.report.confidence
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        return tuple(rate.learning_rate for rate in self.rates)
 
     def rate(self, learning_rate: float) -> RateVerdict:
         return next(rate for rate in self.rates if rate.learning_rate == learning_rate)
@@ -112,43 +112,55 @@ class Verdict(NamedTuple):
             return math.nan
         return float(statistics.mean(np.subtract(self.chosen.values, rate.values)))
 
-    def shown(self, rate: RateVerdict) -> str:
-        """Give the status as readers see it.
-
-        A test of few seeds cannot call a rate worse whose seeds scatter, however low its mean. To call that
-        rate "not distinguishable" would be true and absurd, so it has a word of its own.
-        """
-        far = rate.status == NOT_DISTINGUISHABLE and is_far(self.gap(rate))
-        return SCATTERED if far else rate.status
-
-    def shown_as(self, status: str) -> tuple[RateVerdict, ...]:
-        """List the rates with this status, as readers see it."""
-        return tuple(rate for rate in self.rates if self.shown(rate) == status)
+    def having(self, status: str) -> tuple[RateVerdict, ...]:
+        """List the rates with this status."""
+        return tuple(rate for rate in self.rates if rate.status == status)
 
     @property
     def near(self) -> tuple[float, ...] | None:
-        """List `indistinguishable` without the rates that are too scattered to tell."""
-        near = tuple(rate.learning_rate for rate in self.shown_as(NOT_DISTINGUISHABLE))
-        return None if self.indistinguishable is None else near
+        """List the other rates that may be as good: equivalent or not distinguishable; None if unknown."""
+        if self.chosen is None or len(self.seeds) < 2:
+            return None
+        return tuple(rate.learning_rate for rate in self.rates if rate.status in NEAR)
+
+    @property
+    def in_question(self) -> tuple[float, ...]:
+        """List the rates that the choice was made from, itself among them, and the equivalent ones."""
+        return tuple(
+            rate.learning_rate
+            for rate in self.rates
+            if math.isfinite(rate.dependable) or rate.status == EQUIVALENT
+        )
+
+    @property
+    def plateau(self) -> tuple[float, ...]:
+        """List the chosen rate and those beside it, without a gap, that are equivalent."""
+        groups = itertools.groupby(self.rates, lambda rate: rate.status in (CHOSEN, EQUIVALENT))
+        connected = [[rate.learning_rate for rate in group] for good, group in groups if good]
+        return tuple(next((group for group in connected if self.learning_rate in group), ()))
+
+    @property
+    def highest(self) -> RateVerdict:
+        """Give the rate with the highest mean of those that did not diverge, if there is any."""
+        return max(self.rates, key=lambda rate: (rate.status != DIVERGED, np.nan_to_num(rate.mean)))
 
 
 def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
     """Choose a rate, and find the status of every other; in the table, every rate has every seed."""
     params, resolution = setting.params.report, setting.resolution
-    confidence, column = params.confidence, comparison.CRITERIA[setting.criterion]
+    column = comparison.CRITERIA[setting.criterion]
+    rule = resolution, params.confidence, params.margin
     (other_column,) = set(comparison.CRITERIA.values()) - {column}
     rates, values = comparison.matrix(table, column)
     other_values = comparison.matrix(table, other_column)[1]
     left = comparison.without_diverged(values, params.diverged_share)
     feasible = np.isfinite(statistics.mean(left))
     several = values.shape[1] > 1
-    chosen, mask, challenge = statistics.choose(left, resolution, confidence)
+    choice = statistics.choose(left, *rule)
+    chosen, challenge = choice.best, choice.challenge
     other_left = np.where(feasible[:, None], other_values, np.nan)
-    other_chosen = statistics.choose(other_left, resolution, confidence).best
-    intervals = statistics.mean_intervals(values, resolution, confidence)
-    probability = np.full(len(rates), np.nan)
-    if chosen is not None:
-        probability[feasible] = statistics.probability_best(left[feasible])
+    other_chosen = statistics.choose(other_left, *rule).best
+    intervals = statistics.mean_intervals(values, resolution, params.confidence)
     verdicts = []
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
@@ -158,7 +170,10 @@ def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
         elif index == chosen:
             status = CHOSEN
         else:
-            status = (NOT_DISTINGUISHABLE if mask[index] else WORSE) if several else UNKNOWN
+            status = UNKNOWN
+            if several:
+                status = EQUIVALENT if choice.equivalent[index] else NOT_DISTINGUISHABLE
+                status = status if choice.mask[index] else WORSE
         verdicts.append(
             RateVerdict(
                 rate,
@@ -167,51 +182,30 @@ def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
                 float(intervals.mean[index]),
                 float(intervals.low[index]),
                 float(intervals.high[index]),
+                float(choice.dependable[index]),
                 float(own[other_column].mean()),
                 float(own["test_accuracy"].mean()),
                 float(challenge.p_value[index]),
                 None if np.isnan(challenge.gap[index]) else rates[challenge.rival[index]],
                 float(challenge.gap[index]),
                 float(challenge.at_least[index]),
-                float(probability[index]),
+                float(challenge.at_most[index]),
+                int(challenge.seeds[index]) if status == NOT_DISTINGUISHABLE or index == chosen else 0,
                 int(np.isnan(values[index]).sum()),
                 {label: labels[label] for label in (*health.LABELS, health.TOO_SHORT) if labels[label]},
                 float(own["roughness"].median()),
                 float(own["rising_share"].median()),
             )
         )
-    others = tuple(verdict.learning_rate for verdict in verdicts if verdict.status == NOT_DISTINGUISHABLE)
+    seeds = tuple(sorted(int(seed) for seed in table["seed"].unique()))
     return Verdict(
         setting,
-        tuple(sorted(int(seed) for seed in table["seed"].unique())),
+        seeds,
         None if chosen is None else rates[chosen],
-        others if several and chosen is not None else None,
+        choice.settled,
+        min(bisect.bisect_left(statistics.LOOKS, len(seeds)) + 1, len(statistics.LOOKS)),
         tuple(verdicts),
-        _pairs(rates, left, resolution, confidence) if several else (),
         None if other_chosen is None else rates[other_chosen],
         chosen is not None
         and 2 * verdicts[chosen].labels.get(health.IMPROVING, 0) > len(verdicts[chosen].values),
-    )
-
-
-def _pairs(
-    rates: tuple[float, ...], values: Floats, resolution: float, confidence: float
-) -> tuple[Pair, ...]:
-    """Compare each feasible rate, highest mean first, with those below it.
-
-    Where seeds are missing, the rate with the higher mean may have the lower one on the common seeds: such a
-    pair is turned round.
-    """
-    means = statistics.mean(values)
-    order = np.argsort(-means, kind="stable")[: int(np.isfinite(means).sum())]
-    tests = statistics.compare_pairs(values[order], resolution, confidence)
-    pairs = (
-        Pair(rates[order[first]], rates[order[second]], *map(float, numbers))
-        for first, second, *numbers in zip(*tests, strict=True)
-    )
-    return tuple(
-        Pair(pair.second, pair.first, -pair.difference, -pair.high, -pair.low, pair.p_value)
-        if round(pair.difference, 9) < 0
-        else pair
-        for pair in pairs
     )

@@ -1,4 +1,4 @@
-"""All rates over the epochs: one line a rate, its spread over seeds as a band."""
+"""All rates over the epochs: one line a rate, before its single runs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,8 +20,9 @@ Histories = Mapping[float, Sequence[pd.DataFrame]]
 
 
 def curves_chart(histories: Histories, column: str, title: str, *, log: bool) -> Figure:
-    """Draw one column of all rates: the median over seeds, and a band from the lowest to the highest."""
-    figure, (axes,) = style.figure(right=64)
+    """Draw one column of all rates: the median over seeds, and the runs behind it."""
+    longest = max(len(wording.rate(rate)) for rate in histories)
+    figure, (axes,) = style.figure(right=max(64, 22 + 7 * longest))
     colours = style.rate_colours(len(histories))
     ends, low, high = [], np.inf, -np.inf
     last = max(len(run) for runs in histories.values() for run in runs)
@@ -30,11 +31,11 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         values = (values.where(values > 0) if log else values).dropna(how="all")
         if values.empty:
             continue
-        lowest, middle, highest = values.min(axis=1), values.median(axis=1), values.max(axis=1)
-        low, high = min(low, lowest.min()), max(high, highest.max())
+        middle = values.median(axis=1)
+        low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
         colour = colours[index].light
         if len(runs) > 1:
-            axes.fill_between(values.index, lowest, highest, color=colour, alpha=0.18, linewidth=0)
+            axes.plot(values, color=colour, linewidth=0.7, alpha=0.35)
         dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
         marker = "." if len(values) == 1 else ""
         axes.plot(middle, color=colour, linestyle=dash, linewidth=1.7, marker=marker)

@@ -20,15 +20,23 @@ from pipeline.report.charts.response import response_chart
 from pipeline.report.inputs import RangeTest
 from pipeline.report.text import wording
 
+MOST_RATES = 6
+"""Charts of a single rate that the page shows at once."""
+MOST_LINES = 10
+"""Of more rates, so many are drawn together, evenly spread, and the chosen one."""
 MOST_LAYERS = 6
 """Charts of a measure that each layer has: of more layers, so many from first to last, evenly spread."""
+
+
+_MOST_DESCRIBED = 12
+"""Rates that a chart's description names: of more, so many from the lowest to the highest."""
 
 
 class Chart(NamedTuple):
     """A chart and what the page says about it.
 
     Attributes:
-        group: `response`, `recipe`, `overlay`, `diagnostic` or `range_test`: where the page shows it.
+        group: where the page shows it: `response`, `recipe`, `folded`, `overlay`, `diagnostic`, `range_test`.
         description: what can be seen, in words.
         svg: as `svg.to_text` makes it.
     """
@@ -48,6 +56,7 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
         rate.learning_rate: [run.history for run in runs if run.learning_rate == rate.learning_rate]
         for rate in verdict.rates
     }
+    overlaid = {rate: histories[rate] for rate in overlaid_rates(verdict)}
     heading = f"{criterion}, mean over seeds" if len(verdict.seeds) > 1 else criterion
     yield Chart(
         "response",
@@ -56,11 +65,11 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
         _describe_response(verdict),
         svg.to_text(response_chart(verdict, heading)),
     )
-    for rate in verdict.rates:
+    for place, rate in enumerate(wording.ranked(verdict)):
         own = histories[rate.learning_rate]
         yield Chart(
             f"rate-{rate.learning_rate}",
-            "recipe",
+            "recipe" if place < MOST_RATES else "folded",
             f"Learning rate {wording.rate(rate.learning_rate)}",
             _describe_rate(rate, own, held_out),
             svg.to_text(recipe_chart(own, held_out)),
@@ -71,8 +80,8 @@ def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> I
             re.sub(r"[^\w.-]", "-", column),  # a layer may have any name, but no id and no file may
             "overlay" if column in CURVES else "diagnostic",
             _capitalized(title),
-            _describe_ends(histories, column),
-            svg.to_text(curves_chart(histories, column, title, log=log)),
+            _describe_ends(overlaid, column),
+            svg.to_text(curves_chart(overlaid, column, title, log=log)),
         )
     if ranged:
         low, high = ranged.rates[[0, -1]]
@@ -93,14 +102,19 @@ def css_variables(rates: int) -> dict[str, style.Colour]:
     return style.COLOURS | {f"rate-{index}": colour for index, colour in enumerate(style.rate_colours(rates))}
 
 
+def overlaid_rates(verdict: Verdict) -> list[float]:
+    """List the rates that are drawn together, rising."""
+    chosen = set() if verdict.learning_rate is None else {verdict.learning_rate}
+    return sorted({*wording.some(verdict.grid, MOST_LINES), *chosen})
+
+
 def _drawn_columns(runs: Sequence[Run]) -> Iterator[str]:
     """List the measures that have a chart; of one that each layer has, a few layers from first to last."""
     columns = [column for column in map(str, runs[0].history) if all(column in run.history for run in runs)]
     for measure in measures.MEASURES:
         if measure.name.endswith("_"):
             layers = [column for column in columns if column.startswith(measure.name)]
-            shown = np.linspace(0, len(layers) - 1, min(len(layers), MOST_LAYERS)).round().astype(int)
-            yield from (layers[index] for index in shown)
+            yield from wording.some(layers, MOST_LAYERS)
         elif measure.name in columns and measure.name != "accuracy":  # in each rate's own chart
             yield measure.name
 
@@ -111,13 +125,13 @@ def _capitalized(text: str) -> str:
 
 def _describe_response(verdict: Verdict) -> str:
     parts = []
-    for rate in verdict.rates:
+    for rate in wording.some(verdict.rates, _MOST_DESCRIBED):
         text = f"{wording.rate(rate.learning_rate)}: {wording.percent(rate.mean)}"
         if not math.isnan(rate.low):
             text += f", interval {wording.bounds(rate)}"
         if rate.status == DIVERGED:
             text += f", {rate.diverged} of {len(rate.values)} runs diverged"
-        parts.append(f"{text}, {verdict.shown(rate)}")
+        parts.append(f"{text}, {rate.status}")
     return "; ".join(parts) + "."
 
 

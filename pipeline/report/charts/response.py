@@ -6,61 +6,74 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
+from pipeline.report.analysis.status import (
+    CHOSEN,
+    DIVERGED,
+    EQUIVALENT,
+    NOT_DISTINGUISHABLE,
+    UNKNOWN,
+    WORSE,
+)
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
 from pipeline.report.charts import style
 
 _MARKS = {
     CHOSEN: ("o", 9, style.ACCENT, style.ACCENT, "chosen"),
+    EQUIVALENT: ("D", 6, style.ACCENT, style.ACCENT, "equivalent"),
     NOT_DISTINGUISHABLE: ("o", 8, style.PAPER, style.ACCENT, "not distinguishable"),
-    SCATTERED: ("D", 7, style.PAPER, style.MUTED, "scattered"),
     WORSE: ("s", 8, style.PAPER, style.MUTED, "worse"),
     UNKNOWN: ("o", 8, style.PAPER, style.MUTED, "one seed"),
 }
 """Of each status: marker, its size, face, edge; in the legend's words."""
-_CROWDED = 6
-"""More rates than this need their labels turned."""
+_CROWDED, _MOST_LABELS = 6, 12
+"""More rates than this need their labels turned, or have none of their own, and smaller marks."""
 
 
 def response_chart(verdict: Verdict, title: str) -> Figure:
     """Draw the criterion over the rate, with intervals; every run a dot, diverged rates at the bottom."""
     rates = [rate.learning_rate for rate in verdict.rates]
-    crowded = len(rates) > _CROWDED
+    crowded = _CROWDED < len(rates) <= _MOST_LABELS
     figure, (axes,) = style.figure(height=340, top=56, bottom=62 if crowded else 42, right=22)
     margin = (max(rates) / min(rates)) ** 0.07 if len(rates) > 1 else 3.0
     style.rate_axis(axes, min(rates) / margin, max(rates) * margin)
-    axes.set_xticks(rates)
+    if len(rates) <= _MOST_LABELS:
+        axes.set_xticks(rates)
     if crowded:
         axes.tick_params(axis="x", labelrotation=28, labelsize=9.5)
     drawn = [rate for rate in verdict.rates if rate.status != DIVERGED]
     _limit(axes, drawn, space=0.14 if len(drawn) < len(rates) else 0.04)
     means = [rate.mean for rate in drawn]
     axes.plot([rate.learning_rate for rate in drawn], means, color=style.GRID, linewidth=1.6, zorder=1)
+    if len(plateau := verdict.plateau) > 1:
+        axes.axvspan(plateau[0], plateau[-1], color=style.ACCENT, alpha=0.1, linewidth=0)
+    scale = min(1.0, _MOST_LABELS / len(rates))
     low = axes.get_xaxis_transform()  # heights as shares of the axis
     for rate in verdict.rates:
         x = rate.learning_rate
         if rate.status != DIVERGED:
-            _draw_rate(axes, rate, verdict.shown(rate))
+            _draw_rate(axes, rate, scale)
             continue
         axes.plot([x], [0.05], "x", color=style.BAD, markersize=9, markeredgewidth=2.2, transform=low)
-        axes.text(x, 0.087, "diverged", transform=low, ha="center", fontsize=10, color=style.BAD)
-    _legend(axes, {verdict.shown(rate) for rate in verdict.rates})
+        if scale == 1:
+            axes.text(x, 0.087, "diverged", transform=low, ha="center", fontsize=10, color=style.BAD)
+    _legend(axes, {rate.status for rate in verdict.rates})
     style.title(axes, title, pad=29)
     return figure
 
 
-def _draw_rate(axes: Axes, rate: RateVerdict, status: str) -> None:
-    marker, size, face, edge, _ = _MARKS[status]
+def _draw_rate(axes: Axes, rate: RateVerdict, scale: float) -> None:
+    marker, size, face, edge, _ = _MARKS[rate.status]
     x = rate.learning_rate
     if not math.isnan(rate.low):
         bounds = np.clip([rate.low, rate.high], 0, 1)
         axes.plot([x, x], bounds, color=edge, linewidth=1.6, zorder=2)
-        axes.plot([x, x], bounds, "_", color=edge, markersize=9, zorder=2)
+        axes.plot([x, x], bounds, "_", color=edge, markersize=9 * scale, zorder=2)
     low, high = axes.get_xlim()
-    beside = x * (high / low) ** 0.018
+    beside = x * (high / low) ** (0.018 * scale)
     known = [value for value in rate.values if not math.isnan(value)]
-    axes.plot([beside] * len(known), known, ".", color=style.INK, markersize=4)
-    (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size, markeredgewidth=1.8, zorder=3)
+    axes.plot([beside] * len(known), known, ".", color=style.INK, markersize=1 + 3 * scale)
+    (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size * scale**0.5, zorder=3)
+    mark.set_markeredgewidth(0.6 + 1.2 * scale)
     mark.set_markerfacecolor(face)
 
 

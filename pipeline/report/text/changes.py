@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report.analysis.status import DIVERGED, NOT_DISTINGUISHABLE, is_far
+from pipeline.report.analysis.status import DIVERGED, NOT_DISTINGUISHABLE
 from pipeline.report.text import wording
 from pipeline.report.text.summary import escape
 
@@ -40,9 +40,10 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
         for key, noun in _FACTS.items()
         if key in before and key in after and before[key] != after[key]  # older verdicts lack some
     ]
-    near = [_rates(_near(verdict)) for verdict in (before, after)]
-    if near[0] != near[1]:
-        sentences.append(f"Not distinguishable from it: {near[0]} before, {near[1]} now.")
+    for key, said in (("equivalent", "Equivalent to"), ("indistinguishable", "Not distinguishable from")):
+        near = [_rates(verdict.get(key)) for verdict in (before, after)]
+        if near[0] != near[1] and key in before:  # older verdicts know no equivalence
+            sentences.append(f"{said} it: {near[0]} before, {near[1]} now.")
     sentences += _list_rates(before.get("rates") or {}, after.get("rates") or {})
     old, new = (verdict.get("learning_rate") for verdict in (before, after))
     if old != new:
@@ -50,16 +51,6 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
     elif sentences:
         sentences.insert(0, f"The choice is still {_rate(new)}.")
     return [escape(sentence) for sentence in sentences]
-
-
-def _near(verdict: Mapping[str, Any]) -> list[float] | None:
-    """List `indistinguishable` without the rates shown as too scattered to tell; see `Verdict.near`."""
-    rates, listed = verdict.get("rates") or {}, verdict.get("indistinguishable")
-    means = {name: _value(rate.get("validation_accuracy")) for name, rate in rates.items()}
-    best = means.get(f"lr-{verdict.get('learning_rate')}")
-    if listed is None or best is None:
-        return listed
-    return [rate for rate in listed if (mean := means.get(f"lr-{rate}")) is None or not is_far(best - mean)]
 
 
 def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from pipeline.report.analysis import status
 from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.analysis.grid import Advice, factor
-from pipeline.report.analysis.health import TOO_SHORT
-from pipeline.report.analysis.verdict import RateVerdict, Verdict
+from pipeline.report.analysis.statistics import COUNTED_ON, LOOKS
 from pipeline.report.text import templates, wording
 
 
@@ -36,14 +35,16 @@ def compose(analysis: Analysis) -> Statement:
     """Put the analysis into sentences; templates/sentences.txt.j2 has them all."""
     verdict = analysis.verdict
     environment = templates.environment()
-    environment.filters |= {"gaps": _gaps, "factors": _factors, "health": _health}
+    environment.filters |= {"factors": _factors, "of": lambda rate, verdict: verdict.rate(rate)}
     macros = environment.get_template("sentences.txt.j2").make_module(
         {
             "analysis": analysis,
             "verdict": verdict,
             "chosen": verdict.chosen,
             "status": status,
-            "TOO_SHORT": TOO_SHORT,
+            "counted_on": COUNTED_ON,
+            "looks": LOOKS,
+            "params": verdict.setting.params.report,
         }
     )
 
@@ -67,16 +68,5 @@ def _lines(advice: Advice) -> str:
     return f"train:\n{lines}" if lines else ""
 
 
-def _gaps(rates: Sequence[RateVerdict], verdict: Verdict) -> str:
-    return wording.listed([wording.points(verdict.gap(rate)).lstrip("+") for rate in rates])
-
-
 def _factors(rates: Sequence[float], chosen: float) -> str:
     return wording.listed([f"{round(factor(rate, chosen), 1):g}" for rate in rates])
-
-
-def _health(rate: RateVerdict) -> str:
-    runs = len(rate.values)
-    return wording.listed(
-        [f"{label} ({count} of {runs})" if count < runs else label for label, count in rate.labels.items()]
-    )

@@ -8,6 +8,8 @@ from pipeline.report.analysis.analyse import Analysis
 from pipeline.report.text import templates
 from pipeline.report.text.statement import Statement
 
+_MOST_RATES = 12
+"""In the table: of more, the first ones are those that may be the best."""
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 
@@ -20,6 +22,7 @@ def render(analysis: Analysis, statement: Statement) -> str:
     return environment.get_template("summary.md.j2").render(
         verdict=analysis.verdict,
         statement=statement,
+        most=_MOST_RATES,
         lines=Markup(statement.lines),  # noqa: S704  (inside a code block nothing is escaped)
     )
 

@@ -1,16 +1,29 @@
 """Numbers, lists and names as a reader meets them, alike in page, summary, charts and sentences."""
 
+import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from pipeline.report.analysis.health import LABELS, TOO_SHORT
 from pipeline.report.analysis.setting import Setting
 from pipeline.report.analysis.statistics import Floats
-from pipeline.report.analysis.status import DIVERGED
+from pipeline.report.analysis.status import (
+    CHOSEN,
+    DIVERGED,
+    EQUIVALENT,
+    NOT_DISTINGUISHABLE,
+    UNKNOWN,
+    WORSE,
+)
 from pipeline.report.analysis.verdict import RateVerdict, Verdict
 
+Item = TypeVar("Item")
+_BEST_FIRST = (CHOSEN, EQUIVALENT, NOT_DISTINGUISHABLE, UNKNOWN, WORSE, DIVERGED)
 _CRITERIA = {"best_epoch": "best {} accuracy", "last_epoch": "final {} accuracy"}
 
 
@@ -73,9 +86,32 @@ def rates(values: Sequence[float]) -> str:
     return listed([rate(value) for value in values])
 
 
-def names(verdicts: Sequence[RateVerdict]) -> str:
-    """Join the learning rates of several verdicts as in a sentence."""
-    return rates([verdict.learning_rate for verdict in verdicts])
+def neighbours(values: Sequence[float], grid: Sequence[float]) -> list[list[float]]:
+    """Split rates, rising, where the grid has others between them."""
+    numbered = enumerate(grid.index(value) for value in values)
+    groups = itertools.groupby(numbered, lambda item: item[1] - item[0])
+    return [[grid[index] for _, index in group] for _, group in groups]
+
+
+def spans(values: Sequence[float], grid: Sequence[float]) -> str:
+    """Join learning rates as in a sentence, three or more neighbours of the grid as a range."""
+    items: list[str] = []
+    for group in neighbours(values, grid):
+        names = [rate(value) for value in group]
+        items += names if len(names) < 3 else [f"{names[0]} to {names[-1]} ({len(names)} rates)"]
+    return listed(items)
+
+
+def low_to_high(values: Sequence[float], digits: int = 2) -> str:
+    """Write the lowest and the highest of some shares in percentage points: 0.31 to 3.40."""
+    ends = [points(value, digits).lstrip("+") for value in (min(values), max(values))]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def some(items: Sequence[Item], most: int) -> list[Item]:
+    """Pick at most so many, evenly spread from the first to the last."""
+    picked = np.linspace(0, len(items) - 1, min(len(items), most)).round().astype(int)
+    return [items[index] for index in picked]
 
 
 def counted(count: int, noun: str) -> str:
@@ -123,13 +159,15 @@ def size(verdict: Verdict) -> str:
 
 
 def ranked(verdict: Verdict) -> list[RateVerdict]:
-    """Sort the rates: highest mean first, diverged ones last."""
-    return sorted(verdict.rates, key=lambda rate: (rate.status == DIVERGED, -np.nan_to_num(rate.mean)))
+    """Sort the rates: the chosen one, those that may be as good, the others; of each, highest mean first."""
+    return sorted(verdict.rates, key=lambda rate: (_BEST_FIRST.index(rate.status), -np.nan_to_num(rate.mean)))
 
 
-def labels(rate: RateVerdict) -> str:
+def labels(rates: Sequence[RateVerdict]) -> str:
     """List health labels with the number of runs that have them: `stuck 3/3, oscillating 2/3`."""
-    return ", ".join(f"{label} {count}/{len(rate.values)}" for label, count in rate.labels.items())
+    runs = sum(len(rate.values) for rate in rates)
+    counts = sum((Counter(rate.labels) for rate in rates), Counter[str]())
+    return ", ".join(f"{label} {counts[label]}/{runs}" for label in (*LABELS, TOO_SHORT) if counts[label])
 
 
 def reach(epochs: Floats, configured: int) -> str:

@@ -49,8 +49,8 @@ def test_the_step_beyond_an_edge_is_the_grids_within_a_factor_of_2_and_10(
     assert advice == (beyond, *rates)
 
 
-def test_five_seeds_are_enough_and_so_are_fewer_that_leave_no_doubt() -> None:
-    assert advise(HALF_DECADES, 0.01, (0.03,)) == NOTHING
+def test_seeds_that_leave_no_doubt_are_enough_and_so_are_those_of_the_last_look() -> None:
+    assert advise(HALF_DECADES, 0.01, (0.03,), seeds=tuple(range(20))) == NOTHING
     assert advise(HALF_DECADES, 0.01, (), seeds=(0, 1, 2)) == NOTHING
 
 
@@ -69,7 +69,8 @@ def test_far_neighbours_that_are_worse_ask_for_rates_between() -> None:
 
 def test_a_flat_top_asks_for_seeds_and_not_for_a_finer_grid() -> None:
     advice = advise([0.1, 0.01, 0.001, 0.0001], 0.001, (0.01,), seeds=(0, 1, 7))
-    assert advice.seeds == (0, 1, 7, 2, 3)
+    assert advice.seeds == (0, 1, 7, 2, 3)  # the next planned look
+    assert advise(HALF_DECADES, 0.01, (0.03,), seeds=tuple(range(5))).seeds == tuple(range(8))
     assert advice.gaps == (0.0001,)
 
 

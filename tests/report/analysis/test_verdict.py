@@ -7,8 +7,14 @@ import pytest
 from scipy import stats
 
 from pipeline.report.analysis import statistics, verdict
-from pipeline.report.analysis.status import CHOSEN, DIVERGED, NOT_DISTINGUISHABLE, SCATTERED, UNKNOWN, WORSE
-from pipeline.report.analysis.verdict import Pair
+from pipeline.report.analysis.status import (
+    CHOSEN,
+    DIVERGED,
+    EQUIVALENT,
+    NOT_DISTINGUISHABLE,
+    UNKNOWN,
+    WORSE,
+)
 from tests.report.samples import (
     ALLOWING,
     LUCKY,
@@ -25,7 +31,7 @@ from tests.report.samples import (
 def test_the_best_rate_is_chosen_and_every_other_has_its_status() -> None:
     decision = decide(STUDY)
     assert decision.learning_rate == 0.001
-    assert decision.indistinguishable == (0.01,)
+    assert decision.near == (0.01,)
     assert statuses(decision) == {
         0.0001: WORSE,
         0.001: CHOSEN,
@@ -33,9 +39,8 @@ def test_the_best_rate_is_chosen_and_every_other_has_its_status() -> None:
         0.1: WORSE,
         0.3: DIVERGED,
     }
-    assert sum(rate.probability_best for rate in decision.rates if rate.status != DIVERGED) == pytest.approx(
-        1
-    )
+    assert (decision.settled, decision.look, decision.plateau) == (False, 1, (0.001,))
+    assert decision.in_question == (0.001, 0.01)
 
 
 def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> None:
@@ -57,13 +62,18 @@ def test_a_rate_carries_the_numbers_of_its_runs_each_from_its_own_column() -> No
     assert (rate.other_mean, rate.test_mean, decision.rate(0.01).test_mean) == pytest.approx(
         (0.85, 0.8, 0.9725)
     )
-    assert (rate.roughness, rate.rising_share, rate.diverged, rate.probability_best) == (0.2, 0.2, 0, 0)
+    assert (rate.roughness, rate.rising_share, rate.diverged, rate.seeds_needed) == (0.2, 0.2, 0, 0)
     assert list(rate.labels.items()) == [("stuck", 1), ("oscillating", 2), ("too short to judge", 1)]
     gaps = np.array([0.08, 0.072, 0.064])
     error = math.sqrt((gaps.var(ddof=1) + (1 / 5000) ** 2 / 6) / 3)
     assert (rate.rival, rate.rival_gap) == (0.01, pytest.approx(0.072))
-    assert rate.p_best == pytest.approx(stats.t.sf(0.072 / error, 2))
-    assert rate.rival_at_least == pytest.approx(0.072 - stats.t.ppf(0.95, 2) * error)
+    assert rate.p_best == pytest.approx(5 * stats.t.sf(0.072 / error, 2))
+    assert rate.rival_at_least == pytest.approx(0.072 - stats.t.ppf(0.99, 2) * error)
+    assert rate.at_most == pytest.approx(0.072 + stats.t.ppf(0.99, 2) * error)
+    assert (rate.status, decision.in_question) == (WORSE, (0.01,))
+    assert decision.rate(0.01).dependable == statistics.prediction_bounds(
+        np.array([[0.98, 0.982, 0.984]]), 1 / 5000
+    )
 
 
 def test_the_verdict_says_what_it_rests_on() -> None:
@@ -73,19 +83,50 @@ def test_the_verdict_says_what_it_rests_on() -> None:
     assert decision.seeds == (0, 1, 2)
     assert [rate.learning_rate for rate in decision.rates] == [0.0001, 0.001, 0.01, 0.1, 0.3]
     assert (decision.by_other_criterion, decision.improving) == (0.001, False)
-    assert decide({0.1: [0.95], 0.01: [0.98]}).pairs == ()
-    assert decide({0.1: [NAN, NAN]}).pairs == ()
+    assert decision.grid == (0.0001, 0.001, 0.01, 0.1, 0.3)
 
 
-def test_feasible_rates_are_compared_in_pairs_from_the_best_down() -> None:
-    pairs = decide(STUDY).pairs
-    order = [0.001, 0.01, 0.0001, 0.1]
-    expected = statistics.compare_pairs(np.array([STUDY[rate] for rate in order]), 1 / 5000, 0.95)
+@pytest.mark.parametrize(
+    ("seeds", "look"),
+    [(1, 1), (3, 1), (4, 2), (5, 2), (6, 3), (8, 3), (9, 4), (12, 4), (13, 5), (20, 5), (60, 5)],
+)
+def test_a_number_of_seeds_is_the_planned_look_that_it_reaches(seeds: int, look: int) -> None:
+    assert decide({0.01: [0.98] * seeds}).look == look
 
-    assert pairs == tuple(
-        Pair(order[first], order[second], *numbers) for first, second, *numbers in zip(*expected, strict=True)
-    )
-    assert all(pair.difference > 0 for pair in pairs)
+
+STEADY = np.array([0.0004, -0.0004, 0.0, 0.0002, -0.0002])
+
+
+def test_a_rate_within_the_margin_of_the_best_is_equivalent_and_neighbours_make_a_plateau() -> None:
+    means = {0.3: 0.97, 0.1: 0.9803, 0.03: 0.98, 0.01: 0.9805, 0.003: 0.97, 0.001: 0.9801}
+    decision = decide({rate: list(mean + STEADY) for rate, mean in means.items()})
+
+    assert statuses(decision) == {
+        0.001: EQUIVALENT,
+        0.003: WORSE,
+        0.01: CHOSEN,
+        0.03: EQUIVALENT,
+        0.1: EQUIVALENT,
+        0.3: WORSE,
+    }
+    assert decision.plateau == (0.01, 0.03, 0.1)
+    assert decision.near == (0.001, 0.03, 0.1)
+    assert decision.settled
+    assert decision.highest is decision.chosen
+    assert {rate.seeds_needed for rate in decision.rates} - {decision.rate(0.01).seeds_needed} <= {0}
+    strict = setting_with("report", margin=0.0001)
+    assert statuses(decide({0.03: list(0.98 + STEADY), 0.01: list(0.9805 + STEADY)}, setting=strict)) == {
+        0.01: CHOSEN,
+        0.03: WORSE,
+    }
+
+
+def test_a_steady_rate_is_chosen_before_one_with_a_slightly_higher_mean() -> None:
+    decision = decide({0.01: [0.9835, 0.9790, 0.9824], 0.001: [0.9812, 0.9814, 0.9811]})
+
+    assert (decision.learning_rate, decision.highest.learning_rate) == (0.001, 0.01)
+    assert decision.rate(0.01).dependable < decision.rate(0.001).dependable
+    assert decision.rate(0.01).seeds_needed >= 5
 
 
 @pytest.mark.parametrize(("improving", "said"), [(2, False), (3, True)])
@@ -99,7 +140,7 @@ def test_most_runs_still_improving_are_more_than_half(improving: int, said: bool
 def test_of_a_single_feasible_rate_nothing_is_asked() -> None:
     only = decide({0.1: [NAN, 0.9], 0.01: [0.98, 0.981]}).rate(0.01)
 
-    assert (only.status, only.p_best, only.rival, only.probability_best) == (CHOSEN, 1.0, None, 1.0)
+    assert (only.status, only.p_best, only.rival, only.at_most) == (CHOSEN, 1.0, None, 0.0)
 
 
 def test_a_worse_rate_carries_its_rival_and_how_much_at_least() -> None:
@@ -126,17 +167,8 @@ def test_a_rate_that_owes_its_mean_to_a_missing_hard_seed_is_not_chosen() -> Non
 
     assert decision.rate(0.1).mean > decision.rate(0.01).mean
     assert decision.learning_rate == decision.by_other_criterion == 0.01
-    assert statuses(decision) == {0.001: WORSE, 0.01: CHOSEN, 0.1: WORSE}
+    assert statuses(decision) == {0.001: WORSE, 0.01: CHOSEN, 0.1: EQUIVALENT}
     assert decision.gap(decision.rate(0.1)) == pytest.approx(0.001075)
-
-
-def test_the_first_of_a_pair_is_higher_on_the_common_seeds_whatever_the_means() -> None:
-    pairs = {(pair.first, pair.second): pair for pair in decide(LUCKY, setting=ALLOWING).pairs}
-
-    assert set(pairs) == {(0.01, 0.1), (0.01, 0.001), (0.1, 0.001)}
-    turned = statistics.compare_pairs(np.array([LUCKY[0.01], LUCKY[0.1], LUCKY[0.001]]), 1 / 5000, 0.95)
-    assert pairs[0.01, 0.1][2:] == pytest.approx([numbers[0] for numbers in turned[2:]])
-    assert all(0 < pair.difference < pair.high and pair.low < pair.difference for pair in pairs.values())
 
 
 def test_test_data_choose_nothing() -> None:
@@ -153,7 +185,8 @@ def test_ties_go_to_the_smaller_rate() -> None:
 def test_without_a_feasible_rate_nothing_is_chosen() -> None:
     decision = decide({0.1: [NAN, NAN], 0.3: [NAN, 0.5]})
 
-    assert (decision.learning_rate, decision.chosen, decision.indistinguishable) == (None, None, None)
+    assert (decision.learning_rate, decision.chosen, decision.near) == (None, None, None)
+    assert decision.plateau == ()
     assert statuses(decision) == {0.1: DIVERGED, 0.3: DIVERGED}
     assert math.isnan(decision.gap(decision.rates[0]))
 
@@ -161,7 +194,7 @@ def test_without_a_feasible_rate_nothing_is_chosen() -> None:
 def test_with_one_seed_no_rate_is_distinguishable() -> None:
     decision = decide({0.1: [0.95], 0.01: [0.98]})
 
-    assert (decision.learning_rate, decision.indistinguishable) == (0.01, None)
+    assert (decision.learning_rate, decision.near, decision.settled) == (0.01, None, False)
     assert statuses(decision) == {0.01: CHOSEN, 0.1: UNKNOWN}
 
 
@@ -171,14 +204,3 @@ def test_the_other_criterion_may_choose_another_rate() -> None:
     assert (decide(STUDY, final).learning_rate, decide(STUDY, final).by_other_criterion) == (0.001, 0.01)
     last = decide(STUDY, final, setting_with("train", keep="last_epoch"))
     assert (last.learning_rate, last.by_other_criterion) == (0.01, 0.001)
-
-
-@pytest.mark.parametrize(("lowest", "shown"), [(0.961, NOT_DISTINGUISHABLE), (0.9608, SCATTERED)])
-def test_a_rate_more_than_a_point_lower_is_too_scattered_to_tell(lowest: float, shown: str) -> None:
-    best = {0.003: [0.983, 0.984, 0.982, 0.983, 0.983]}
-    decision = decide(best | {0.1: [0.991, 0.961, 0.991, 0.961, lowest]})
-
-    assert decision.indistinguishable == (0.1,)
-    assert decision.shown(decision.rate(0.1)) == shown
-    assert [rate.learning_rate for rate in decision.shown_as(shown)] == [0.1]
-    assert decision.near == ((0.1,) if shown == NOT_DISTINGUISHABLE else ())

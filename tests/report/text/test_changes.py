@@ -48,19 +48,14 @@ def test_what_was_studied_is_compared_where_both_verdicts_name_it() -> None:
     ]
 
 
-def test_a_rate_too_scattered_to_tell_is_not_listed_as_a_rival() -> None:
-    def content(scattered: float) -> dict[str, Any]:
-        means = {"lr-0.01": 0.98, "lr-0.001": 0.975, "lr-0.3": scattered}
-        return {
-            "learning_rate": 0.01,
-            "indistinguishable": [0.001, 0.3],
-            "rates": {name: {"validation_accuracy": {"mean": mean}} for name, mean in means.items()},
-        }
+def test_rates_that_became_equivalent_are_named_unless_the_verdict_before_knew_none() -> None:
+    now = {"learning_rate": 0.01, "equivalent": [0.001], "indistinguishable": []}
 
-    assert "Not distinguishable from it: 0.001 before, 0.001 and 0.3 now." in changes.list_changes(
-        content(0.8), content(0.971)
-    )
-    assert "Not distinguishable" not in "".join(changes.list_changes(content(0.8), content(0.9)))
+    assert changes.list_changes(now | {"equivalent": []}, now) == [
+        "The choice is still 0.01.",
+        "Equivalent to it: none before, 0.001 now.",
+    ]
+    assert changes.list_changes({"learning_rate": 0.01, "indistinguishable": []}, now) == []
 
 
 def test_without_a_change_nothing_is_listed() -> None:
