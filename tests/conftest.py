@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More workers than cores: a test often waits for a process that fills none, a hard one for several."""
     cores = os.cpu_count() or 1
     return 2 * cores if config.option.markexpr == "hard" else cores + 1
+
+
+_BEGAN = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is hard and would begin more than `HARD_SECONDS` after the start: CI has a limit of time."""
+    seconds = float(os.environ.get("HARD_SECONDS", "inf"))
+    if item.get_closest_marker("hard") and time.monotonic() - _BEGAN > seconds:
+        pytest.skip(f"not begun within {seconds:.0f} s of HARD_SECONDS; `make test-hard` runs all")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
