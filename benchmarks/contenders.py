@@ -44,7 +44,7 @@ def this_loop(
     builder = Builder(file, task, {"hidden_units": hidden_units}, precision)
     changed = study.model_copy(update={"train": settings})
     with mock.patch.object(unlit, "narrow", unlit.narrow if narrowed else lambda *_: None):
-        run = Trainer(builder, train, validation, changed).train(RATE, 0)
+        run = Trainer(builder, lambda: train, validation, changed).train(RATE, 0)
     return lambda: next(run)
 
 

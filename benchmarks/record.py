@@ -73,7 +73,7 @@ def record(table: Path) -> None:
 
     task = tasks.read(Path("data/scaled"))
     parts = {part: examples.read(Path("data/scaled"), part, task) for part in examples.PARTS}
-    runner = Runner(study, network_files.read(study.network.file), task, parts)
+    runner = Runner(study, network_files.read(study.network.file), task, parts.__getitem__)
     inputs = run_keys.inputs(study.values())
     if not table.exists():
         here = machine.describe("CPU")

@@ -52,7 +52,7 @@ def rehearse() -> None:
     builder = Builder(file, task, study.network.values, study.train.precision)
     short = study.model_copy(update={"train": study.train.model_copy(update={"epochs": _EPOCHS})})
     few = _first(train, share), _first(validation, share)
-    trainer, fresh = Trainer(builder, *few, short), Trainer(builder, *few, short)
+    trainer, fresh = (Trainer(builder, lambda: few[0], few[1], short) for _ in range(2))
     seconds = _try(trainer, fresh, min(study.train.learning_rates), study.train.seeds[0])
     startup = time.perf_counter() - began - 3 * _EPOCHS * seconds
     _print_expectations(study, task, trainer, seconds / share, startup)

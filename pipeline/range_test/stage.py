@@ -35,7 +35,7 @@ def range_test(scaled: Path, range_test: Path) -> None:
     )
     settings, seeds = study.range_test, sorted(study.train.seeds)
     rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
-    trainer = Trainer(builder, train, train, study)
+    trainer = Trainer(builder, lambda: train, train, study)
     losses = training.losses(trainer, rates, seeds, task.sizes["train"], study.train.batch_size)
     curves = [rules.smooth(row, settings.smoothing, settings.stop) for row in losses]
     suggestions = rules.summarise([rules.suggest(rates, curve) for curve in curves])

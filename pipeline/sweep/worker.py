@@ -114,7 +114,7 @@ class _Process:
             )
         self._study, self._post = study, post
         self._machine = machine.describe(device)
-        self._runner = Runner(study.params, study.network, study.data.task, examples)
+        self._runner = Runner(study.params, study.network, study.data.task, examples.__getitem__)
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
 

@@ -41,11 +41,15 @@ class Trainer:
     """A trainer of runs on one data set, one after the other; data and graphs stay between them.
 
     Args:
-        train: at least `train.batch_size` examples.
+        read: gives at least `train.batch_size` examples; called here, so that nobody else holds them in
+            memory while they are copied.
         validation: looked at after each epoch; changes nothing.
     """
 
-    def __init__(self, builder: Builder, train: Examples, validation: Examples, params: Params) -> None:
+    def __init__(
+        self, builder: Builder, read: Callable[[], Examples], validation: Examples, params: Params
+    ) -> None:
+        train = read()
         self._builder, self._params = builder, params
         self._size, self._batch_size = len(train.labels), params.train.batch_size
         self._model = builder.build(0)
@@ -53,8 +57,8 @@ class Trainer:
         self._trained, self._narrowed = self._model, unlit.narrow(self._model, train.inputs, params.optimizer)
         if self._narrowed:
             self._trained = self._narrowed.model
-            rows = train.inputs.reshape(self._size, -1)
-            train = Examples(rows[:, self._narrowed.lit[:, 0]], train.labels)
+            lit = self._narrowed.lit[:, 0]
+            train = Examples(train.inputs.reshape(self._size, -1)[:, lit], train.labels)
         self._train, self._validation = _constant(train), _constant(validation)
         self._optimizer = optimizers.make(params.optimizer)
         self._optimizer.build(self._trained.trainable_variables)

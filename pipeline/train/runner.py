@@ -30,7 +30,7 @@ class Runner:
     """A trainer of one study's runs from examples to folder, one after the other.
 
     Args:
-        examples: by part: `train`, `validation`, `test`.
+        read: gives the examples of a part: `train`, `validation`, `test`.
 
     Attributes:
         processor: what computes, as checkpoints know it.
@@ -40,7 +40,7 @@ class Runner:
     """
 
     def __init__(
-        self, study: Params, network: NetworkFile, task: Task, examples: Mapping[str, Examples]
+        self, study: Params, network: NetworkFile, task: Task, read: Callable[[str], Examples]
     ) -> None:
         size = task.sizes["train"]
         if study.train.batch_size > size:
@@ -50,9 +50,9 @@ class Runner:
             )
         self._study = study
         self._held_out = runs.held_out_part(study.data.validation_size)
-        self._test = examples["test"]
+        self._test = read("test")
         builder = Builder(network, task, study.network.values, study.train.precision)
-        self._trainer = loop.Trainer(builder, examples["train"], examples[self._held_out], study)
+        self._trainer = loop.Trainer(builder, lambda: read("train"), read(self._held_out), study)
         self.processor = f"{machine.processor()} {backend.describe_device()}"
 
     def run(

@@ -1,6 +1,7 @@
 """Stage `train`: one network, trained at one learning rate from one seed."""
 
 import contextlib
+import functools
 import itertools
 import sys
 from collections.abc import Mapping
@@ -44,8 +45,8 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
             print(
                 "note: this processor has no bfloat16 arithmetic: expect no speed from it.", file=sys.stderr
             )
-        parts = {part: examples.read(scaled, part, data.task) for part in examples.PARTS}
-        runner = Runner(study, network_files.read(study.network.file), data.task, parts)
+        read = functools.partial(examples.read, scaled, task=data.task)
+        runner = Runner(study, network_files.read(study.network.file), data.task, read)
         number, count, later = _position(study, run_inputs, runs, learning_rate, seed)
         name = f"run {number} of {count}, learning rate {learning_rate}, seed {seed}"
         with contextlib.closing(Progress(name, settings.epochs, later)) as progress:

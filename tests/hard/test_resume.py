@@ -54,7 +54,7 @@ def train(data: Path, folder: Path, sender: Connection) -> None:
     os.chdir(folder)
     backend.configure(study.train.threads)
     parts = {part: examples.read(data, part, what) for part in examples.PARTS}
-    trainer = runner.Runner(study, network_files.read(study.network.file, project), what, parts)
+    trainer = runner.Runner(study, network_files.read(study.network.file, project), what, parts.__getitem__)
     saved = checkpoints.Checkpoint("run", trainer.processor).load()
     known = len(saved.rows) if saved else 0
 

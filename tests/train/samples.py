@@ -82,7 +82,7 @@ def trainer(
     file: NetworkFile, settings: Params, train: Examples = TRAIN, validation: Examples = VALIDATION
 ) -> Trainer:
     builder = Builder(file, task_of(train), settings.network.values, settings.train.precision)
-    return Trainer(builder, train, validation, settings)
+    return Trainer(builder, lambda: train, validation, settings)
 
 
 def run(trained: Trainer, rate: float = RATE, seed: int = SEED, start: State | None = None) -> list[EpochRow]:

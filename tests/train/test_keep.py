@@ -35,7 +35,7 @@ def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def runner(keep: str) -> Runner:
     settings = study(train={"epochs": EPOCHS, "keep": keep})
     parts = {"train": TRAIN, "validation": HELD_OUT, "test": TEST}
-    return Runner(settings, NETWORK, task_of(TRAIN, len(HELD_OUT.labels)), parts)
+    return Runner(settings, NETWORK, task_of(TRAIN, len(HELD_OUT.labels)), parts.__getitem__)
 
 
 def run(trained: Runner, folder: Path, *, rate: float = RATE, stop: int | None = None) -> Any:
@@ -105,7 +105,7 @@ def test_a_batch_of_more_examples_than_there_are_is_refused() -> None:
     settings = study(train={"batch_size": 151})
     parts = {"train": TRAIN, "validation": HELD_OUT, "test": TEST}
     with pytest.raises(ParamsError) as caught:
-        Runner(settings, NETWORK, task_of(TRAIN), parts)
+        Runner(settings, NETWORK, task_of(TRAIN), parts.__getitem__)
     assert str(caught.value) == (
         "train.batch_size: expected at most the 150 training examples, got 151. Change it in params.yaml."
     )
