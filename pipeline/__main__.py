@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from pipeline.core import isolation
 from pipeline.core.errors import PipelineError
 from pipeline.tools import exit_codes
 from pipeline.tools.os_errors import describe_os_error
@@ -178,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, call, and turn an error that a person can fix into its message and exit code."""
     chosen = vars(parser().parse_args(arguments))
     name = chosen.pop("command")
+    isolation.isolate()
     # DVC's own notes: its default is a folder that everybody on the machine can write.
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/tmp/site").resolve()))
     code = _call(name, COMMANDS[name].module, chosen)

@@ -28,6 +28,10 @@ class DownloadError(PipelineError):
     exit_code = 75
 
 
+class ChangedError(PipelineError):
+    """A stage's input that was edited while the stage ran."""
+
+
 class RunError(PipelineError):
     """A run's folder that is missing, incomplete or another run's."""
 

@@ -35,21 +35,34 @@ def key_of(study: Mapping[str, Any], learning_rate: float, seed: int) -> str:
     return digest({**study, "learning_rate": learning_rate, "seed": seed})
 
 
-def inputs(params: Mapping[str, Any], root: Path = Path()) -> dict[str, Any]:
-    """Collect what all runs of a study share: hashes of code and data, parameter values, package versions."""
+def inputs(
+    params: Mapping[str, Any], root: Path = Path(), *, stage: str = "train", written: bool = True
+) -> dict[str, Any]:
+    """Collect what all runs of a study share: hashes of code and data, parameter values, package versions.
+
+    Args:
+        stage: another stage than that of the runs.
+        written: whether to hash what other stages write, too.
+    """
     definition = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text(encoding="utf-8"))
-    train = definition["stages"]["train"]
+    stages = definition["stages"]
+    outs = () if written else {out for other in stages.values() for out in map(_path, other.get("outs", ()))}
 
     def value(name: str) -> Any:
         return functools.reduce(operator.getitem, name.split("."), params)
 
     # `${network.file}` stands for that value, as in DVC.
-    deps = [re.sub(r"\$\{(.+?)\}", lambda key: value(key[1]), path) for path in train["deps"]]
+    deps = [re.sub(r"\$\{(.+?)\}", lambda key: value(key[1]), path) for path in stages[stage]["deps"]]
+    deps = [path for path in deps if not any(f"{out}/".startswith(f"{path}/") for out in outs)]
     return {
         "files": {path: files.sha256(root / path) for path in sorted(deps)},
-        "params": {name: value(name) for name in sorted(train["params"])},
+        "params": {name: value(name) for name in sorted(stages[stage]["params"])},
         "packages": pinned_packages(),
     }
+
+
+def _path(out: str | dict[str, Any]) -> str:
+    return out if isinstance(out, str) else next(iter(out))
 
 
 def pinned_packages() -> list[str]:

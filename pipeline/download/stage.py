@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline import params
 from pipeline.core.datasets import DATASETS, DIGITS
 from pipeline.download import digits, own, sources
+from pipeline.params import DataParams
 
 OWN = Path("data/own")
 
@@ -17,8 +18,14 @@ def download(raw: Path) -> None:
         ParamsError: params.yaml cannot be worked with.
         DownloadError: no source delivers.
         DataError: scikit-learn ships other digits than it did, or own data are not what they should be.
+        ChangedError: code, parameters or own data were edited meanwhile.
     """
-    data = params.load().data
+    check, data = params.watch(), params.load().data
+    _bring(raw, data)
+    check()
+
+
+def _bring(raw: Path, data: DataParams) -> None:
     if data.dataset == "own":
         given = own.read(OWN)
         own.write(raw, given)

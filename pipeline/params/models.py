@@ -32,6 +32,13 @@ def _decimal(rate: object) -> object:
     return rate
 
 
+def _float32(rate: float) -> float:
+    # With float32 one trains: there, smaller rates would be 0 and larger ones infinite.
+    if not 1e-37 <= rate <= 1e38:
+        raise ValueError("expected a number from 1e-37 to 1e+38")
+    return rate
+
+
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values or len(set(values)) < len(values):
         raise ValueError("expected at least one value, and none twice")
@@ -74,7 +81,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 # What is in a list is strict by itself: the lists are not, since a YAML list becomes a tuple.
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True), BeforeValidator(_decimal)]
+AnyRate = Annotated[float, AfterValidator(_float32)]
+Rate = Annotated[AnyRate, Field(strict=True), BeforeValidator(_decimal)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Target = Annotated[float, Field(gt=0, le=1, strict=True)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
@@ -139,8 +147,8 @@ class TrainParams(Section):
 class RangeTestParams(Section):
     """The rise of the rate: how far, how finely, and until when."""
 
-    lowest: Positive
-    highest: Positive
+    lowest: AnyRate
+    highest: AnyRate
     steps: Annotated[int, Field(ge=20, le=10_000)]
     smoothing: Annotated[float, Field(ge=0, lt=1)]
     stop: Factor

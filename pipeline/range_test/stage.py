@@ -21,8 +21,9 @@ def range_test(scaled: Path, range_test: Path) -> None:
     Raises:
         ParamsError: params.yaml cannot be worked with.
         DataError: the scaled arrays are missing or damaged.
+        ChangedError: code or parameters were edited meanwhile.
     """
-    study = params.load()
+    check, study = params.watch(), params.load()
     backend.configure(study.train.threads)
     from pipeline.range_test import training
     from pipeline.train.loop import Trainer
@@ -54,3 +55,4 @@ def range_test(scaled: Path, range_test: Path) -> None:
             folder / "suggestions.json",
             {rule: suggestion._asdict() for rule, suggestion in suggestions.items()},
         )
+        check()

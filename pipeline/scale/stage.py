@@ -26,8 +26,9 @@ def scale(raw: Path, scaled: Path) -> None:
     Raises:
         ParamsError: params.yaml cannot be worked with.
         DataError: a raw file is missing, damaged, or of another data set; a class is missing on one side.
+        ChangedError: code or parameters were edited meanwhile.
     """
-    data = params.load().data
+    check, data = params.watch(), params.load().data
     source = _read(raw, data.dataset)
     training = source.train
     if source.test is None:
@@ -47,6 +48,7 @@ def scale(raw: Path, scaled: Path) -> None:
             labels = preparation.one_hot(examples.labels, len(source.classes))
             arrays.write(folder / f"{part}_labels.npy", labels)
         task.write(folder, found)
+        check()
     counts = ", ".join(f"{size:,} {part}" for part, size in sizes.items())
     shape = " x ".join(map(str, found.shape))
     print(

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.core import machine
+from pipeline.core import isolation, machine
 
 _UNUSED = ("matplotlib", "pandas", "PIL", "scipy", "sklearn")
 _M_ARENA_MAX = -8  # of malloc.h
@@ -60,6 +60,7 @@ def configure(threads: int) -> None:
             on processors without AVX-512, 1, 2 and 4 threads give different last bits. So it is fixed by
             the study and not by the number of cores that happen to be free.
     """
+    isolation.isolate()
     with contextlib.suppress(AttributeError):  # another C library than glibc
         # One heap for all threads; one for each of TensorFlow's costs 40 MB, and training is no faster.
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

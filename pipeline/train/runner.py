@@ -63,12 +63,14 @@ class Runner:
         folder: Path,
         interruption: Interruption,
         on_epoch: OnEpoch,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         """Train to the end, from the checkpoint if there is one, and write the run's folder at once.
 
         Args:
             interruption: looked at after each epoch.
             on_epoch: called with the number and the measures of every epoch, those from the checkpoint too.
+            check: called when all is ready to be written; what it raises leaves folder and checkpoint.
 
         Raises:
             Interrupted: a signal came; the checkpoint holds all epochs done.
@@ -99,6 +101,7 @@ class Runner:
             "kept": {"rule": keep, "epoch": None if diverged else kept_epoch},
             "test": tested,
         }
+        check()
         with files.replacing_folder(folder) as temporary:
             runs.write_history(temporary / runs.HISTORY, list(rows[0]), [list(row.values()) for row in rows])
             files.write_json(temporary / runs.METRICS, metrics)
@@ -120,11 +123,11 @@ class Runner:
             on_epoch(epoch, row)
         rows: list[EpochRow] = []
         kept = start.kept if start else []
+        best = max(row["val_accuracy"] for row in start.rows) if start else -1.0
         for rows in self._trainer.train(learning_rate, seed, start):
             on_epoch(len(rows), rows[-1])
-            accuracies = [row["val_accuracy"] for row in rows]
-            if settings.keep == "best_epoch" and accuracies.index(max(accuracies)) == len(rows) - 1:
-                kept = self._trainer.network()
+            if settings.keep == "best_epoch" and rows[-1]["val_accuracy"] > best:
+                best, kept = rows[-1]["val_accuracy"], self._trainer.network()
             if loop.is_diverged(rows[-1]) or len(rows) == settings.epochs:
                 break
             if interruption.signal or checkpoint.is_due():

@@ -25,9 +25,10 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
     Raises:
         ParamsError: the rate or the seed is not one of params.yaml's.
         DataError: the scaled arrays are missing or damaged.
+        ChangedError: code or parameters were edited meanwhile.
         Interrupted: a signal came; the next call goes on from the checkpoint.
     """
-    study = params.load()
+    check, study = params.watch(), params.load()
     settings = study.train
     _check("learning rate", learning_rate, settings.learning_rates)
     _check("seed", seed, settings.seeds)
@@ -55,7 +56,7 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
                 log.epoch(epoch, measures)
                 progress.update(epoch, measures)
 
-            runner.run(learning_rate, seed, run_key, folder, interruption, on_epoch)
+            runner.run(learning_rate, seed, run_key, folder, interruption, on_epoch, check)
         log.finish(folder)
 
 

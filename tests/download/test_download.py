@@ -415,6 +415,13 @@ def test_a_folder_is_trusted_no_more_than_a_server(tmp_path: Path, content: byte
     assert reasons(str(mirror), folder=tmp_path / "raw") == [f"{mirror} {said} (a.gz)"]
 
 
+def test_a_folder_with_the_files_unpacked_hears_that_the_published_ones_are_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(gzip.decompress(CONTENT))
+
+    said = "no such file, but what it unpacks to: the .gz is wanted as it was published"
+    assert reasons(str(tmp_path), folder=tmp_path / "raw") == [f"{tmp_path} {said} (a.gz)"]
+
+
 def test_folders_are_seen_from_the_repository_also_in_dvcs_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ FILE = (
 BESIDES = "expected values besides input_shape, classes and seed"
 UNKNOWN = "unknown key. Remove it, or check its spelling."
 DISTINCT = "expected at least one value, and none twice"
+FLOAT32 = "expected a number from 1e-37 to 1e+38"
 DECIMAL = "expected a decimal number (1.0, not 1)"
 HELD_OUT = (
     "expected 0, or 10 to 59,990 of the 60,000 training images of mnist, so that every class has images to "
@@ -69,10 +70,11 @@ HELD_OUT = (
 )
 # Values as ruamel.yaml hands them over; the table after this one is about how they are written.
 REFUSED = [
-    ("train.learning_rates.0", [0.0], "expected a number greater than 0, got 0.0"),
-    ("train.learning_rates.1", [0.1, -0.1], "expected a number greater than 0, got -0.1"),
-    ("train.learning_rates.0", [float("nan")], "expected a finite number, got nan"),
-    ("train.learning_rates.0", [float("inf")], "expected a finite number, got inf"),
+    ("train.learning_rates.0", [0.0], f"{FLOAT32}, got 0.0"),
+    ("train.learning_rates.1", [0.1, -0.1], f"{FLOAT32}, got -0.1"),
+    ("train.learning_rates.0", [1e39], f"{FLOAT32}, got 1e+39"),
+    ("train.learning_rates.0", [float("nan")], f"{FLOAT32}, got nan"),
+    ("train.learning_rates.0", [float("inf")], f"{FLOAT32}, got inf"),
     ("train.learning_rates.0", [1], f"{DECIMAL}, got 1"),
     ("train.learning_rates.0", [10**400], f"{DECIMAL}, got 100000000000000000...0000000000000000000"),
     ("train.learning_rates", [0.1, 0.10], f"{DISTINCT}, got [0.1, 0.1]"),
@@ -143,7 +145,7 @@ REFUSED = [
     ("data.validation_size", 60_000, f"{HELD_OUT}, got 60000"),
     ("range_test.steps", 19, "expected a number greater than or equal to 20, got 19"),
     ("range_test.steps", 10_001, "expected a number less than or equal to 10000, got 10001"),
-    ("range_test.lowest", 0, "expected a number greater than 0, got 0"),
+    ("range_test.lowest", 0, f"{FLOAT32}, got 0"),
     ("range_test.stop", float("inf"), "expected a finite number, got inf"),
     ("range_test.smoothing", "0.9", "expected a valid number, got '0.9'"),
     ("report.confidence", True, "expected a valid number, got True"),

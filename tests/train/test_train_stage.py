@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from pipeline.core import files, runs
-from tests.conftest import run_pipeline
+from pipeline.params import reading
+from tests.conftest import run_dvc, run_pipeline
 
 RUN = ("train", "--learning_rate", "0.01", "--seed", "0", "data/scaled", "runs")
 FOLDER = Path("runs/lr-0.01/seed-0")
@@ -162,6 +163,62 @@ def test_a_run_stopped_twice_keeps_its_checkpoint_and_comes_to_the_same_bytes(
     assert again.returncode == 0, again.stderr
     assert files.sha256(copy / FOLDER) == files.sha256(uninterrupted / FOLDER)
     assert not list((copy / ".scratch/checkpoints").glob("*.checkpoint"))
+
+
+EDITING = """
+from pathlib import Path
+path = Path("params.yaml")
+path.write_text(path.read_text().replace("batch_size: 128", "batch_size: 64"))
+"""
+
+
+@pytest.mark.parametrize(("stage", "out"), [("train@0.01-0", FOLDER), ("range_test", Path("range_test"))])
+def test_a_stage_whose_parameters_are_edited_while_it_runs_leaves_nothing(
+    copy: Path, stage: str, out: Path
+) -> None:
+    """The network edits params.yaml when it is loaded, as a person may at any moment."""
+    network = (copy / "pipeline/networks/mlp.py").read_text()
+    (copy / "pipeline/networks/editing.py").write_text(network + EDITING)
+    reading.override(copy / "params.yaml", {"network.file": "pipeline/networks/editing.py"})
+    lock = (copy / "dvc.lock").read_text()
+
+    done = run_dvc(copy, "repro", "-s", stage)
+    assert done.returncode != 0
+    name = stage.partition("@")[0]
+    said = f"error: train.batch_size: expected no edit while stage {name} ran, got one."
+    assert next(line for line in done.stderr.splitlines() if line.startswith("error")).startswith(said)
+    assert "Traceback" not in done.stderr
+    assert not (copy / out).exists()
+    assert (copy / "dvc.lock").read_text() == lock
+
+    done = run_dvc(copy, "repro", "-s", stage)  # nothing is left to edit
+    assert done.returncode == 0, done.stderr
+    assert (copy / out).exists()
+
+
+HOSTILE = {
+    "KERAS_BACKEND": "jax",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
+    "OMP_NUM_THREADS": "1",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2",
+    "XLA_FLAGS": "--xla_no_such_flag",
+}
+
+
+def test_nothing_that_a_user_sets_for_the_libraries_changes_a_byte_of_a_run(
+    copy: Path, finished: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".keras").mkdir()
+    settings = {"floatx": "float16", "epsilon": 0.01, "image_data_format": "channels_first", "backend": "jax"}
+    (tmp_path / ".keras/keras.json").write_text(json.dumps(settings))
+    shutil.rmtree(copy / FOLDER)
+    done = run_pipeline(copy, *RUN, HOME=str(tmp_path), **HOSTILE)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert files.sha256(copy / FOLDER) == files.sha256(finished / FOLDER)
 
 
 def test_training_ends_with_the_dvc_that_started_it(copy: Path) -> None:
