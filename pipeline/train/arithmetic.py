@@ -104,7 +104,28 @@ def _product(left: Any, right: Any) -> Any:
 
 
 def _blocks(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
-    """Add the blocks' chains in order; a matrix that is turned stands for its transpose."""
+    """Multiply by the definition; a matrix that is turned stands for its transpose."""
+    rows, terms = left.shape[::-1] if turn_left else left.shape
+    columns = right.shape[0 if turn_right else 1]
+    if 1 / rows + 1 / columns < _FEW:
+        more = max(0, _SHORTEST - terms)
+        left, right = _padded(left, 0 if turn_left else 1, more), _padded(right, 1 if turn_right else 0, more)
+        return _sum(_matmul, left, right, turn_left, turn_right)
+    if rows > columns:
+        return tf.transpose(_blocks(right, left, not turn_right, not turn_left))
+    left = tf.transpose(left) if turn_left else left
+    left = _padded(left, 0, -rows % (_ROWS if rows <= _PARTS * _ROWS else _PARTS * _ROWS))
+    # What is right of the last whole tile comes out in another order there: it is computed apart, with zeros.
+    whole = columns - columns % _COLUMNS if columns > 8 * _COLUMNS else 0
+    rest = right[whole:] if turn_right else right[:, whole:]
+    rest = _padded(rest, 0 if turn_right else 1, -columns % _COLUMNS)
+    outputs = [_sum(_batch, left, rest, False, turn_right)[:rows, : columns - whole]] if whole < columns else []
+    outputs = [_sum(_batch, left, right, False, turn_right)[:rows, :whole], *outputs] if whole else outputs
+    return tf.concat(outputs, axis=1) if len(outputs) > 1 else outputs[0]
+
+
+def _sum(multiply: Callable[..., Any], left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
+    """Cut the summed index into blocks of one size, multiply each and add them in order."""
     terms = left.shape[0 if turn_left else 1]
     size = _up(math.ceil(terms / math.ceil(terms / BLOCK)), _ALIGNED)
     chains = []
@@ -112,39 +133,14 @@ def _blocks(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
         part = slice(start, start + size)
         one = left[part] if turn_left else left[:, part]
         other = right[:, part] if turn_right else right[part]
-        chains.append(_chains(one, other, turn_left, turn_right))
+        chains.append(multiply(one, other, turn_left, turn_right))
     # AddN adds from left to right; a row of `+` is what TensorFlow's graph optimizer would regroup.
     return tf.raw_ops.AddN(inputs=chains) if len(chains) > 1 else chains[0]
 
 
-def _chains(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
-    """Multiply with at most a block of summed terms, so that each output is one chain on every processor."""
-    rows, terms = left.shape[::-1] if turn_left else left.shape
-    columns = right.shape[0 if turn_right else 1]
-    if 1 / rows + 1 / columns < _FEW:
-        more = max(0, _SHORTEST - terms)
-        left, right = _padded(left, 0 if turn_left else 1, more), _padded(right, 1 if turn_right else 0, more)
-        return _matmul(left, right, turn_left, turn_right)
-    if rows > columns:
-        return tf.transpose(_chains(right, left, not turn_right, not turn_left))
-    if turn_left:
-        left = tf.transpose(left)
-    tile = _ROWS if rows <= _PARTS * _ROWS else _PARTS * _ROWS
-    left = _padded(left, 0, -rows % tile)
-    # The columns after the last whole tile come out in another order: they are computed apart, with zeros.
-    whole = columns - columns % _COLUMNS if columns > 8 * _COLUMNS else 0
-    axis = 0 if turn_right else 1
-    rest = right[whole:] if turn_right else right[:, whole:]
-    outputs = [_batch(left, right, turn_right)[:rows, :whole]] if whole else []
-    if whole < columns:
-        rest = _padded(rest, axis, -columns % _COLUMNS)
-        outputs.append(_batch(left, rest, turn_right)[:rows, : columns - whole])
-    return tf.concat(outputs, axis=1)
-
-
-def _batch(left: Any, right: Any, turn_right: bool) -> Any:
+def _batch(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
     """Multiply as a batch of one: for that, AVX-512 has kernels that keep the order in every shape."""
-    return tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=False, adj_y=turn_right)[0]
+    return tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=turn_left, adj_y=turn_right)[0]
 
 
 def _padded(matrix: Any, axis: int, count: int) -> Any:
@@ -162,7 +158,7 @@ def _is_covered(tensor: Any, rank: int | None = None) -> bool:
 
 
 def add_bias(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
-    """Add as `tf.nn.bias_add`; the bias's gradient is a product with ones."""
+    """Add as `tf.nn.bias_add`, whose own gradient sums a few columns in as many parts as there are threads."""
     value, bias = tf.convert_to_tensor(value), tf.convert_to_tensor(bias)
     if data_format not in (None, "NHWC") or not (_is_covered(value) and _is_covered(bias)):
         return _bias_add(value, bias, data_format, name)
@@ -172,8 +168,7 @@ def add_bias(value: Any, bias: Any, data_format: str | None = None, name: str | 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _add_bias(value: Any, bias: Any) -> Any:
     def gradient(upstream: Any) -> tuple[Any, Any]:
-        rows = tf.reshape(upstream, [-1, upstream.shape[-1]])
-        return upstream, _blocks(tf.ones([1, rows.shape[0]]), rows, False, False)[0]
+        return upstream, _reduce_sum(upstream, range(len(upstream.shape) - 1))
 
     return value + bias, gradient
 
