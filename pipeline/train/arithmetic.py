@@ -22,10 +22,10 @@ _ALIGNED = 16
 """A block's rows are a multiple of this: such a slice of float32 is aligned, and TensorFlow does not copy it."""
 _FEW = 0.0038
 """Of 1/rows + 1/columns: from here on AVX2's kernels sum in another order at the edges of their tiles."""
-_ROWS, _COLUMNS = 12, 16
-"""Their tiles, 6 x 16; oneDNN halves the rows at times."""
+_ROWS, _COLUMNS = 24, 16
+"""Whole tiles of theirs, which are 6 x 16; for up to 16 rows AVX-512 has a kernel with an order of its own."""
 _PARTS = 4
-"""Into how many parts its threads may cut more rows than these."""
+"""Into how many parts threads cut more rows than twice these; each part has to be whole tiles."""
 _SHORTEST = 17
 """Terms of a chain at least: those kernels also take what is shorter than twice the threads, 8 at most."""
 
@@ -110,21 +110,21 @@ def _blocks(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
     if 1 / rows + 1 / columns < _FEW:
         more = max(0, _SHORTEST - terms)
         left, right = _padded(left, 0 if turn_left else 1, more), _padded(right, 1 if turn_right else 0, more)
-        return _sum(_matmul, left, right, turn_left, turn_right)
+        return _sum(left, right, turn_left, turn_right)
     if rows > columns:
         return tf.transpose(_blocks(right, left, not turn_right, not turn_left))
     left = tf.transpose(left) if turn_left else left
-    left = _padded(left, 0, -rows % (_ROWS if rows <= _PARTS * _ROWS else _PARTS * _ROWS))
+    left = _padded(left, 0, -rows % (_ROWS if rows <= 2 * _ROWS else _PARTS * _ROWS))
     # What is right of the last whole tile comes out in another order there: it is computed apart, with zeros.
     whole = columns - columns % _COLUMNS if columns > 8 * _COLUMNS else 0
     rest = right[whole:] if turn_right else right[:, whole:]
     rest = _padded(rest, 0 if turn_right else 1, -columns % _COLUMNS)
-    outputs = [_sum(_batch, left, rest, False, turn_right)[:rows, : columns - whole]] if whole < columns else []
-    outputs = [_sum(_batch, left, right, False, turn_right)[:rows, :whole], *outputs] if whole else outputs
+    outputs = [_sum(left, rest, False, turn_right)[:rows, : columns - whole]] if whole < columns else []
+    outputs = [_sum(left, right, False, turn_right)[:rows, :whole], *outputs] if whole else outputs
     return tf.concat(outputs, axis=1) if len(outputs) > 1 else outputs[0]
 
 
-def _sum(multiply: Callable[..., Any], left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
+def _sum(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
     """Cut the summed index into blocks of one size, multiply each and add them in order."""
     terms = left.shape[0 if turn_left else 1]
     size = _up(math.ceil(terms / math.ceil(terms / BLOCK)), _ALIGNED)
@@ -133,14 +133,9 @@ def _sum(multiply: Callable[..., Any], left: Any, right: Any, turn_left: bool, t
         part = slice(start, start + size)
         one = left[part] if turn_left else left[:, part]
         other = right[:, part] if turn_right else right[part]
-        chains.append(multiply(one, other, turn_left, turn_right))
+        chains.append(_matmul(one, other, turn_left, turn_right))
     # AddN adds from left to right; a row of `+` is what TensorFlow's graph optimizer would regroup.
     return tf.raw_ops.AddN(inputs=chains) if len(chains) > 1 else chains[0]
-
-
-def _batch(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
-    """Multiply as a batch of one: for that, AVX-512 has kernels that keep the order in every shape."""
-    return tf.raw_ops.BatchMatMulV2(x=left[None], y=right[None], adj_x=turn_left, adj_y=turn_right)[0]
 
 
 def _padded(matrix: Any, axis: int, count: int) -> Any:
