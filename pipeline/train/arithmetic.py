@@ -216,3 +216,60 @@ def total(x: Any, axis: Any = None, keepdims: bool = False, name: str | None = N
 def norm(parts: Sequence[Any]) -> Any:
     """Compute the Euclidean norm of all elements together."""
     return tf.sqrt(tf.add_n([total(tf.square(part)) for part in parts]))
+
+
+def deviation(batch: int, kernels: Sequence[tuple[int, int]]) -> str | None:
+    """Try the products of a training step here, some outputs of each; say which is not by the definition.
+
+    Args:
+        batch: examples of a step.
+        kernels: shapes of the dense layers' kernels.
+
+    Returns:
+        None where all are: then this machine computes what every other one does.
+    """
+    draw = np.random.default_rng(0)
+    for inputs, outputs in dict.fromkeys(kernels):
+        for rows, terms, columns in (
+            (batch, inputs, outputs),
+            (inputs, batch, outputs),
+            (batch, outputs, inputs),
+        ):
+            left = draw.normal(size=(rows, terms)).astype(np.float32)
+            right = draw.normal(size=(terms, columns)).astype(np.float32)
+            some = draw.integers(rows, size=12), draw.integers(columns, size=12)
+            some[0][:2], some[1][:2] = (0, rows - 1), (0, columns - 1)
+            result = tf.function(product, autograph=False)(tf.constant(left), tf.constant(right)).numpy()
+            if not np.array_equal(result[some], reference(left[some[0]], right[:, some[1]].T)):
+                return f"{rows} x {terms} by {terms} x {columns}"
+    return None
+
+
+def reference(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute the definition, row by row: each the sum of the products of two vectors of shape (n, terms)."""
+    terms = left.shape[1]
+    size = _up(math.ceil(terms / math.ceil(terms / BLOCK)), _ALIGNED)
+    chains = []
+    for start in range(0, terms, size):
+        chain = np.zeros(len(left), np.float32)
+        for index in range(start, min(start + size, terms)):
+            chain = _multiply_add(left[:, index], right[:, index], chain)
+        chains.append(chain)
+    return np.add.reduce(chains, axis=0, dtype=np.float32)
+
+
+def _multiply_add(
+    one: NDArray[np.float32], other: NDArray[np.float32], addend: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Compute one * other + addend with a single rounding: the product of two float32 is exact in float64.
+
+    So that the sum is not rounded twice, the rounding to float64 is to odd (Boldo and Melquiond 2008).
+    """
+    exact, addend = one.astype(np.float64) * other, addend.astype(np.float64)
+    total = exact + addend
+    back = total - exact
+    error = (exact - (total - back)) + (addend - back)
+    bits = total.view(np.int64)
+    towards = np.where((error > 0) == (total > 0), 1, -1)
+    odd = np.where((error != 0) & (bits % 2 == 0), bits + towards, bits)
+    return odd.view(np.float64).astype(np.float32)
