@@ -139,6 +139,11 @@ class Trainer:
         classes = predictions.numpy().astype(np.int32)
         return float(loss), float((classes == examples.labels.argmax(axis=1)).mean()), classes
 
+    def deviation(self) -> str | None:
+        """Say which product of a step this machine does not compute by `arithmetic`'s definition; None: all are."""
+        kernels = [tuple(kernel.shape) for _, kernel, _ in self._kernels if len(kernel.shape) == 2]
+        return arithmetic.deviation(self._batch_size, kernels)
+
     def _give_back(self) -> None:
         if self._narrowed:
             self._narrowed.give_back()
