@@ -173,7 +173,9 @@ def _add_bias(value: Any, bias: Any) -> Any:
 
 def softmax(logits: Any, axis: int = -1, name: str | None = None) -> Any:
     """Compute as `tf.nn.softmax`, in float64, rounded."""
-    return _rounded(_written_out)(logits, axis) if logits.dtype == tf.float32 else _softmax(logits, axis, name)
+    return (
+        _rounded(_written_out)(logits, axis) if logits.dtype == tf.float32 else _softmax(logits, axis, name)
+    )
 
 
 def _written_out(logits: Any, axis: int) -> Any:

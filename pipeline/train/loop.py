@@ -204,7 +204,9 @@ class Trainer:
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
         chunks = size // at_once
 
-        def evaluate(start: Any, count: int, loss: Any, classes: Any, peaks: dict[str, Any]) -> tuple[Any, ...]:
+        def evaluate(
+            start: Any, count: int, loss: Any, classes: Any, peaks: dict[str, Any]
+        ) -> tuple[Any, ...]:
             chosen = start + tf.range(count)
             probabilities, highest = self._answer(tf.gather(inputs, chosen))
             with arithmetic.defined():
@@ -213,9 +215,7 @@ class Trainer:
             classes = classes.write(start // at_once, tf.argmax(probabilities, axis=1))
             return loss, classes, {name: tf.maximum(peaks[name], highest[name]) for name in peaks}
 
-        classes = tf.TensorArray(
-            tf.int64, math.ceil(size / at_once), infer_shape=False, element_shape=[None]
-        )
+        classes = tf.TensorArray(tf.int64, math.ceil(size / at_once), infer_shape=False, element_shape=[None])
         peaks = {name: tf.zeros_like(peak) for name, peak in self._peaks.items()}
         state = (tf.zeros([], tf.float64), classes, peaks)
         # One chunk after the other, or all would be in memory at once.

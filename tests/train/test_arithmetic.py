@@ -64,9 +64,7 @@ def test_the_reference_rounds_once() -> None:
     one = np.array([[1, 2**-12, 2**-30]], np.float32)
     other = np.array([[1, 2**-12, 2**-30]], np.float32)
     assert arithmetic.reference(one[:, :2], other[:, :2])[0] == 1
-    tie = arithmetic._multiply_add(
-        np.float32([1 + 2**-12]), np.float32([2**-12 + 2**-24]), np.float32([1])
-    )
+    tie = arithmetic._multiply_add(np.float32([1 + 2**-12]), np.float32([2**-12 + 2**-24]), np.float32([1]))
     exact = 1 + (1 + 2**-12) * (2**-12 + 2**-24)
     assert tie[0] == np.float32(exact)
 
@@ -132,7 +130,9 @@ def here() -> str:
     return repr(run(usual))
 
 
-@pytest.mark.parametrize(("instructions", "threads"), [("AVX2", 1), ("AVX2", 4), ("AVX512_CORE", 2), ("ALL", 8)])
+@pytest.mark.parametrize(
+    ("instructions", "threads"), [("AVX2", 1), ("AVX2", 4), ("AVX512_CORE", 2), ("ALL", 8)]
+)
 def test_instruction_sets_and_threads_change_no_bit(here: str, instructions: str, threads: int) -> None:
     rows, deviation = trained([], threads, "products", ONEDNN_MAX_CPU_ISA=instructions)
     assert rows.startswith(here)
