@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 BLOCK = 256
 """Terms of a chain at most: AVX2's kernels break longer ones at 192, those of AVX-512 at 384."""
 _ALIGNED = 16
-"""A block's rows are a multiple of this: such a slice of float32 is aligned, and TensorFlow does not copy it."""
-_FEW = 0.0038
+"""A block's rows are a multiple of this: such a slice is aligned, and TensorFlow does not copy it."""
+_THIN = 0.0038
 """Of 1/rows + 1/columns: from here on AVX2's kernels sum in another order at the edges of their tiles."""
 _ROWS, _COLUMNS = 24, 16
-"""Whole tiles of theirs, which are 6 x 16; for up to 16 rows AVX-512 has a kernel with an order of its own."""
+"""Whole tiles of theirs, which are 6 x 16; up to 16 rows, AVX-512 has a kernel of another order."""
 _PARTS = 4
 """Into how many parts threads cut more rows than twice these; each part has to be whole tiles."""
 _SHORTEST = 17
@@ -110,7 +110,7 @@ def _blocks(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
     """Multiply by the definition; a matrix that is turned stands for its transpose."""
     rows, terms = left.shape[::-1] if turn_left else left.shape
     columns = right.shape[0 if turn_right else 1]
-    if 1 / rows + 1 / columns < _FEW:
+    if 1 / rows + 1 / columns < _THIN:
         more = max(0, _SHORTEST - terms)
         left, right = _padded(left, 0 if turn_left else 1, more), _padded(right, 1 if turn_right else 0, more)
         return _sum(left, right, turn_left, turn_right)
@@ -156,7 +156,7 @@ def _is_covered(tensor: Any, rank: int | None = None) -> bool:
 
 
 def add_bias(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
-    """Add as `tf.nn.bias_add`, whose own gradient sums a few columns in as many parts as there are threads."""
+    """Add as `tf.nn.bias_add`, whose own gradient sums few columns in as many parts as there are threads."""
     value, bias = tf.convert_to_tensor(value), tf.convert_to_tensor(bias)
     if data_format not in (None, "NHWC") or not (_is_covered(value) and _is_covered(bias)):
         return _bias_add(value, bias, data_format, name)
@@ -260,7 +260,8 @@ def reference(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[
         for index in range(start, min(start + size, terms)):
             chain = _multiply_add(left[:, index], right[:, index], chain)
         chains.append(chain)
-    return np.add.reduce(chains, axis=0, dtype=np.float32)
+    summed: NDArray[np.float32] = np.add.reduce(chains, axis=0, dtype=np.float32)
+    return summed
 
 
 def _multiply_add(

@@ -56,9 +56,7 @@ def configure(threads: int) -> None:
     """Load TensorFlow and Keras so that results repeat bit for bit, on a GPU too; before anything else does.
 
     Args:
-        threads: into how many parts a matrix product is split. The split decides where sums are rounded:
-            on processors without AVX-512, 1, 2 and 4 threads give different last bits. So it is fixed by
-            the study and not by the number of cores that happen to be free.
+        threads: how many compute; up to 8 of them give the same bits (`arithmetic`).
     """
     with contextlib.suppress(AttributeError):  # another C library than glibc
         # One heap for all threads; one for each of TensorFlow's costs 40 MB, and training is no faster.

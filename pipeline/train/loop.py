@@ -140,7 +140,7 @@ class Trainer:
         return float(loss), float((classes == examples.labels.argmax(axis=1)).mean()), classes
 
     def deviation(self) -> str | None:
-        """Say which product of a step this machine does not compute by `arithmetic`'s definition; None: all are."""
+        """Say which product of a step is not by `arithmetic`'s definition on this machine; None: all are."""
         kernels = [tuple(kernel.shape) for _, kernel, _ in self._kernels if len(kernel.shape) == 2]
         return arithmetic.deviation(self._batch_size, kernels)
 
@@ -149,7 +149,7 @@ class Trainer:
             self._narrowed.give_back()
 
     def _step(self, chosen: Any, rate: Any) -> tuple[Any, Any, list[Any]]:
-        """Train on a batch, whose size is known as it is traced; return its mean loss, its hits, the gradients."""
+        """Train on a batch of a size known when traced; return its mean loss, its hits, the gradients."""
         inputs = _scaled(tf.gather(self._train.inputs, chosen))
         labels = tf.gather(self._train.labels, chosen)
         weights = [variable.value for variable in self._trained.trainable_variables]

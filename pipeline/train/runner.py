@@ -57,7 +57,7 @@ class Runner:
         self.processor = f"{machine.processor()} {backend.describe_device()}"
         if backend.describe_device() == "CPU" and (product := self._trainer.deviation()):
             print(
-                f"note: the product {product} is not computed by the definition of docs/portable-bits.md here: "
+                f"note: the product {product} is not computed here as docs/portable-bits.md defines it: "
                 "what is trained has the last digits of this kind of processor.",
                 file=sys.stderr,
             )
