@@ -4,6 +4,7 @@ The train stage trains one run in a process of its own, a sweep's worker many wi
 """
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ class Runner:
         builder = Builder(network, task, study.network.values, study.train.precision)
         self._trainer = loop.Trainer(builder, examples["train"], examples[self._held_out], study)
         self.processor = f"{machine.processor()} {backend.describe_device()}"
+        if backend.describe_device() == "CPU" and (product := self._trainer.deviation()):
+            print(
+                f"note: the product {product} is not computed here as docs/portable-bits.md defines it: "
+                "what is trained has the last digits of this kind of processor.",
+                file=sys.stderr,
+            )
 
     def run(
         self,
