@@ -45,6 +45,16 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 * cores if config.option.markexpr == "hard" else cores + 1
 
 
+_BEGAN = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is hard and would begin more than `HARD_SECONDS` after the start: CI has a limit of time."""
+    seconds = float(os.environ.get("HARD_SECONDS", "inf"))
+    if item.get_closest_marker("hard") and time.monotonic() - _BEGAN > seconds:
+        pytest.skip(f"not begun within {seconds:.0f} s of HARD_SECONDS; `make test-hard` runs all")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first, so that none is left alone at the end."""
     items.sort(key=lambda item: item.path.stem not in _LONGEST)

@@ -3,7 +3,7 @@
 The gradient of their weights is exactly 0, so that most optimizers never move them. A network that begins
 with a dense layer is then trained with a smaller one in that layer's place, and after each epoch its weights
 are set into the full layer, which validates and is saved: the same training with 9 % less arithmetic
-(`make bench`, table "unlit").
+(`make bench`, "unlit inputs left in").
 """
 
 from typing import Any, NamedTuple

@@ -67,7 +67,6 @@ def test_the_champion_answers_with_the_probabilities_of_raw_images(study: Path) 
             ask(address, images.reshape(5, 784).tolist())
         refused.value.close()
         assert refused.value.code == 400
-        refused.value.close()
     finally:
         server.terminate()
         server.wait(30)
