@@ -6,18 +6,16 @@ from typing import Any
 from pipeline.verify import lockfile
 from pipeline.verify.lockfile import Lock
 
-ABSENT = ("not in cache",)
-"""What DVC says of outputs that a clone with an empty cache lacks; of one that git holds: `deleted`."""
-NOT_HERE = (*ABSENT, "deleted")
-"""The same of those that a working folder lacks."""
+ABSENT_IN_CLONE, ABSENT_HERE = "not in cache", "deleted"
+"""What DVC says of outputs that are not there; in a clone, `deleted` are only those that git should hold."""
 
 
-def since(lock: Lock, status: Mapping[str, Any], absent: Collection[str], so: str) -> list[str]:
+def since(lock: Lock, status: Mapping[str, Any], absent: str, so: str) -> list[str]:
     """Say what dvc.lock does not follow from.
 
     Args:
         status: of `dvc status`.
-        absent: which states of outputs are no change.
+        absent: which state of an output is no change.
         so: what follows from a change: the end of each sentence.
     """
     changed: dict[str, list[str]] = {}
@@ -29,7 +27,7 @@ def since(lock: Lock, status: Mapping[str, Any], absent: Collection[str], so: st
 
 
 def _changes(
-    entries: Iterable[str | Mapping[str, Any]], outputs: Collection[str], absent: Collection[str]
+    entries: Iterable[str | Mapping[str, Any]], outputs: Collection[str], absent: str
 ) -> Iterable[str]:
     """Put what `dvc status` says of a stage into subject and verb."""
     for entry in entries:
@@ -42,5 +40,5 @@ def _changes(
             elif not any(lockfile.inside(output, path) for output in outputs):  # those follow
                 yield f"{path} changed ({state})"
         for path, state in entry.get("changed outs", {}).items():
-            if state not in absent:
+            if state != absent:
                 yield f"{path} changed ({state})"

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.core import machine
 from pipeline.core.errors import ParamsError
@@ -51,9 +52,13 @@ def verify(runs: int, *, all: bool = False, draw: str = "") -> int:  # noqa: A00
         print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
         study = Clone(root, folder / "study")
         everything = lockfile.read(study.folder / lockfile.FILE)
-        with clone.open_repository(root) as repo:
+        with clone.open_repository(root) as repo, repo.lock:
             find = functools.partial(clone.find, root=root, cache=Path(repo.cache.local.path))
-            here = repo.status()
+            here: dict[str, Any] = {}
+            for stage in repo.index.stages:
+                for out in stage.outs:
+                    out.use_cache = False  # or DVC says of what its cache lacks no more than that
+                here |= stage.status()
         own = OWN.as_posix()  # git does not hold what lies there
         deps = [item for entry in everything.values() for item in entry.deps.items()]
         study.add({path: md5 for path, md5 in deps if path == own}, find)
@@ -64,8 +69,8 @@ def verify(runs: int, *, all: bool = False, draw: str = "") -> int:  # noqa: A00
         # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
         lock = {name: everything[name] for name in stages if name in everything}
         stray = lockfile.outputs(everything).keys() - lockfile.outputs(lock)
-        problems = changes.since(lock, status, changes.ABSENT, ": dvc.lock does not follow from it.")
-        problems += changes.since(lock, here, changes.NOT_HERE, _HERE)
+        problems = changes.since(lock, status, changes.ABSENT_IN_CLONE, ": dvc.lock does not follow from it.")
+        problems += changes.since(lock, here, changes.ABSENT_HERE, _HERE)
         if unknown := [name for name in stages if name not in lock]:
             problems.append(
                 f"dvc.lock does not know {lockfile.first_few(unknown)}, which params.yaml asks for."

@@ -53,11 +53,12 @@ def edit_a_run() -> None:
 
 
 def edit_the_cache() -> None:
+    metrics = Path(RUN, "metrics.json").read_bytes()
     (kept,) = (
-        file for file in Path(".dvc/cache").rglob("*") if file.is_file() and "0.910" in file.read_text()
+        path for path in Path(".dvc/cache").rglob("*") if path.is_file() and path.read_bytes() == metrics
     )
     kept.chmod(0o644)
-    kept.write_text(kept.read_text().replace("0.910", "0.990"))
+    kept.write_bytes(metrics.replace(b'"seed": 0', b'"seed": 1'))
 
 
 def hash_of(path: str, *, last: bool = False) -> Callable[[], None]:

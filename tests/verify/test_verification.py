@@ -74,7 +74,7 @@ def test_a_status_that_nobody_foresaw_is_not_passed_over() -> None:
     lock = {"scale": StageHashes({}, {"data/scaled": "a"})}
     status = {"scale": ["changed checksum", {"changed deps": {"gone.py": "deleted"}}]}
 
-    assert changes.since(lock, status, (), ".") == [
+    assert changes.since(lock, status, "deleted", ".") == [
         "The checksum in dvc.yaml changed since scale ran.",
         "gone.py changed (deleted) since scale ran.",
     ]
@@ -88,7 +88,7 @@ def test_what_changed_for_several_stages_is_said_once_and_a_stage_that_is_new_cl
     }
     lock = {"scale": StageHashes({}, {"data/scaled": "a"}), "report": StageHashes({}, {"report": "b"})}
 
-    assert changes.since(lock, status, (), ".") == [
+    assert changes.since(lock, status, "deleted", ".") == [
         "params.yaml, key data.dataset, changed (modified) since scale, report ran.",
     ]
 
@@ -105,7 +105,7 @@ def test_of_outputs_only_those_that_git_holds_can_have_changed_in_a_clean_copy()
         ]
     }
 
-    assert changes.since(lock, status, changes.ABSENT, ".") == [
+    assert changes.since(lock, status, changes.ABSENT_IN_CLONE, ".") == [
         "report/summary.md changed (modified) since report ran."
     ]
 
