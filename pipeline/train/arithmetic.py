@@ -27,9 +27,14 @@ _ROWS, _COLUMNS = 24, 16
 _PARTS = 4
 """Into how many parts threads cut more rows than twice these; each part has to be whole tiles."""
 _SHORTEST = 17
-"""Terms of a chain at least: those kernels also take what is shorter than twice the threads, 8 at most."""
+"""Terms of a chain at least: those kernels also take what is shorter than twice the threads."""
+THREADS = 8
+"""At most, hence."""
 
-_matmul, _reduce_sum = tf.matmul, tf.reduce_sum
+CHAIN = "chain"
+"""The name of products that are by the definition, in graphs."""
+
+_matmul, _reduce_sum, _pow = tf.matmul, tf.reduce_sum, tf.pow
 _bias_add, _tensordot = tf.nn.bias_add, tf.tensordot
 _softmax, _cross_entropy = tf.nn.softmax, tf.nn.softmax_cross_entropy_with_logits
 
@@ -49,10 +54,12 @@ def defined() -> Iterator[None]:
         (tf, "tensordot"): tensordot,
         (tf, "reduce_sum"): total,
         (tf.nn, "bias_add"): add_bias,
+        (tf.nn, "batch_normalization"): normalize,
         (tf.nn, "softmax"): softmax,
         (tf.nn, "softmax_cross_entropy_with_logits"): cross_entropy,
         **{(tf.nn, name): _rounded(getattr(tf.nn, name)) for name in _FUNCTIONS},
         **{(tf.math, name): _rounded(getattr(tf.math, name)) for name in _MATHS},
+        (tf, "pow"): power,
         (tf, "exp"): _rounded(tf.exp),
         (tf, "sigmoid"): _rounded(tf.sigmoid),
     }
@@ -136,7 +143,7 @@ def _sum(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
         part = slice(start, start + size)
         one = left[part] if turn_left else left[:, part]
         other = right[:, part] if turn_right else right[part]
-        chains.append(_matmul(one, other, turn_left, turn_right))
+        chains.append(_matmul(one, other, turn_left, turn_right, name=CHAIN))
     # AddN adds from left to right; a row of `+` is what TensorFlow's graph optimizer would regroup.
     return tf.raw_ops.AddN(inputs=chains) if len(chains) > 1 else chains[0]
 
@@ -218,6 +225,21 @@ def total(x: Any, axis: Any = None, keepdims: bool = False, name: str | None = N
     return tf.reshape(tf.cast(_reduce_sum(columns), tf.float32), [1] * x.shape.rank if keepdims else [])
 
 
+def power(x: Any, y: Any, name: str | None = None) -> Any:
+    """Raise as `tf.pow`, in float64, rounded."""
+    x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+    if x.dtype != tf.float32:
+        return _pow(x, y, name)
+    return tf.cast(_pow(tf.cast(x, tf.float64), tf.cast(y, tf.float64), name), tf.float32)
+
+
+def normalize(x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float) -> Any:
+    """Compute as `tf.nn.batch_normalization`, whose float32 inverse root AMD and Intel approximate apart."""
+    inverse = _rounded(tf.math.rsqrt)(variance + variance_epsilon)
+    inverse = inverse if scale is None else inverse * scale
+    return x * inverse + ((0.0 if offset is None else offset) - mean * inverse)
+
+
 def norm(parts: Sequence[Any]) -> Any:
     """Compute the Euclidean norm of all elements together."""
     return tf.sqrt(tf.add_n([total(tf.square(part)) for part in parts]))
@@ -244,7 +266,8 @@ def deviation(batch: int, kernels: Sequence[tuple[int, int]]) -> str | None:
             right = draw.normal(size=(terms, columns)).astype(np.float32)
             some = draw.integers(rows, size=12), draw.integers(columns, size=12)
             some[0][:2], some[1][:2] = (0, rows - 1), (0, columns - 1)
-            result = tf.function(product, autograph=False)(tf.constant(left), tf.constant(right)).numpy()
+            factors = tf.constant(left), tf.constant(right)
+            result = tf.function(product, autograph=False).get_concrete_function(*factors)(*factors).numpy()
             if not np.array_equal(result[some], reference(left[some[0]], right[:, some[1]].T)):
                 return f"{rows} x {terms} by {terms} x {columns}"
     return None

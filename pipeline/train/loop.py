@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.params import Params
-from pipeline.train import arithmetic, optimizers, schedules, unlit
+from pipeline.train import arithmetic, optimizers, portability, schedules, unlit
 from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
@@ -140,9 +140,13 @@ class Trainer:
         return float(loss), float((classes == examples.labels.argmax(axis=1)).mean()), classes
 
     def deviation(self) -> str | None:
-        """Say which product of a step is not by `arithmetic`'s definition on this machine; None: all are."""
+        """Say what is not computed by `arithmetic`'s definition, here or anywhere; None: all is."""
+        specs = tf.TensorSpec([self._size], tf.int32), tf.TensorSpec([self.steps], tf.float32)
+        if names := portability.undefined(self._epoch.get_concrete_function(*specs).graph):
+            return f"the network's {', '.join(names)}"
         kernels = [tuple(kernel.shape) for _, kernel, _ in self._kernels if len(kernel.shape) == 2]
-        return arithmetic.deviation(self._batch_size, kernels)
+        product = arithmetic.deviation(self._batch_size, kernels)
+        return f"the product {product}" if product else None
 
     def _give_back(self) -> None:
         if self._narrowed:

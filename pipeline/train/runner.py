@@ -17,7 +17,7 @@ from pipeline.core.errors import Interrupted, ParamsError
 from pipeline.core.network_files import NetworkFile
 from pipeline.core.task import Task
 from pipeline.params import Params
-from pipeline.train import backend, loop, models
+from pipeline.train import arithmetic, backend, loop, models
 from pipeline.train.checkpoints import Checkpoint, EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
@@ -55,10 +55,12 @@ class Runner:
         builder = Builder(network, task, study.network.values, study.train.precision)
         self._trainer = loop.Trainer(builder, examples["train"], examples[self._held_out], study)
         self.processor = f"{machine.processor()} {backend.describe_device()}"
-        if backend.describe_device() == "CPU" and (product := self._trainer.deviation()):
+        self._arithmetic = runs.PORTABLE
+        if part := self._undefined_part():
+            self._arithmetic = f"{self.processor}, {study.train.threads} threads"
             print(
-                f"note: the product {product} is not computed here as docs/portable-bits.md defines it: "
-                "what is trained has the last digits of this kind of processor.",
+                f"note: {part}: not by the definition in docs/portable-bits.md. The last digits are those of "
+                f"{self._arithmetic}.",
                 file=sys.stderr,
             )
 
@@ -94,6 +96,7 @@ class Runner:
         kept_epoch = best["val_accuracy_epoch"] if keep == "best_epoch" else len(rows)
         metrics = {
             "dataset": self._study.data.dataset,
+            runs.ARITHMETIC: self._arithmetic,
             "learning_rate": learning_rate,
             "seed": seed,
             "run_key": run_key,
@@ -112,6 +115,14 @@ class Runner:
             arrays.write(temporary / runs.PREDICTIONS, predictions)
             models.write(temporary / runs.MODEL, self._trainer.model)
         checkpoint.remove()
+
+    def _undefined_part(self) -> str | None:
+        """Say what makes the bits those of this machine, if anything does."""
+        if (device := backend.describe_device()) != "CPU":
+            return device
+        if self._study.train.threads > arithmetic.THREADS:
+            return f"{self._study.train.threads} threads"
+        return self._trainer.deviation()
 
     def _train(
         self,

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.core.network_files import NetworkFile
 from pipeline.params import Params
 from pipeline.train import arithmetic, optimizers
 from tests.conftest import ROOT
-from tests.train.samples import MLP, run, study, trainer
+from tests.train.samples import CNN, MLP, network, sequential, study, trainer
 
 DRAW = np.random.default_rng(0)
 SHAPES = [(1024, 714, 1000), (904, 1000, 10), (10, 900, 333), (37, 300, 1000), (1, 100, 3), (5, 3, 7)]
@@ -25,9 +26,13 @@ from pipeline.train import backend
 backend.configure = lambda _, configure=backend.configure: configure(int(sys.argv[1]))
 from tests.train.samples import *
 from pipeline.train import arithmetic
-usual = trainer(MLP, study({"hidden_units": 24}))
-rows = run(usual)
-print(repr(rows), hashlib.sha256(b"".join(weights.tobytes() for weights in usual.network())).hexdigest())
+for file, settings in (
+    (MLP, study({"hidden_units": 24})), (MANY, study(optimizer={"name": "nadam", "global_clipnorm": 0.1}))
+):
+    usual = trainer(file, settings)
+    rows = run(usual)
+    weights = hashlib.sha256(b"".join(weights.tobytes() for weights in usual.network())).hexdigest()
+    print(repr(rows), weights, usual.deviation())
 if len(sys.argv) > 2:
     print(arithmetic.deviation(1024, [(714, 1000), (1000, 10)]))
 """
@@ -125,24 +130,24 @@ def trained(command: Sequence[str], threads: int, *more: str, **variables: str) 
 
 
 @pytest.fixture(scope="module")
-def here() -> str:
-    usual = trainer(MLP, study({"hidden_units": 24}))
-    return repr(run(usual))
+def here() -> list[str]:
+    return trained([], 2)
 
 
 @pytest.mark.parametrize(
     ("instructions", "threads"), [("AVX2", 1), ("AVX2", 4), ("AVX512_CORE", 2), ("ALL", 8)]
 )
-def test_instruction_sets_and_threads_change_no_bit(here: str, instructions: str, threads: int) -> None:
-    rows, deviation = trained([], threads, "products", ONEDNN_MAX_CPU_ISA=instructions)
-    assert rows.startswith(here)
+def test_instruction_sets_and_threads_change_no_bit(here: list[str], instructions: str, threads: int) -> None:
+    *results, deviation = trained([], threads, "products", ONEDNN_MAX_CPU_ISA=instructions)
+    assert results == here
+    assert all(line.endswith(" None") for line in results)
     assert deviation == "None"
 
 
 @pytest.mark.hard
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="no qemu-user to emulate a processor with")
-def test_an_emulated_processor_trains_the_same(here: str) -> None:
-    assert trained(["qemu-x86_64", "-cpu", "Haswell"], 2)[0].startswith(here)
+def test_an_emulated_processor_trains_the_same(here: list[str]) -> None:
+    assert trained(["qemu-x86_64", "-cpu", "Haswell"], 2) == here
 
 
 def test_a_machine_that_deviates_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +156,28 @@ def test_a_machine_that_deviates_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(arithmetic, "product", other)
     assert arithmetic.deviation(64, [(300, 10)]) == "64 x 300 by 300 x 10"
+
+
+ATTENTION = network("""
+    x = keras.Input(input_shape)
+    y = layers.Reshape((6, 6))(x)
+    y = layers.Flatten()(layers.MultiHeadAttention(2, 4)(y, y))
+    return keras.Model(x, layers.Dense(classes, activation="softmax")(y))
+""")
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "said"),
+    [
+        (CNN, study(), "Conv2D, Conv2DBackpropFilter, Conv2DBackpropInput"),
+        (ATTENTION, study(), "BatchMatMulV2, Einsum"),
+        (sequential("layers.BatchNormalization()", "layers.Flatten()"), study(), "Mean, Sum"),  # one channel
+        (MLP, study({"hidden_units": 9}, optimizer={"name": "muon"}), "MatMul, Sum"),
+        (MLP, study({"hidden_units": 9}, train={"precision": "bfloat16"}), "BiasAdd, BiasAddGrad, "),
+    ],
+    ids=["convolutions", "attention", "all elements", "optimizer", "bfloat16"],
+)
+def test_what_is_not_defined_is_named(file: NetworkFile, settings: Params, said: str) -> None:
+    named = trainer(file, settings).deviation()
+    assert named
+    assert named.startswith(f"the network's {said}")
