@@ -126,12 +126,6 @@ COMMANDS = {
             _argument("--runs", type=int, default=2, metavar="K", help="how many runs to train (2)"),
             _argument("--all", action="store_true", help="train all runs; remake the range test and report"),
             _argument(
-                "--tolerance",
-                type=float,
-                metavar="T",
-                help="for another kind of processor: accuracies may differ by T (0.01 is one point)",
-            ),
-            _argument(
                 "--draw",
                 default="",
                 metavar="TEXT",

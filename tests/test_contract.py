@@ -21,7 +21,9 @@ from tests.conftest import ROOT
 DVC = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 NETWORKS = sorted(path for path in (ROOT / "pipeline/networks").glob("*.py") if path.stem != "__init__")
 
-TRAINING = tuple(f"pipeline/train/{name}.py" for name in ("backend", "loop", "optimizers", "unlit"))
+TRAINING = tuple(
+    f"pipeline/train/{name}.py" for name in ("arithmetic", "backend", "loop", "optimizers", "unlit")
+)
 """The modules that compute: they are loaded once `backend.configure` has set TensorFlow up."""
 
 NO_DEPS = ("pipeline.params", "pipeline.tracking")
@@ -90,7 +92,11 @@ def test_stage_module_function_and_command_share_one_name(stage: str) -> None:
 def test_rates_and_seeds_reach_training_through_the_matrix_alone() -> None:
     watched = set(DVC["train"]["params"])
     assert not watched & {"train", "train.learning_rates", "train.seeds"}
-    others = set(params.load(ROOT / "params.yaml").train.model_dump()) - {"learning_rates", "seeds"}
+    others = set(params.load(ROOT / "params.yaml").train.model_dump()) - {
+        "learning_rates",
+        "seeds",
+        "threads",
+    }
     sections = {"data.dataset", "network", "optimizer", "schedule"}
     assert watched == {f"train.{name}" for name in others} | sections
 

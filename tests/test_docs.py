@@ -36,7 +36,6 @@ MADE = (
     ".venv",
     ".scratch",
     ".dvc",
-    "environment.json",
 )
 """What is not in git, or not before the first run; documents may name it."""
 

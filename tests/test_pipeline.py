@@ -14,7 +14,6 @@ from pipeline.commands.repro import repro
 from pipeline.core.errors import ToolError
 from pipeline.params import reading
 from pipeline.tools import programs, repair
-from pipeline.verify import environments
 from tests.conftest import AUTHOR, ROOT, run_dvc
 
 
@@ -263,25 +262,6 @@ def test_a_data_set_that_no_source_delivers_leads_to_the_demo_unless_the_disk_is
     monkeypatch.setattr("pipeline.tools.exit_codes.shutil.disk_usage", lambda _: full)
     with pytest.raises(ToolError, match="`dvc repro` stopped"):
         repro()
-
-
-def test_this_machine_made_what_ran_here_and_not_what_the_run_cache_brought(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study_of(tmp_path / "study", monkeypatch, raw=DOWNLOAD, then="exit 3")
-
-    with pytest.raises(ToolError):
-        repro()
-    assert list(environments.read(Path(environments.FILE))["outputs"]) == ["data/raw"]
-
-    Path(environments.FILE).unlink()
-    Path("dvc.lock").unlink()
-    shutil.rmtree("data/raw")
-    replaced = Path("dvc.yaml").read_text().replace("exit 3", "mkdir data/then")
-    Path("dvc.yaml").write_text(replaced)
-    assert repro() == 0
-    assert "raw" in Path("dvc.lock").read_text()
-    assert environments.read(Path(environments.FILE))["outputs"] == {}
 
 
 @pytest.mark.parametrize("failing", ["dvc", "pipeline", None])

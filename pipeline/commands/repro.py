@@ -8,13 +8,12 @@ from pipeline.commands.demo import demo
 from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import DownloadError, ToolError
 from pipeline.download import sources
-from pipeline.tools import programs, repair
+from pipeline.tools import exit_codes, programs, repair
 from pipeline.tracking.publish import publish
-from pipeline.verify import environments
 
 
 def repro() -> int:
-    """Run `dvc repro` and `publish`, and note in environment.json what was made here, if only a part of it.
+    """Run `dvc repro` and `publish`.
 
     Returns:
         0; or 75 if no source delivered the data set: then the demo ran in place of the study.
@@ -24,7 +23,7 @@ def repro() -> int:
     """
     dataset = params.load().data.dataset  # a mistake there is said at once
     repair.dvc_files(Path())
-    with environments.recording() as codes:
+    with exit_codes.collected() as codes:
         failed = programs.dvc("repro", variables=programs.environment(**codes.variables)) != 0
         if failed and not codes.lacked_data():
             raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")

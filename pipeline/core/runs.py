@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HISTORY, METRICS, PREDICTIONS, MODEL = "history.csv", "metrics.json", "predictions.npy", "model.keras"
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 """The columns of history.csv that Keras' own history has; the diagnostics follow them."""
+ARITHMETIC, PORTABLE = "arithmetic", "portable"
+"""A key of metrics.json, and its value where every machine gives these bits; else it names the machine."""
 
 
 class Run(NamedTuple):

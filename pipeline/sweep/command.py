@@ -14,7 +14,6 @@ from pipeline.sweep.dvc_stages import Plan, Stages
 from pipeline.sweep.engine import Options
 from pipeline.tools import programs
 from pipeline.train import signals
-from pipeline.verify import environments
 
 
 def sweep(
@@ -43,12 +42,10 @@ def sweep(
     study = params.load()
     cluster.require()
     os.environ.update(programs.environment())
-    makers: dict[str, Mapping[str, str] | None] = {}
     with contextlib.closing(Stages()) as stages:
         if dry_run:
             return _print_plan(stages, study)
-        with signals.deferred() as interruption, environments.recording(makers) as ended:
-            os.environ.update(ended.variables)  # DVC runs in this process
+        with signals.deferred() as interruption:
             stages.reproduce(stages.upstream)
             network, inputs = network_files.read(study.network.file), run_keys.inputs(study.values())
             plan = stages.plan(inputs)
@@ -61,7 +58,7 @@ def sweep(
                     stages.restore(plan.restorable)
                     if plan.stale and not interruption.signal:
                         failures = driver.train_stale(
-                            study, inputs, network, stages, plan, options, interruption, makers
+                            study, inputs, network, stages, plan, options, interruption
                         )
                 if not failures and not interruption.signal:
                     stages.reproduce(stages.others)

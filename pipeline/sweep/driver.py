@@ -32,7 +32,6 @@ def train_stale(
     plan: Plan,
     options: Options,
     interruption: Interruption,
-    makers: dict[str, Mapping[str, str] | None],
 ) -> dict[str, str]:
     """Train the plan's stale runs; each one is written and in DVC's run cache as soon as it arrives.
 
@@ -40,7 +39,6 @@ def train_stale(
         inputs, network: `run_keys.inputs` and the network's file from before the plan was made; workers
             refuse other files that were edited since.
         interruption: once it has a signal, what runs saves its checkpoint and nothing new starts.
-        makers: see `environments.Makers`; filled in as runs arrive, so that it is right whatever happens.
 
     Returns:
         Why runs failed, by their names.
@@ -79,7 +77,6 @@ def train_stale(
             match result:
                 case Trained():
                     overheads.append(result.overhead)
-                    makers[stage.folder.as_posix()] = result.machine
                     listener.finish(run, stage.folder)
                 case Failed(reason):
                     failures[run.name] = reason

@@ -23,7 +23,6 @@ from pipeline.core.errors import Interrupted, ToolError
 from pipeline.core.network_files import NetworkFile
 from pipeline.params import Params
 from pipeline.sweep import Message, SweepRun
-from pipeline.tools import machine
 from pipeline.tracking import live_log
 from pipeline.tracking.data import Data
 from pipeline.tracking.live_log import LiveLog
@@ -60,12 +59,10 @@ class Trained(NamedTuple):
     Attributes:
         files: the content of the run's folder.
         overhead: seconds that the run took beyond its epochs, each of them taken for the median one.
-        machine: `machine.describe` of where it was trained.
     """
 
     files: dict[str, bytes]
     overhead: float
-    machine: dict[str, str]
 
 
 Post = Callable[[Message], None]
@@ -106,14 +103,12 @@ class _Process:
         backend.configure(study.params.train.threads)
         from pipeline.train.runner import Runner
 
-        device = backend.describe_device()
-        if study.gpus and device == "CPU":
+        if study.gpus and backend.describe_device() == "CPU":
             raise ToolError(
                 f"{platform.node()}: expected a GPU, TensorFlow finds none. Install its CUDA packages there "
                 "(`tensorflow[and-cuda]` has them), or leave out --gpus-per-run."
             )
         self._study, self._post = study, post
-        self._machine = machine.describe(device)
         self._runner = Runner(study.params, study.network, study.data.task, examples.__getitem__)
         if study.tracking_uri:
             os.environ["MLFLOW_TRACKING_URI"] = study.tracking_uri
@@ -138,7 +133,7 @@ class _Process:
             if reporter.log:
                 reporter.log.finish(folder)
             written = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
-        return Trained(written, time.perf_counter() - started - reporter.epochs_took(), self._machine)
+        return Trained(written, time.perf_counter() - started - reporter.epochs_took())
 
 
 _process: _Process | None = None

@@ -56,21 +56,21 @@ def configure(threads: int) -> None:
     """Load TensorFlow and Keras so that results repeat bit for bit, on a GPU too; before anything else does.
 
     Args:
-        threads: into how many parts a matrix product is split. The split decides where sums are rounded:
-            on processors without AVX-512, 1, 2 and 4 threads give different last bits. So it is fixed by
-            the study and not by the number of cores that happen to be free.
+        threads: how many compute; up to 8 of them give the same bits (`arithmetic`).
     """
     isolation.isolate()
     with contextlib.suppress(AttributeError):  # another C library than glibc
         # One heap for all threads; one for each of TensorFlow's costs 40 MB, and training is no faster.
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-    # Which kernels multiply is TensorFlow's choice by processor, never a forgotten variable's.
-    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
+    # The same library multiplies everywhere: left to itself, TensorFlow takes oneDNN where it finds AVX-512.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     with _quiet(), _without_companions():
         import keras  # noqa: F401
         import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
+    # Which operations are fused depends on the processor, too.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
     # A GPU would multiply float32 as TensorFloat-32, with a mantissa of 10 bits; precision says float32.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     with _quiet():  # the first look for a GPU reports an error where there is none

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pipeline.params import Params
-from pipeline.train import optimizers, schedules, unlit
+from pipeline.train import arithmetic, optimizers, portability, schedules, unlit
 from pipeline.train.checkpoints import EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
@@ -76,8 +76,7 @@ class Trainer:
         self._rectified = {name: layer for name, layer in layers.items() if _is_rectified(layer)}
         _, self._peaks = self._answer(self._validation.inputs[:1])
         # Without autograph, which takes longer to rewrite the code than TensorFlow to trace it.
-        positions, rate = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
-        self.step = tf.function(self._step, input_signature=(positions, rate), autograph=False)
+        self.step = tf.function(self._step, autograph=False)
         self._epoch = tf.function(self._trace_epoch, autograph=False)
 
     @property
@@ -144,22 +143,33 @@ class Trainer:
         classes = predictions.numpy().astype(np.int32)
         return float(loss), float((classes == examples.labels.argmax(axis=1)).mean()), classes
 
+    def deviation(self) -> str | None:
+        """Say what is not computed by `arithmetic`'s definition, here or anywhere; None: all is."""
+        specs = tf.TensorSpec([self._size], tf.int32), tf.TensorSpec([self.steps], tf.float32)
+        if names := portability.undefined(self._epoch.get_concrete_function(*specs).graph):
+            return f"the network's {', '.join(names)}"
+        kernels = [tuple(kernel.shape) for _, kernel, _ in self._kernels if len(kernel.shape) == 2]
+        product = arithmetic.deviation(self._batch_size, kernels)
+        return f"the product {product}" if product else None
+
     def _give_back(self) -> None:
         if self._narrowed:
             self._narrowed.give_back()
 
     def _step(self, chosen: Any, rate: Any) -> tuple[Any, Any, list[Any]]:
-        """Train on a batch; return its mean loss, its hits, the gradients."""
+        """Train on a batch of a size known when traced; return its mean loss, its hits, the gradients."""
         inputs = _scaled(tf.gather(self._train.inputs, chosen))
         labels = tf.gather(self._train.labels, chosen)
         weights = [variable.value for variable in self._trained.trainable_variables]
-        with tf.GradientTape() as tape:
-            probabilities = tf.cast(self._trained(inputs, training=True), tf.float32)
-            loss = tf.reduce_mean(keras.losses.categorical_crossentropy(labels, probabilities))
-            penalized = loss + sum(self._trained.losses)  # what the layers ask for besides, if they do
-        gradients = tape.gradient(penalized, weights)
-        self._optimizer.learning_rate.assign(rate)
-        self._optimizer.apply(gradients, self._trained.trainable_variables)
+        with arithmetic.defined():
+            with tf.GradientTape() as tape:
+                probabilities = tf.cast(self._trained(inputs, training=True), tf.float32)
+                losses = keras.losses.categorical_crossentropy(labels, probabilities)
+                loss = arithmetic.total(losses) / chosen.shape[0]
+                penalized = loss + sum(self._trained.losses)  # what the layers ask for besides, if they do
+            gradients = tape.gradient(penalized, weights)
+            self._optimizer.learning_rate.assign(rate)
+            self._optimizer.apply(gradients, self._trained.trainable_variables)
         hits = tf.equal(tf.argmax(probabilities, axis=1), tf.argmax(labels, axis=1))
         return loss, tf.math.count_nonzero(hits), gradients
 
@@ -172,7 +182,7 @@ class Trainer:
         last, size = self.steps - 1, self._batch_size
 
         def train(step: Any, loss: Any, hits: Any) -> tuple[Any, Any, Any]:
-            step_loss, step_hits, _ = self.step(permutation[step * size : (step + 1) * size], rates[step])
+            step_loss, step_hits, _ = self.step(tf.slice(permutation, [step * size], [size]), rates[step])
             return step + 1, loss + tf.cast(step_loss, tf.float64) * size, hits + step_hits
 
         start = (0, tf.zeros([], tf.float64), tf.zeros([], tf.int64))
@@ -189,9 +199,9 @@ class Trainer:
             "accuracy": hits / self._size,
             "val_loss": val_loss,
             "val_accuracy": tf.reduce_mean(tf.cast(val_hits, tf.float64)),
-            "gradient_norm": tf.linalg.global_norm([part for part in gradients if part is not None]),
+            "gradient_norm": arithmetic.norm([part for part in gradients if part is not None]),
             **{
-                f"update_ratio_{name}": tf.norm(kernel.value - old) / tf.norm(full.value)
+                f"update_ratio_{name}": arithmetic.norm([kernel.value - old]) / arithmetic.norm([full.value])
                 for (name, kernel, full), old in zip(self._kernels, before, strict=True)
             },
             **{f"dead_units_{name}": share for name, share in dead.items()},
@@ -200,23 +210,32 @@ class Trainer:
     def _evaluate(self, inputs: Any, labels: Any) -> tuple[Any, Any, dict[str, Any]]:
         """Compute mean loss (float64), classes, and by ReLU layer the share of units that are always 0."""
         size, at_once = labels.shape[0], min(_AT_ONCE, max(self._batch_size, 100))
-        chunks = math.ceil(size / at_once)
+        chunks = size // at_once
 
-        def evaluate(chunk: Any, loss: Any, classes: Any, peaks: dict[str, Any]) -> tuple[Any, ...]:
-            part = slice(chunk * at_once, (chunk + 1) * at_once)
-            probabilities, highest = self._answer(inputs[part])
-            losses = keras.losses.categorical_crossentropy(labels[part], probabilities)
-            loss += tf.cast(tf.reduce_sum(losses), tf.float64)
-            classes = classes.write(chunk, tf.argmax(probabilities, axis=1))
-            return chunk + 1, loss, classes, {name: tf.maximum(peaks[name], highest[name]) for name in peaks}
+        def evaluate(
+            start: Any, count: int, loss: Any, classes: Any, peaks: dict[str, Any]
+        ) -> tuple[Any, ...]:
+            chosen = start + tf.range(count)
+            probabilities, highest = self._answer(tf.gather(inputs, chosen))
+            with arithmetic.defined():
+                losses = keras.losses.categorical_crossentropy(tf.gather(labels, chosen), probabilities)
+                loss += tf.reduce_sum(tf.cast(losses, tf.float64))
+            classes = classes.write(start // at_once, tf.argmax(probabilities, axis=1))
+            return loss, classes, {name: tf.maximum(peaks[name], highest[name]) for name in peaks}
 
-        classes = tf.TensorArray(tf.int64, chunks, infer_shape=False, element_shape=[None])
+        classes = tf.TensorArray(tf.int64, math.ceil(size / at_once), infer_shape=False, element_shape=[None])
         peaks = {name: tf.zeros_like(peak) for name, peak in self._peaks.items()}
-        start = (0, tf.zeros([], tf.float64), classes, peaks)
+        state = (tf.zeros([], tf.float64), classes, peaks)
         # One chunk after the other, or all would be in memory at once.
-        _, loss, classes, peaks = tf.while_loop(
-            lambda chunk, *_: chunk < chunks, evaluate, start, parallel_iterations=1
+        _, *state = tf.while_loop(
+            lambda chunk, *_: chunk < chunks,
+            lambda chunk, *state: (chunk + 1, *evaluate(chunk * at_once, at_once, *state)),
+            (0, *state),
+            parallel_iterations=1,
         )
+        if size % at_once:
+            state = evaluate(chunks * at_once, size % at_once, *state)
+        loss, classes, peaks = state
         dead = {name: tf.reduce_mean(tf.cast(tf.equal(peak, 0), tf.float64)) for name, peak in peaks.items()}
         return loss / size, classes.concat(), dead
 
@@ -237,7 +256,8 @@ class Trainer:
         for name, layer in self._rectified.items():
             layer.call = watched(name, layer)
         try:
-            return tf.cast(self._model(_scaled(inputs), training=False), tf.float32), highest
+            with arithmetic.defined():
+                return tf.cast(self._model(_scaled(inputs), training=False), tf.float32), highest
         finally:
             for layer in self._rectified.values():
                 del layer.call

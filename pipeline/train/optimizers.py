@@ -18,13 +18,17 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move `variable`, a `tf.Variable`, and its two moments."""
         index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations.value + 1, variable.dtype)
+        step = tf.cast(self.iterations.value + 1, tf.float64)  # rounded, a power is the same from every libm
+
+        def power(beta: float) -> Any:
+            return tf.cast(tf.pow(tf.constant(beta, tf.float64), step), variable.dtype)
+
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
+            beta1_power=power(self.beta_1),
+            beta2_power=power(self.beta_2),
             lr=tf.cast(learning_rate, variable.dtype),
             beta1=self.beta_1,
             beta2=self.beta_2,

@@ -4,6 +4,7 @@ The train stage trains one run in a process of its own, a sweep's worker many wi
 """
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pipeline.core.errors import Interrupted, ParamsError
 from pipeline.core.network_files import NetworkFile
 from pipeline.core.task import Task
 from pipeline.params import Params
-from pipeline.train import backend, loop, models
+from pipeline.train import arithmetic, backend, loop, models
 from pipeline.train.checkpoints import Checkpoint, EpochRow, State
 from pipeline.train.examples import Examples
 from pipeline.train.networks import Builder
@@ -54,6 +55,14 @@ class Runner:
         builder = Builder(network, task, study.network.values, study.train.precision)
         self._trainer = loop.Trainer(builder, lambda: read("train"), read(self._held_out), study)
         self.processor = f"{machine.processor()} {backend.describe_device()}"
+        self._arithmetic = runs.PORTABLE
+        if part := self._undefined_part():
+            self._arithmetic = f"{self.processor}, {study.train.threads} threads"
+            print(
+                f"note: {part}: not by the definition in docs/portable-bits.md. The last digits are those of "
+                f"{self._arithmetic}.",
+                file=sys.stderr,
+            )
 
     def run(
         self,
@@ -89,6 +98,7 @@ class Runner:
         kept_epoch = best["val_accuracy_epoch"] if keep == "best_epoch" else len(rows)
         metrics = {
             "dataset": self._study.data.dataset,
+            runs.ARITHMETIC: self._arithmetic,
             "learning_rate": learning_rate,
             "seed": seed,
             "run_key": run_key,
@@ -108,6 +118,14 @@ class Runner:
             arrays.write(temporary / runs.PREDICTIONS, predictions)
             models.write(temporary / runs.MODEL, self._trainer.model)
         checkpoint.remove()
+
+    def _undefined_part(self) -> str | None:
+        """Say what makes the bits those of this machine, if anything does."""
+        if (device := backend.describe_device()) != "CPU":
+            return device
+        if self._study.train.threads > arithmetic.THREADS:
+            return f"{self._study.train.threads} threads"
+        return self._trainer.deviation()
 
     def _train(
         self,

@@ -1,6 +1,7 @@
 """A clone of a commit in a temporary folder: its files, and nothing that was computed before."""
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,9 @@ from pipeline.download import sources
 from pipeline.tools import exit_codes, programs
 from pipeline.tracking import live_log
 from pipeline.verify import lockfile
-from pipeline.verify.hashes import Files
 
+Files = Mapping[str, Path]
+"""Where each file of an output lies, by its name in it; a single file has the name of its path."""
 Find = Callable[[str, str], Files | None]
 """From an output's path and MD5 to its files as they were recorded; None if nobody has them."""
 
@@ -24,6 +26,7 @@ class Clone:
     """A clone of the commit that is checked out at `root`, with an empty DVC cache of its own.
 
     Args:
+        root: the study, which may be a folder in a repository.
         folder: where to; it must not exist.
 
     Raises:
@@ -31,29 +34,28 @@ class Clone:
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
-        self.folder = folder
-        site = str(folder.resolve() / ".dvc/tmp/site")  # gone with the clone
-        own = {"DVC_SITE_CACHE_DIR": site, live_log.SWITCH: "off"}
-        self._variables = programs.environment(**dict.fromkeys(_CONTEXT), **own)
+        up, within = programs.git("rev-parse", "--show-cdup", "--show-prefix", folder=root).split("\n")[:2]
+        programs.git("clone", "--quiet", "--no-hardlinks", str((root / up).resolve()), str(folder))
+        self.folder = folder / within
+        self._variables = programs.environment(**dict.fromkeys(_CONTEXT), **{live_log.SWITCH: "off"})
         data = params.load(root / "params.yaml").data
         self._mirror = sources.variable(data.dataset)
         mirrors = (root / mirror for mirror in getattr(data.mirrors, data.dataset, ()))
         if mirror := next((mirror for mirror in mirrors if mirror.is_dir()), None):
             self._variables.setdefault(self._mirror, str(mirror.resolve()))  # relative to the repository
-        programs.git("clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(folder))
         # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
-        (folder / ".dvc/config.local").write_text(
+        (self.folder / ".dvc/config.local").write_text(
             "[cache]\n    dir = cache\n[core]\n    autostage = false\n", encoding="utf-8"
         )
 
-    def add(self, outputs: Mapping[str, str], find: Find) -> list[str]:
+    def add(self, recorded: Mapping[str, str], find: Find) -> list[str]:
         """Copy what was recorded into the clone, if all of it is to be had; return what nobody has."""
-        recorded = {path: find(path, md5) for path, md5 in outputs.items()}
-        if missing := [path for path, files in recorded.items() if files is None]:
+        outputs = {path: find(path, md5) for path, md5 in recorded.items()}
+        if missing := [path for path, files in outputs.items() if files is None]:
             return missing
-        for path, files in recorded.items():
+        for path, files in outputs.items():
             for name, source in (files or {}).items():
-                target = self.folder / path / name if outputs[path].endswith(".dir") else self.folder / path
+                target = self.folder / path / name if recorded[path].endswith(".dir") else self.folder / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
         return []
@@ -94,3 +96,29 @@ def open_repository(root: Path) -> Iterator[Any]:
             yield repo
     except DvcException as error:
         raise ToolError(f"DVC: {error}. Correct dvc.yaml, params.yaml or .dvc/config.") from error
+
+
+def find(path: str, md5: str, root: Path, cache: Path) -> Files | None:
+    """Find an output in the folder where DVC keeps objects by their MD5, or else in the working folder.
+
+    Neither is hashed here: DVC does so when a stage uses what was found, and `compare` sees it.
+    """
+
+    def kept(md5: str) -> Path:
+        return cache / md5[:2] / md5[2:]
+
+    if kept(md5).is_file() and not md5.endswith(".dir"):
+        return {Path(path).name: kept(md5)}
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # no listing, or a damaged one
+        listing = {entry["relpath"]: kept(entry["md5"]) for entry in json.loads(kept(md5).read_bytes())}
+        # Files are laid out by these names, and whoever forges a listing may write any.
+        if all(file.is_file() and not {"", ".."} & {*name.split("/")} for name, file in listing.items()):
+            return listing
+    return files_of(root / path) if (root / path).exists() else None
+
+
+def files_of(path: Path) -> Files:
+    """List the files of an output as it lies there."""
+    if path.is_dir():
+        return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+    return {path.name: path}

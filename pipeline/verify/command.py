@@ -3,94 +3,96 @@
 import contextlib
 import functools
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from pipeline import params
-from pipeline.core.errors import DataError, ParamsError
+from pipeline.core import machine
+from pipeline.core.errors import ParamsError
 from pipeline.download.stage import OWN
 from pipeline.tools import programs
-from pipeline.verify import changes, clone, environments, hashes, lockfile
+from pipeline.verify import changes, clone, lockfile
 from pipeline.verify.clone import Clone, Find
-from pipeline.verify.differences import Differences, print_unchecked
+from pipeline.verify.differences import compare
 from pipeline.verify.lockfile import Lock
 
 REPORT = "report"
+_HERE = ", in this folder: commit what `dvc repro` makes of it, or bring it back (git, `dvc checkout`)."
 
 
-def verify(runs: int, *, all: bool = False, tolerance: float | None = None, draw: str = "") -> int:  # noqa: A002
+def verify(runs: int, *, all: bool = False, draw: str = "") -> int:  # noqa: A002 - the option's name
     """Compare what the commit's code makes of its data with what its dvc.lock says.
 
     Args:
         runs: how many runs to train, drawn by the commit's hash and `draw`.
         all: train all runs, and make the report from these.
-        tolerance: how far accuracies may differ where an output was made on another kind of processor.
 
     Returns:
         0; or 1 if anything does not follow from the commit.
 
     Raises:
-        ParamsError: `runs` or `tolerance` cannot be worked with.
+        ParamsError: a negative number of runs.
         ToolError: this is not a git repository, or a stage does not run.
         DownloadError: the data set is not to be had.
-        DataError: a committed file is missing, or is not what the pipeline writes; or own data are not here.
+        DataError: dvc.lock is missing, or is not what DVC writes.
     """
-    if runs < 0 or (tolerance is not None and not 0 <= tolerance <= 1):
-        raise ParamsError(
-            f"--runs {runs} --tolerance {tolerance}: expected 0 or more runs, and a tolerance from 0 to 1."
-        )
+    if runs < 0:
+        raise ParamsError(f"--runs {runs}: expected 0 or more.")
     root = Path()
     commit = programs.git("rev-parse", "HEAD").strip()
     folder = Path(tempfile.mkdtemp(prefix="verify-"))
     with contextlib.ExitStack() as cleanup:
         cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        # DVC knows files by time and size in a table that lies there: it is to read every byte.
+        os.environ["DVC_SITE_CACHE_DIR"] = str(folder / "site")
         print(f"verify: commit {commit[:12]} in a clone, {folder}", flush=True)
         study = Clone(root, folder / "study")
         everything = lockfile.read(study.folder / lockfile.FILE)
-        with clone.open_repository(root) as repo:
-            cache = Path(repo.cache.local.path)
-        _bring_own_data(study, everything, functools.partial(hashes.find, folders=(root,), cache=cache))
+        with clone.open_repository(root) as repo, repo.lock:
+            find = functools.partial(clone.find, root=root, cache=Path(repo.cache.local.path))
+            here: dict[str, Any] = {}
+            for stage in repo.index.stages:
+                for out in stage.outs:
+                    out.use_cache = False  # or DVC says of what its cache lacks no more than that
+                here |= stage.status()
+        own = OWN.as_posix()  # git does not hold what lies there
+        deps = [item for entry in everything.values() for item in entry.deps.items()]
+        study.add({path: md5 for path, md5 in deps if path == own}, find)
         with clone.open_repository(study.folder) as repo:
             # What `dvc add` keeps in data/own is no stage.
             stages = [stage.addressing for stage in repo.index.stages if not stage.is_data_source]
             status = repo.status()
         # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
         lock = {name: everything[name] for name in stages if name in everything}
-        problems = changes.committed(stages, status, lock)
-        problems += lockfile.contradictions(lock)
-        problems += changes.uncommitted(root, lock)
+        stray = lockfile.outputs(everything).keys() - lockfile.outputs(lock)
+        problems = changes.since(lock, status, changes.ABSENT_IN_CLONE, ": dvc.lock does not follow from it.")
+        problems += changes.since(lock, here, changes.ABSENT_HERE, _HERE)
+        if unknown := [name for name in stages if name not in lock]:
+            problems.append(
+                f"dvc.lock does not know {lockfile.first_few(unknown)}, which params.yaml asks for."
+            )
+        if lockfile.read(root / lockfile.FILE) != everything:
+            problems.append("dvc.lock here is not the committed one.")
         if problems:
             return _end(problems, "Nothing was trained: run `dvc repro` and commit what it makes first.")
-        outputs = lockfile.outputs(lock)
-        differences = Differences(
-            root,
-            lock,
-            {path: md5 for path, md5 in lockfile.outputs(everything).items() if path not in outputs},
-            functools.partial(hashes.find, folders=(root, study.folder), cache=cache),
-            environments.read(study.folder / environments.FILE),
-            tolerance,
-        )
-        problems, suspects = changes.changed_outputs(root, lock)
         trained = [name for name in stages if name.startswith("train@")]
         drawn = trained if all else draw_runs(f"{commit} {draw}".strip(), trained, runs)
-        chosen = [name for name in trained if name in {*drawn, *suspects}]
-        names = ", ".join(chosen) or "none"
-        print(f"verify: trains {len(chosen)} of {len(trained)} runs again: {names}", flush=True)
-        study.rerun(*(sorted(set(stages) - set(trained)) if all else ["scale"]), *chosen)
-        differences.add(study)
+        names = ", ".join(drawn) or "none"
+        print(f"verify: trains {len(drawn)} of {len(trained)} runs again: {names}", flush=True)
+        study.rerun(*(sorted(set(stages) - set(trained)) if all else ["scale"]), *drawn)
+        problems = compare(lock, stray, study, find)
         if not all and REPORT in lock:
-            _remake_report(Clone(study.folder, folder / REPORT), differences)
-        note = f"The clone is kept: {study.folder}"
-        if _print_summary(differences) and tolerance is None:
-            note += (
-                "\nAnother kind of processor may round differently: `--tolerance 0.01` compares accuracies."
-            )
-        if problems := problems + differences.problems:
+            copy = Clone(study.folder, folder / REPORT)
+            if _remake_report(copy, lock, find):
+                problems += compare(lock, stray, copy, find)
+        print(f"verify: ran on {machine.processor()}")
+        if problems:
             cleanup.pop_all()  # the clone stays for a closer look
-        return _end(problems, note)
+        return _end(problems, f"The clone is kept: {study.folder}")
 
 
 def draw_runs(seed: str, names: Sequence[str], count: int) -> list[str]:
@@ -104,54 +106,19 @@ def draw_runs(seed: str, names: Sequence[str], count: int) -> list[str]:
     return [name for name in names if name in drawn]
 
 
-def _bring_own_data(study: Clone, lock: Lock, find: Find) -> None:
-    """Copy the data into the clone that git does not hold, as they were when dvc.lock was written.
-
-    Raises:
-        DataError: the study is of own data, and others lie here, or none.
-    """
-    folder = OWN.as_posix()
-    recorded = {path: md5 for entry in lock.values() for path, md5 in entry.deps.items() if path == folder}
-    missing = study.add(recorded, find)
-    if missing and params.load(study.folder / "params.yaml").data.dataset == "own":
-        raise DataError(
-            f"{folder}: expected the data that the study was made from, with the MD5 {recorded[folder]} of "
-            "dvc.lock, got others, or none. Put exactly those there (`dvc pull` brings what `dvc add` "
-            "keeps), then run `verify` again."
+def _remake_report(copy: Clone, lock: Lock, find: Find) -> bool:
+    """Make the report from the runs that dvc.lock names, if they are to be had: no training, seconds."""
+    outputs, deps = lockfile.outputs(lock).items(), lock[REPORT].deps
+    used = {path: md5 for path, md5 in outputs if any(lockfile.inside(path, dep) for dep in deps)}
+    if missing := copy.add(used, find):
+        print(
+            f"verify: not checked: the report, since it needs {lockfile.first_few(missing)}, which neither "
+            "this folder nor DVC's cache has as dvc.lock names it. `dvc pull` brings it, `--all` makes it."
         )
-
-
-def _remake_report(copy: Clone, differences: Differences) -> None:
-    """Make the report in another clone, from the runs that dvc.lock names: no training, seconds."""
-    lock = differences.lock
-    used = {
-        path: md5
-        for path, md5 in lockfile.outputs(lock).items()
-        if any(lockfile.inside(path, dep) for dep in lock[REPORT].deps)
-    }
-    if missing := copy.add(used, differences.find):
-        print_unchecked("the report, since it needs", missing, "brings it, `--all` makes it")
-        return
+        return False
     print("verify: makes the report again from the runs that dvc.lock names", flush=True)
     copy.rerun("--single-item", REPORT)
-    differences.add(copy)
-
-
-def _print_summary(differences: Differences) -> bool:
-    """Print what was compared, and on what; return whether some of it was made on another processor."""
-    stages = len(differences.stages)
-    summary = f"{differences.equal} outputs of {stages} stages are those of dvc.lock, byte for byte"
-    if differences.near:
-        summary += f"; {differences.near} more have accuracies within {differences.within:g}"
-    if differences.skipped:
-        summary += f"; {differences.skipped} more were not compared"
-    here, recorded = differences.here, differences.recorded_environments()
-    print(f"verify: {summary}\nverify: ran on {', '.join(f'{key} {value}' for key, value in here.items())}")
-    if not recorded:
-        print(f"verify: {environments.FILE} does not say on what these outputs were made")
-    for line in environments.changed_facts(recorded, here):
-        print(f"verify: another environment: {line}")
-    return any(facts.get("processor") != here["processor"] for facts in recorded)
+    return True
 
 
 def _end(problems: list[str], note: str) -> int:

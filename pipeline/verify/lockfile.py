@@ -1,4 +1,4 @@
-"""dvc.lock as data: what it says of each stage, and whether it agrees with itself."""
+"""dvc.lock as data: what it says of each stage."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +14,11 @@ class StageHashes(NamedTuple):
 
     deps: dict[str, str]
     outs: dict[str, str]
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Both."""
+        return self.deps | self.outs
 
 
 Lock = Mapping[str, StageHashes]
@@ -53,24 +58,6 @@ def inside(path: str, folder: str) -> bool:
 def outputs(lock: Lock) -> dict[str, str]:
     """Map the path of every output to its MD5."""
     return {path: md5 for entry in lock.values() for path, md5 in entry.outs.items()}
-
-
-def contradictions(lock: Lock) -> list[str]:
-    """Say where a stage used something else than another stage made.
-
-    Of a folder that several stages fill, such as `runs`, this knows nothing: see `differences`.
-    """
-    made = {path: (stage, md5) for stage, entry in lock.items() for path, md5 in entry.outs.items()}
-    users: dict[tuple[str, str], list[str]] = {}
-    for stage, entry in lock.items():
-        for path, md5 in entry.deps.items():
-            if path in made and made[path][1] != md5:
-                users.setdefault((path, md5), []).append(stage)
-    return [
-        f"dvc.lock contradicts itself: {first_few(stages)} used {path} with the MD5 {md5}, "
-        f"but {made[path][0]} made it with {made[path][1]}."
-        for (path, md5), stages in users.items()
-    ]
 
 
 def first_few(names: Sequence[str], shown: int = 2) -> str:

@@ -121,9 +121,23 @@ def forget(folder: Path) -> Path:
 
 def outputs(folder: Path) -> dict[str, str]:
     """Hash every output as it is on the disk: MD5 by path."""
-    from pipeline.verify import hashes
+    return {path: md5(folder / path, folder) for path in locked(folder)}
 
-    return {path: hashes.md5(folder / path, folder) for path in locked(folder)}
+
+def md5(path: Path, root: Path = Path()) -> str:
+    """Compute what dvc.lock would say of a file, or of a folder without what `root`'s .dvcignore hides.
+
+    Of the bytes themselves: without DVC's table of hashes by file time and size.
+    """
+    from dvc.fs import localfs
+    from dvc.ignore import DvcIgnoreFilter
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.db import HashFileDB
+
+    ignore = DvcIgnoreFilter(localfs, str(root.resolve())) if path.is_dir() else None
+    without_table = HashFileDB(localfs, "unused")  # in a dry run, nothing is written there
+    _, _, content = build(without_table, str(path.resolve()), localfs, "md5", dry_run=True, ignore=ignore)
+    return str(content.hash_info.value)
 
 
 def locked(folder: Path) -> dict[str, str]:

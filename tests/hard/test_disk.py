@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.verify import hashes
-from tests.hard.conftest import locked, one_line, outputs, run_pipeline
+from tests.hard.conftest import locked, md5, one_line, outputs, run_pipeline
 
 pytestmark = pytest.mark.hard
 
@@ -91,7 +90,7 @@ def test_a_full_disk_is_reported_and_room_helps(
     disk(folder, size="100m")
     again = run_pipeline(study, *command)
     assert again.returncode == 0, again.stderr
-    assert {path: hashes.md5(folder / name) for name, path in made.items()} == {
+    assert {path: md5(folder / name) for name, path in made.items()} == {
         path: locked(study)[path] for path in made.values()
     }
     assert not [path for path in folder.rglob(".*") if path.name != ".gitignore"]  # no temporary files
@@ -109,7 +108,7 @@ def test_a_full_disk_under_mlflow_costs_the_training_nothing(
     while "warning: " not in said:  # a training of seconds may end before its follower finds out
         trained = run_pipeline(study, *train, MLFLOW_TRACKING_URI=uri)
         assert trained.returncode == 0, trained.stderr
-        assert hashes.md5(tmp_path / RUN) == locked(study)[RUN]
+        assert md5(tmp_path / RUN) == locked(study)[RUN]
         said += trained.stderr
     assert said.count("warning: ") == 1
     assert "Traceback" not in said
@@ -154,7 +153,7 @@ def test_a_disk_that_fills_up_under_dvc_needs_nothing_but_room(
     assert outputs(folder) == locked(folder) == locked(finished)
     for path in (folder / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
-            assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
+            assert md5(path) == (path.parent.name + path.name).removesuffix(".dir")
 
 
 @needs_mount
@@ -218,7 +217,7 @@ def test_a_read_only_output_is_replaced(study: Path) -> None:
     done = without_privileges(study, "-m", "pipeline", "scale", "data/raw", "data/scaled")
 
     assert done.returncode == 0, done.stderr
-    assert hashes.md5(study / "data/scaled") == locked(study)["data/scaled"]
+    assert md5(study / "data/scaled") == locked(study)["data/scaled"]
     assert all(path.stat().st_mode & 0o200 for path in files)
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.verify import hashes
-from tests.hard.conftest import PATIENCE, locked, outputs, run_dvc, run_pipeline, start
+from tests.hard.conftest import PATIENCE, locked, md5, outputs, run_dvc, run_pipeline, start
 
 pytestmark = pytest.mark.hard
 
@@ -101,7 +100,7 @@ def test_fifty_kills_over_the_whole_pipeline_leave_no_trace(study: Path) -> None
     assert outputs(study) == expected
     for path in (study / ".dvc/cache/files/md5").rglob("*"):
         if path.is_file():
-            assert hashes.md5(path) == (path.parent.name + path.name).removesuffix(".dir")
+            assert md5(path) == (path.parent.name + path.name).removesuffix(".dir")
     assert not list((study / ".scratch/checkpoints").glob("*.checkpoint"))
     assert "up to date" in run_dvc(study, "status").stdout
     assert "dvc" in struck

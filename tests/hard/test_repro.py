@@ -1,6 +1,5 @@
 """`make repro`: what a newcomer without a network sees, and what it does where there is data."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -37,8 +36,6 @@ def test_one_command_runs_the_study_publishes_it_and_names_the_report(project: P
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report/index.html" in done.stdout
     assert "0 not published" in done.stdout
-    recorded = json.loads((project / "environment.json").read_text(encoding="utf-8"))
-    assert "runs/lr-0.01/seed-0" in recorded["outputs"]
     again = run_pipeline(project, "repro", timeout=PATIENCE)
     assert "Data and pipelines are up to date." in again.stdout + again.stderr
     assert "publish: 0 changed" in again.stdout

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.params import reading
-from pipeline.verify import hashes
 from tests.conftest import listening
 from tests.hard.conftest import (
     EPOCHS,
     PATIENCE,
     RUNS,
     checkpoints,
+    md5,
     run_dvc,
     run_pipeline,
     start,
@@ -120,6 +120,6 @@ def test_hashes_are_of_what_lies_there(trained: Path, tmp_path: Path) -> None:
     """`assert_same` would see a changed byte."""
     run = trained / "runs/lr-0.01/seed-0"
     changed = Path(shutil.copytree(run, tmp_path / "changed"))
-    assert hashes.md5(changed) == hashes.md5(run)
+    assert md5(changed) == md5(run)
     (changed / "history.csv").write_bytes((run / "history.csv").read_bytes() + b"\n")
-    assert hashes.md5(changed) != hashes.md5(run)
+    assert md5(changed) != md5(run)

@@ -41,6 +41,21 @@ def sequential(*layers: str) -> NetworkFile:
     return network(f"return keras.Sequential([{', '.join(lines)}])")
 
 
+MANY = sequential(
+    "layers.Reshape((6, 6))",
+    "layers.GRU(8, return_sequences=True)",
+    "layers.Flatten()",
+    "layers.LayerNormalization()",
+    "layers.Dense(40, kernel_regularizer='l2')",
+    "layers.BatchNormalization()",
+    "layers.Activation('gelu')",
+    "layers.Dropout(0.2, seed=0)",
+    "layers.Dense(16, activation='swish')",
+    "layers.PReLU()",
+)
+"""What gives the same bits everywhere, besides dense layers and ReLU."""
+
+
 def examples(count: int, seed: int = 0, *, floats: bool = False, classes: int = CLASSES) -> Examples:
     """Draw inputs of `SHAPE` whose mean depends on their class, so that there is something to learn."""
     generator = np.random.default_rng(seed)

@@ -53,6 +53,7 @@ def test_a_run_has_the_files_and_the_numbers_that_the_contract_names(finished: P
     ]
     assert list(run.history["epoch"]) == [1, 2, 3]
     assert run.metrics["final"]["val_loss"] == run.history["val_loss"].iloc[-1]
+    assert run.metrics["arithmetic"] == "portable"
     best = run.metrics["best"]
     assert best["val_accuracy"] == run.history["val_accuracy"].max()
     assert run.metrics["kept"] == {"rule": "best_epoch", "epoch": best["val_accuracy_epoch"]}

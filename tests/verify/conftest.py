@@ -1,6 +1,5 @@
 """A study in miniature for the tests of `verify`: real DVC, real git, stages that take no time."""
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -100,34 +99,38 @@ def study(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def make(folder: Path) -> Path:
-    """Run the miniature study and commit it."""
+def make(repository: Path, within: str = "") -> Path:
+    """Run the miniature study and commit it, in a repository of its own, or as a folder of another one."""
     from pipeline.params import reading
-    from pipeline.verify import environments
 
-    folder.mkdir()
+    folder = repository / within
+    folder.mkdir(parents=True)
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
     reading.override(folder / "params.yaml", SMALL | {"train.seeds": [0, 1]})
     for name, text in (("dvc.yaml", DVC), ("stage.py", STAGE), ("train.py", TRAIN)):
         (folder / name).write_text(text)
     (folder / ".gitignore").write_text("__pycache__/\n")
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    subprocess.run(["git", "init", "-q"], cwd=repository, check=True)
     for arguments in (
-        ("init", "-q"),
+        ("init", "-q", *(["--subdir"] if within else [])),
         ("config", "core.analytics", "false"),
         ("config", "core.check_update", "false"),
     ):
         assert run_dvc(folder, *arguments).returncode == 0
     done = run_dvc(folder, "repro")
     assert done.returncode == 0, done.stderr
-    environments.update(folder)
     commit(folder, "study")
     return folder
 
 
 def commit(folder: Path, message: str) -> None:
     subprocess.run(["git", "add", "-A"], cwd=folder, check=True, capture_output=True)
-    subprocess.run(["git", *AUTHOR, "commit", "-qm", message], cwd=folder, check=True, capture_output=True)
+    subprocess.run(
+        ["git", *AUTHOR, "commit", "-qm", message, "--allow-empty"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -146,27 +149,9 @@ def recorded(path: str) -> str:
 
 
 def forget(*, folder: bool = True, cache: bool = True) -> None:
-    """Remove the runs here, or DVC's cache, as a colleague's clone lacks them."""
+    """Remove runs and data here, or DVC's cache, as a colleague's clone lacks them."""
     if folder:
-        for run in Path("runs").glob("lr-*/seed-*"):
-            shutil.rmtree(run)
+        for output in (*Path("runs").glob("lr-*/seed-*"), Path("data/scaled")):
+            shutil.rmtree(output)
     if cache:
         shutil.rmtree(Path(".dvc") / "cache")
-
-
-def forge(path: str, old: str, new: str) -> None:
-    """Edit a file of the report, and have dvc.lock say that the stage made it."""
-    replace(Path(path), old, new)
-    done = run_dvc(Path(), "commit", "-f", "report")
-    assert done.returncode == 0, done.stderr
-    commit(Path(), "forged")
-
-
-def made_elsewhere(**facts: str) -> None:
-    """Have environment.json say that all was made on something else."""
-    from pipeline.verify import environments
-
-    content = json.loads(Path(environments.FILE).read_text())
-    for environment in content["environments"].values():
-        environment.update(facts or {"processor": "another kind"})
-    Path(environments.FILE).write_text(json.dumps(content))
