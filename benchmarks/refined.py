@@ -65,13 +65,13 @@ def sources() -> Iterator[Source]:
     yield EQUAL
 
 
-def play(values: Floats, source: Source, design: Design) -> tuple[Verdict, int]:
+def play(values: Floats, source: Source, study: Setting, design: Design) -> tuple[Verdict, int]:
     """Take a design's steps to its end, or its budget's; return the last verdict and the number of runs.
 
     Args:
         values: shape (rates, seeds), what each run would reach.
     """
-    study, trained = setting(source), set[tuple[float, int]]()
+    trained = set[tuple[float, int]]()
     rates: Sequence[float] = design.rates or source.rates.tolist()
     seeds: Sequence[int] = range(design.seeds)
     while True:
@@ -89,11 +89,16 @@ def play(values: Floats, source: Source, design: Design) -> tuple[Verdict, int]:
 
 def table(values: Floats, source: Source, rates: Sequence[float], seeds: Sequence[int]) -> pd.DataFrame:
     """Make the table that the report would have of these runs."""
-    index = [source.rates.tolist().index(rate) for rate in rates]
-    reached = pd.DataFrame(values[np.ix_(index, seeds)], rates, seeds).rename_axis("learning_rate")
-    runs = reached.melt(var_name="seed", value_name="best_val_accuracy", ignore_index=False).reset_index()
-    unused = {"test_accuracy": np.nan, "roughness": np.nan, "rising_share": np.nan, "health": "converged"}
-    return runs.assign(final_val_accuracy=runs.best_val_accuracy, **unused)
+    index = np.searchsorted(source.rates, sorted(rates))
+    reached = values[np.ix_(index, seeds)].ravel()
+    columns = {
+        "learning_rate": source.rates[index].repeat(len(seeds)),
+        "seed": np.tile(seeds, len(rates)),
+        "best_val_accuracy": reached,
+        "final_val_accuracy": reached,
+        "health": "converged",
+    }
+    return pd.DataFrame(columns | dict.fromkeys(("test_accuracy", "roughness", "rising_share"), np.nan))
 
 
 def setting(source: Source) -> Setting:
@@ -107,10 +112,11 @@ def refined(studies: int) -> list[Row]:
     """Compare the designs."""
     rows = []
     for source in sources():
+        study = setting(source)
         values, _ = source.runs(studies, LOOKS[-1] + 1, np.random.default_rng(3))
         for design in DESIGNS:
             if {*design.rates} <= {*source.rates}:
-                ends = [play(study[:, :-1], source, design) for study in values]
+                ends = [play(drawn[:, :-1], source, study, design) for drawn in values]
                 row = describe(source, values[..., -1], ends)
                 rows.append({"studies": source.name, "design": design.name} | row)
     return rows
