@@ -47,7 +47,7 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
         _say(f"{wording.counted(len(missing), 'run')} to train, {cost} in all: {_describe(study)}")
         if missing and cost > budget:
             return _say(
-                f"The budget of {wording.counted(budget, 'run')} does not reach for that: this is not done."
+                f"That would exceed the budget of {wording.counted(budget, 'run')}: nothing was done."
             )
         if dry_run and (missing or study != before):
             return _say("A dry run: nothing was changed.")
@@ -86,7 +86,7 @@ def _trained(study: Params) -> set[tuple[float, int]]:
 def _describe(study: Params) -> str:
     rates, seeds = study.train.learning_rates, study.train.seeds
     return (
-        f"{wording.counted(len(rates), 'rate')} ({wording.rates(rates)}) x "
+        f"{wording.counted(len(rates), 'rate')} ({wording.rates(rates)}) × "
         f"{wording.counted(len(seeds), 'seed')}, {wording.counted(study.train.epochs, 'epoch')}"
     )
 

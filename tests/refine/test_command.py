@@ -36,14 +36,14 @@ def test_interrupted_and_started_again_it_ends_as_an_ordinary_study_within_its_b
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
-    assert "3 runs to train, 3 in all: 3 rates (0.1, 0.01 and 0.0001) x 1 seed" in said
+    assert "3 runs to train, 3 in all: 3 rates (0.1, 0.01 and 0.0001) × 1 seed" in said
     assert trained(project) < {(f"lr-{rate}", "seed-0") for rate in (0.1, 0.01, 0.0001)}
 
     done = run_pipeline(project, "refine", "--budget", BUDGET, "--sweep", timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith("refine: ")]
     assert "to train, 3 in all: 3 rates" in lines[0]
-    assert lines[-1].startswith(f"refine: The budget of {BUDGET} runs does not reach for that")
+    assert lines[-1].startswith(f"refine: That would exceed the budget of {BUDGET} runs")
     assert any("the rate changes by a factor of" in line for line in lines)
     study = params.load(project / "params.yaml").train
     grid = set(itertools.product(study.learning_rates, study.seeds))
@@ -70,9 +70,9 @@ def test_a_dry_run_before_anything_is_trained_says_what_would_be(
         refine(1, dry_run=True)
         refine(2, dry_run=True)
     assert capsys.readouterr().out.splitlines() == [
-        "refine: 2 runs to train, 2 in all: 2 rates (0.01 and 0.001) x 1 seed, 3 epochs",
-        "refine: The budget of 1 run does not reach for that: this is not done.",
-        "refine: 2 runs to train, 2 in all: 2 rates (0.01 and 0.001) x 1 seed, 3 epochs",
+        "refine: 2 runs to train, 2 in all: 2 rates (0.01 and 0.001) × 1 seed, 3 epochs",
+        "refine: That would exceed the budget of 1 run: nothing was done.",
+        "refine: 2 runs to train, 2 in all: 2 rates (0.01 and 0.001) × 1 seed, 3 epochs",
         "refine: A dry run: nothing was changed.",
     ]
 
