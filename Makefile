@@ -16,7 +16,7 @@ export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint test-services test-hard coverage mutants demo rehearse recipe sweep ui publish verify bench \
+.PHONY: help repro test lint test-services test-hard coverage mutants demo rehearse refine recipe sweep ui publish verify bench \
 	docs lock audit sbom licences clean
 
 help: ## this list
@@ -61,6 +61,9 @@ recipe: .venv/.runtime ## the textbook protocol as a DVC experiment: 500 epochs,
 	@dvc exp run --temp --force --name recipe -S train.epochs=500 \
 		-S 'train.learning_rates=[0.01,0.1,0.0001]' -S 'train.seeds=[0]' -S data.validation_size=0 -S train.keep=last_epoch
 	@echo 'The experiment is called recipe: `dvc exp show`, `dvc exp diff`; `dvc exp apply recipe` brings it here.'
+
+refine: .venv/.runtime ## let the study grow as its report advises, to so many runs at most: make refine BUDGET=60
+	@python -m pipeline refine --budget $(BUDGET)
 
 sweep: .venv/.ray ## the same runs as `dvc repro`, many at a time, on this machine or a Ray cluster
 	@python -m pipeline sweep

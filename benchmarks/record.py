@@ -6,8 +6,10 @@ run after run, seed by seed; interrupted and started again, it goes on after the
 """
 
 import argparse
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +19,7 @@ from pipeline import params
 from pipeline.core import network_files, run_keys, runs
 from pipeline.core import task as tasks
 from pipeline.download.stage import download
+from pipeline.params import Params
 from pipeline.report.analysis import comparison
 from pipeline.report.analysis.setting import Setting
 from pipeline.scale.stage import scale
@@ -46,26 +49,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100, help="seeds from 0 (100)")
     parser.add_argument("--epochs", type=int, default=20)
     chosen = parser.parse_args()
+    with prepared(chosen.name, sorted(chosen.rates), range(chosen.seeds), chosen.epochs) as study:
+        record(RESULTS / f"runs-{chosen.name}.csv", study)
+
+
+@contextlib.contextmanager
+def prepared(name: str, rates: Sequence[float], seeds: Sequence[int], epochs: int) -> Iterator[Params]:
+    """Make a study's data in a scratch copy of the checkout, the current folder meanwhile."""
     mirrors = params.load(ROOT / "params.yaml").data.mirrors.mnist
-    changes = STUDIES[chosen.name] | {
+    changes = STUDIES[name] | {
         "data.mirrors.mnist": [mirror if "://" in mirror else str(ROOT / mirror) for mirror in mirrors],
-        "train.learning_rates": sorted(chosen.rates),
-        "train.seeds": list(range(chosen.seeds)),
-        "train.epochs": chosen.epochs,
+        "train.learning_rates": list(rates),
+        "train.seeds": list(seeds),
+        "train.epochs": epochs,
     }
-    table = RESULTS / f"runs-{chosen.name}.csv"
     with tempfile.TemporaryDirectory(prefix="record-") as scratch:
         root = sweep.project(Path(scratch) / "study", changes)
-        os.chdir(root)
         os.environ["DVC_ROOT"] = str(root)
-        record(table)
+        with contextlib.chdir(root):
+            download(Path("data/raw"))
+            scale(Path("data/raw"), Path("data/scaled"))
+            yield params.load()
 
 
-def record(table: Path) -> None:
-    """Train the runs of ./params.yaml that the table lacks, and append each at once."""
-    study = params.load()
-    download(Path("data/raw"))
-    scale(Path("data/raw"), Path("data/scaled"))
+def record(table: Path, study: Params) -> None:
+    """Train the runs of the study that the table lacks, and append each at once."""
     from pipeline.train import backend, examples, signals
 
     backend.configure(study.train.threads)

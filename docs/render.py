@@ -132,9 +132,9 @@ def sweep_model() -> None:
     )
 
 
-def verdicts(name: str) -> None:
-    """Print a table of docs/results/verdicts.json."""
-    made = _json("docs/results/verdicts.json")
+def verdicts(name: str, file: str = "verdicts") -> None:
+    """Print a table of one of the files that benchmarks of the verdict write."""
+    made = _json(f"docs/results/{file}.json")
     _print(f"{made['studies']:,} studies of each kind:")
     _print_table(made[name])
 

@@ -116,6 +116,21 @@ COMMANDS = {
     "rehearse": Command(
         "pipeline.commands.rehearse", "try in seconds what the study will do; say what it will take"
     ),
+    "refine": Command(
+        "pipeline.refine.command",
+        "train and look by turns, as the report advises, until the verdict is settled",
+        (
+            _argument(
+                "--budget",
+                type=_count,
+                required=True,
+                metavar="RUNS",
+                help="how many runs may have been trained in the end, those that are there already included",
+            ),
+            _argument("--sweep", action="store_true", help="train with `sweep` instead of `dvc repro`"),
+            _DRY_RUN,
+        ),
+    ),
     "publish": Command(
         "pipeline.tracking.publish", "bring MLflow up to date with the outputs", (_RUNS, _REPORT, _DRY_RUN)
     ),

@@ -90,12 +90,16 @@ def _shorten(value: object) -> str:
 def override(path: Path, changes: Mapping[str, object]) -> None:
     """Set values in a params.yaml by their dotted names; comments and all else stay as they are."""
     yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)  # as the file is written
     document = yaml.load(path.read_text(encoding="utf-8"))
     for name, value in changes.items():
         *sections, key = name.split(".")
         values = document
         for section in sections:
             values = values[section]
-        values[key] = value
+        if isinstance(values.get(key), list) and isinstance(value, list):
+            values[key][:] = value  # on one line, if it was
+        else:
+            values[key] = value
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
         yaml.dump(document, stream)

@@ -1,12 +1,16 @@
 """Stage `report`: compare the configured runs, choose a rate, say why, and draw it all."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline import params
 from pipeline.core import files, tables
 from pipeline.core import task as tasks
+from pipeline.core.runs import Run
+from pipeline.params import Params
+from pipeline.range_test.rules import Suggestion
 from pipeline.report import inputs, metrics, page
-from pipeline.report.analysis.analyse import analyse
+from pipeline.report.analysis.analyse import Analysis, analyse
 from pipeline.report.analysis.setting import Setting
 from pipeline.report.charts import gallery
 from pipeline.report.text import summary
@@ -27,11 +31,8 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
         DataError: task.json or the labels are missing or damaged.
     """
     study = params.load()
-    setting = Setting(tasks.read(scaled), study)
-    labels = {part: inputs.read_labels(scaled, part, setting.task) for part in ("test", setting.chosen_on)}
-    trained = inputs.read_runs(runs, study, len(labels["test"]))
     ranged = inputs.read_range_test(range_test) if range_test else None
-    analysis = analyse(trained, setting, labels, ranged.suggestions if ranged else None)
+    analysis, trained = examine(scaled, runs, study, ranged.suggestions if ranged else None)
     statement = compose(analysis)
     charts = list(gallery.charts(analysis.verdict, trained, ranged))
     origin = inputs.read_origin(scaled, study)
@@ -46,3 +47,17 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     files.write_json(report / "verdict.json", metrics.render(analysis, statement))
     files.write_text(report / "summary.md", markdown)
     files.write_text(report / "index.html", html)
+
+
+def examine(
+    scaled: Path, runs: Path, study: Params, suggestions: Mapping[str, Suggestion] | None = None
+) -> tuple[Analysis, list[Run]]:
+    """Read the runs that the study configures, and compute all that the report shows of them.
+
+    Raises:
+        RunError, DataError: as `report` does.
+    """
+    setting = Setting(tasks.read(scaled), study)
+    labels = {part: inputs.read_labels(scaled, part, setting.task) for part in ("test", setting.chosen_on)}
+    trained = inputs.read_runs(runs, study, len(labels["test"]))
+    return analyse(trained, setting, labels, suggestions), trained

@@ -1,0 +1,121 @@
+"""Command `refine`: train, look, take the next step, until the verdict is settled or the budget is spent."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline import params
+from pipeline.core import files, run_keys
+from pipeline.core import runs as run_folders
+from pipeline.core.errors import ToolError
+from pipeline.params import Params, reading
+from pipeline.refine.steps import next_step
+from pipeline.report.stage import examine
+from pipeline.report.text import wording
+from pipeline.report.text.statement import compose
+from pipeline.tools import programs, repair
+from pipeline.verify import environments
+
+_PARAMS, _SCALED, _RUNS = Path("params.yaml"), Path("data/scaled"), Path("runs")
+
+
+def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
+    """Let the study grow as its report advises; after each step it is an ordinary study of params.yaml.
+
+    All that is known of earlier steps is in params.yaml and the folder of runs, so the same command goes on
+    after an interruption.
+
+    Args:
+        budget: how many runs may have been trained in the end, those that are there already among them.
+        sweep: train with `sweep` instead of `dvc repro`.
+        dry_run: say what the next step would be, and change nothing.
+
+    Raises:
+        ParamsError: params.yaml cannot be worked with.
+        ToolError: a stage failed; its own message stands above.
+    """
+    before = study = params.load(_PARAMS)
+    if not dry_run:
+        _dvc("repro", "--quiet", "scale")  # without the data nobody knows which runs are those of this study
+    obsolete = 0
+    while True:
+        if study.train.epochs != before.train.epochs:
+            obsolete += len(_trained(before))
+        trained = _trained(study)
+        missing = {*itertools.product(study.train.learning_rates, study.train.seeds)} - trained
+        cost = obsolete + len(trained) + len(missing)
+        _say(f"{wording.counted(len(missing), 'run')} to train, {cost} in all: {_describe(study)}")
+        if missing and cost > budget:
+            return _say(
+                f"That would exceed the budget of {wording.counted(budget, 'run')}: nothing was done."
+            )
+        if dry_run and (missing or study != before):
+            return _say("A dry run: nothing was changed.")
+        if study != before:
+            reading.override(_PARAMS, dict(_changes(before, study)))
+        if not dry_run:
+            _train(sweep=sweep)
+        analysis, _ = examine(_SCALED, _RUNS, study)
+        step = next_step(analysis.verdict, analysis.advice)
+        statement = compose(analysis._replace(advice=step.advice) if step else analysis)
+        for sentence in (statement.headline, *statement.advice):
+            _say(sentence)
+        if not step:
+            return _say(
+                f"Nothing is left to do after {wording.counted(cost, 'run')}: report/index.html says why."
+            )
+        if step.dropped:
+            _say(
+                f"No more runs for {wording.rates(step.dropped)}, worse as the rates beside them are: they "
+                "leave params.yaml and the report; their runs stay."
+            )
+        settings = {"learning_rates": step.learning_rates, "seeds": step.seeds, "epochs": step.epochs}
+        before, study = study, study.model_copy(update={"train": study.train.model_copy(update=settings)})
+
+
+def _trained(study: Params) -> set[tuple[float, int]]:
+    """List the runs on disk, of any rate and seed, that are as the study would train them."""
+    if not _SCALED.is_dir():
+        return set()
+    inputs = run_keys.inputs(study.values())
+    metrics = [files.read_json(path) for path in _RUNS.glob(f"*/*/{run_folders.METRICS}")]
+    runs = {(run["learning_rate"], run["seed"]): run["run_key"] for run in metrics}
+    return {run for run, key in runs.items() if key == run_keys.key_of(inputs, *run)}
+
+
+def _describe(study: Params) -> str:
+    rates, seeds = study.train.learning_rates, study.train.seeds
+    return (
+        f"{wording.counted(len(rates), 'rate')} ({wording.rates(rates)}) × "
+        f"{wording.counted(len(seeds), 'seed')}, {wording.counted(study.train.epochs, 'epoch')}"
+    )
+
+
+def _changes(before: Params, after: Params) -> Iterator[tuple[str, object]]:
+    """Give what differs in the section `train`, by its name in params.yaml."""
+    old, new = (study.values()["train"] for study in (before, after))
+    return ((f"train.{key}", value) for key, value in new.items() if value != old[key])
+
+
+def _train(*, sweep: bool) -> None:
+    if sweep:
+        _stopped(programs.pipeline("sweep"))
+        return
+    with environments.recording() as codes:
+        _dvc("repro", **codes.variables)
+
+
+def _dvc(*arguments: str, **variables: str) -> None:
+    repair.dvc_files(Path())
+    _stopped(programs.dvc(*arguments, variables=programs.environment(**variables)))
+
+
+def _stopped(code: int) -> None:
+    if code:
+        raise ToolError(
+            "The study stopped: the reason stands above. Once it is removed, the same command goes on."
+        )
+
+
+def _say(text: str) -> None:
+    print(f"refine: {text}", flush=True)
