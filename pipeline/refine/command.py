@@ -14,7 +14,6 @@ from pipeline.report.stage import examine
 from pipeline.report.text import wording
 from pipeline.report.text.statement import compose
 from pipeline.tools import programs, repair
-from pipeline.verify import environments
 
 _PARAMS, _SCALED, _RUNS = Path("params.yaml"), Path("data/scaled"), Path("runs")
 
@@ -100,14 +99,13 @@ def _changes(before: Params, after: Params) -> Iterator[tuple[str, object]]:
 def _train(*, sweep: bool) -> None:
     if sweep:
         _stopped(programs.pipeline("sweep"))
-        return
-    with environments.recording() as codes:
-        _dvc("repro", **codes.variables)
+    else:
+        _dvc("repro")
 
 
-def _dvc(*arguments: str, **variables: str) -> None:
+def _dvc(*arguments: str) -> None:
     repair.dvc_files(Path())
-    _stopped(programs.dvc(*arguments, variables=programs.environment(**variables)))
+    _stopped(programs.dvc(*arguments))
 
 
 def _stopped(code: int) -> None:
