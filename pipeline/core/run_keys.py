@@ -52,11 +52,11 @@ def inputs(
         return functools.reduce(operator.getitem, name.split("."), params)
 
     # `${network.file}` stands for that value, as in DVC.
-    deps = [re.sub(r"\$\{(.+?)\}", lambda key: value(key[1]), path) for path in stages[stage]["deps"]]
+    deps = [re.sub(r"\$\{(.+?)\}", lambda key: value(key[1]), path) for path in stages[stage].get("deps", ())]
     deps = [path for path in deps if not any(f"{out}/".startswith(f"{path}/") for out in outs)]
     return {
         "files": {path: files.sha256(root / path) for path in sorted(deps)},
-        "params": {name: value(name) for name in sorted(stages[stage]["params"])},
+        "params": {name: value(name) for name in sorted(stages[stage].get("params", ()))},
         "packages": pinned_packages(),
     }
 

@@ -147,7 +147,7 @@ COMMITTED = [
         "params.yaml, key train.epochs, changed (modified) since train@0.01-0, train@0.01-1 and 2 more ran",
     ),
     (
-        _edit("params.yaml", "  - 0.001\n", "  - 0.002\n"),
+        _edit("params.yaml", "[0.01, 0.001]", "[0.01, 0.002]"),
         "dvc.lock does not know train@0.002-0, train@0.002-1, which params.yaml asks for.",
     ),
     (
