@@ -23,10 +23,11 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
-        RunError: a configured run is missing, damaged or was made with other parameters.
+        RunError: a configured run is missing, damaged or was made with other parameters, data or code.
         DataError: task.json or the labels are missing or damaged.
+        ChangedError: code or parameters were edited meanwhile.
     """
-    study = params.load()
+    check, study = params.watch(), params.load()
     setting = Setting(tasks.read(scaled), study)
     labels = {part: inputs.read_labels(scaled, part, setting.task) for part in ("test", setting.chosen_on)}
     trained = inputs.read_runs(runs, study, len(labels["test"]))
@@ -37,6 +38,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     origin = inputs.read_origin(scaled, study)
     html = page.render(analysis, statement, charts, origin)
     markdown = summary.render(analysis, statement)
+    check()
 
     with files.replacing_folder(report / "figures") as folder:
         for chart in charts:
