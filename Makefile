@@ -5,15 +5,18 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 	&& { echo $$name; break; }; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-user --require-hashes
 # Each process takes a whole file; tests/conftest.py says which files come first.
 PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 # DVC's own notes about files; its default is a folder that everybody on the machine can write to.
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
-# Container images of Python often set it; each process would then compile each module anew.
-unexport PYTHONDONTWRITEBYTECODE
+# What images and notebook services set: where pip installs, which modules Python finds, how it warns. The first has
+# each process compile each module anew. What says where packages come from (PIP_INDEX_URL, ...) stays.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS PYTHONIOENCODING \
+	PIP_CONSTRAINT PIP_DRY_RUN PIP_NO_BINARY PIP_NO_DEPS PIP_PREFIX PIP_ROOT PIP_TARGET PIP_USER \
+	UV_CONSTRAINT UV_NO_BINARY UV_OVERRIDE UV_PREFIX UV_SYSTEM_PYTHON UV_TARGET
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test lint test-services test-hard coverage mutants demo rehearse refine recipe sweep ui publish verify bench \

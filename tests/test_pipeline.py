@@ -268,8 +268,7 @@ def test_a_data_set_that_no_source_delivers_leads_to_the_demo_unless_the_disk_is
 def test_a_demo_of_which_a_part_failed_does_not_say_where_to_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failing: str | None
 ) -> None:
-    monkeypatch.setattr(programs, "copy_checkout", Path.mkdir)
-    monkeypatch.setattr(reading, "override", lambda *_: None)
+    monkeypatch.chdir(ROOT)
     for name in ("dvc", "pipeline"):
         monkeypatch.setattr(programs, name, lambda *_, code=int(name == failing), **__: code)
 

@@ -4,11 +4,13 @@ import shutil
 import sys
 from pathlib import Path
 
+from pipeline.core import files
 from pipeline.core.errors import ToolError
 from pipeline.params import reading
 from pipeline.tools import programs
 
 _FOLDER = Path(".scratch/demo")
+_NEEDED = (".dvc/config", ".dvcignore", "data/own/README.md", "dvc.yaml", "params.yaml", "pipeline")
 _CHANGES = {
     "data.dataset": "digits",
     "data.validation_size": 300,
@@ -21,13 +23,17 @@ _CHANGES = {
 
 
 def demo(folder: Path = _FOLDER) -> None:
-    """Copy the checkout to `folder`, run everything there, and say where to look.
+    """Copy what is needed to `folder`, run everything there, and say where to look; git is not used.
 
     Raises:
         ToolError: a stage or `publish` failed; its own message stands above.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    programs.copy_checkout(folder)
+    for name in _NEEDED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if Path(name).is_dir() else shutil.copyfile
+        copy(name, folder / name)
+    files.write_text(folder / ".dvc/config.local", "[core]\n    no_scm = true\n")
     reading.override(folder / "params.yaml", _CHANGES)
     # A demo stays out of a team's MLflow server, and DVC must see the copy as the repository.
     variables = programs.environment(MLFLOW_TRACKING_URI=None, DVC_ROOT=None, DVC_STAGE=None)

@@ -9,13 +9,15 @@ from pipeline.core.errors import ChangedError
 from pipeline.params import reading
 
 
-def watch() -> Callable[[], None]:
-    """Note code and parameters of the stage that DVC runs; give what raises ChangedError after an edit.
+def watch(stage: str = "") -> Callable[[], None]:
+    """Note code and parameters of a stage, by default the one that DVC runs; what is returned checks them.
+
+    It raises ChangedError after an edit.
 
     DVC looks at a stage's inputs when it has ended: dvc.lock would say that the outputs come from the edit.
     Data that other stages write are not looked at: DVC keeps its own stages apart.
     """
-    name = os.environ.get("DVC_STAGE", "").partition("@")[0]
+    name = stage or os.environ.get("DVC_STAGE", "").partition("@")[0]
     if not name:
         return lambda: None
 
@@ -31,7 +33,7 @@ def watch() -> Callable[[], None]:
         if edited:
             raise ChangedError(
                 f"{', '.join(edited)}: expected no edit while stage {name} ran, got one. What it made is "
-                "not kept: `dvc repro` runs it again, with what is there then."
+                "not kept: the same command runs it again, with what is there then."
             )
 
     return check

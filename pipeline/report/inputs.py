@@ -40,24 +40,18 @@ def read_runs(folder: Path, params: Params, test_examples: int) -> list[Run]:
     """Read exactly the runs that params.yaml configures, by rate and seed.
 
     Raises:
-        RunError: a run is missing, damaged or was made with other parameters.
+        RunError: a run is missing, damaged or was made with other parameters, data or code.
     """
+    study = run_keys.inputs(params.values())
     grid = itertools.product(sorted(params.train.learning_rates), sorted(params.train.seeds))
     runs = [run_folders.read(folder, rate, seed) for rate, seed in grid]
-    expected = {
-        "dataset": params.data.dataset,
-        "epochs_configured": params.train.epochs,
-        "validation_data": run_folders.held_out_part(params.data.validation_size),
-        "keep": params.train.keep,
-    }
     for run in runs:
         name = f"The run with learning rate {run.learning_rate} and seed {run.seed}"
-        found = run.metrics | {"keep": (run.metrics.get("kept") or {}).get("rule")}
-        got = {key: found.get(key) for key in expected}
-        if got != expected:
+        if run.metrics.get("run_key") != run_keys.key_of(study, run.learning_rate, run.seed):
             raise RunError(
-                f"{name}: expected {expected}, as params.yaml says, got {got}. Run `dvc repro` to train it "
-                "again."
+                f"{name}: expected what the present parameters, data and code give, got what others gave. "
+                "`dvc repro` trains it again; if DVC takes it for up to date, "
+                f"`dvc repro -f -s train@{run.learning_rate}-{run.seed}` does."
             )
         if len(run.predictions) != test_examples:
             raise RunError(

@@ -27,10 +27,11 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
-        RunError: a configured run is missing, damaged or was made with other parameters.
+        RunError: a configured run is missing, damaged or was made with other parameters, data or code.
         DataError: task.json or the labels are missing or damaged.
+        ChangedError: code or parameters were edited meanwhile.
     """
-    study = params.load()
+    check, study = params.watch(), params.load()
     ranged = inputs.read_range_test(range_test) if range_test else None
     analysis, trained = examine(scaled, runs, study, ranged.suggestions if ranged else None)
     statement = compose(analysis)
@@ -38,6 +39,7 @@ def report(scaled: Path, runs: Path, report: Path, range_test: Path | None = Non
     origin = inputs.read_origin(scaled, study)
     html = page.render(analysis, statement, charts, origin)
     markdown = summary.render(analysis, statement)
+    check()
 
     with files.replacing_folder(report / "figures") as folder:
         for chart in charts:

@@ -35,11 +35,12 @@ def sweep(
 
     Raises:
         ParamsError: params.yaml cannot be worked with.
+        ChangedError: code or parameters were edited before the runs were planned.
         ToolError: Ray is not installed, no cluster answers, or another process is at work on these runs.
         Interrupted: a signal came; what is done is recorded, and the same command does the rest.
     """
     options = Options(address, cpus_per_run, gpus_per_run, max_concurrent)
-    study = params.load()
+    check, study = params.watch("train"), params.load()
     cluster.require()
     os.environ.update(programs.environment())
     with contextlib.closing(Stages()) as stages:
@@ -49,6 +50,7 @@ def sweep(
             stages.reproduce(stages.upstream)
             network, inputs = network_files.read(study.network.file), run_keys.inputs(study.values())
             plan = stages.plan(inputs)
+            check()  # DVC has read the files itself
             print(_summary(plan), file=sys.stderr)
             failures: dict[str, str] = {}
             try:

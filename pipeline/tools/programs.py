@@ -11,8 +11,18 @@ from pathlib import Path
 
 from pipeline.core.errors import ToolError
 
-# A user's settings may change the bytes of a checkout, the names that git prints, or run hooks.
-_SETTINGS = ("-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null", "-c", "diff.renames=false")
+_NOBODYS = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_ATTR_NOSYSTEM": "1",
+}
+"""For git: no settings of a user or a machine: they change bytes of a checkout, names, or run programs."""
+# A user's files that have a default path, what a repository may set itself, and a container's usual setting.
+_SETTINGS = (
+    *("-c", f"core.attributesFile={os.devnull}", "-c", f"core.excludesFile={os.devnull}"),
+    *("-c", f"core.hooksPath={os.devnull}", "-c", "core.autocrlf=false", "-c", "diff.renames=false"),
+    *("-c", "core.fsmonitor=false", "-c", "safe.directory=*"),
+)
 
 
 def environment(**changes: str | None) -> dict[str, str]:
@@ -44,9 +54,10 @@ def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str
         ToolError: git is not there, or refuses.
     """
     command = ["git", *_SETTINGS, *arguments]
+    own = {name: value for name, value in (variables or environment()).items() if not name.startswith("GIT_")}
     try:
         return subprocess.run(
-            command, cwd=folder, env=variables or environment(), capture_output=True, text=True, check=True
+            command, cwd=folder, env=own | _NOBODYS, capture_output=True, text=True, check=True
         ).stdout
     except FileNotFoundError:
         raise ToolError("git: expected it on the path, found none. Install git.") from None

@@ -16,8 +16,22 @@ from pipeline.tools import programs
 
 
 def dvc_files(root: Path) -> None:
-    """Repair the files of the DVC repository at `root` that DVC cannot read, and say what was done."""
+    """Repair the files of the DVC repository at `root` that DVC cannot read, and say what was done.
+
+    Raises:
+        ToolError: there is no git repository, without which DVC does nothing.
+    """
+    from dvc.config import Config
     from dvc.lock import Lock, LockError
+
+    if not Config(str(root / ".dvc"))["core"].get("no_scm"):
+        try:
+            programs.git("rev-parse", "--git-dir", folder=root)
+        except ToolError as error:
+            raise ToolError(
+                f"{root.resolve()}: expected a git repository, got: {error} "
+                "`git init && git add --all && git commit -m study` makes one; `make demo` needs none."
+            ) from None
 
     notes = root / ".dvc/tmp"
     for path, guard, parse, repair in (

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from pipeline.core import files
 
@@ -11,11 +12,19 @@ REMEDY = "`python -m pipeline publish` adds what is missing."
 
 def default_uri() -> str:
     """Give the address of the database file in the repository's root."""
-    return f"sqlite:///{files.repository().resolve() / 'mlflow.db'}"
+    return sqlite(files.repository().resolve() / "mlflow.db")
+
+
+def sqlite(path: Path) -> str:
+    """Write a database file's address; whatever characters the path has, SQLAlchemy reads it back."""
+    return f"sqlite:///{quote(str(path))}"
 
 
 def tracking_uri() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
+    """Give the store's address; a relative path in it is seen from the repository, also in DVC's copies."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
+    path = database(uri)
+    return sqlite(files.repository().resolve() / path) if path and not path.is_absolute() else uri
 
 
 def is_server(uri: str) -> bool:
@@ -29,7 +38,8 @@ def artifacts() -> Path:
 
 def database(uri: str) -> Path | None:
     """Give the file of an SQLite store; None for other stores."""
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]) if uri.startswith("sqlite:///") else None
+    prefix = "sqlite:///"
+    return Path(unquote(uri.removeprefix(prefix).split("?")[0])) if uri.startswith(prefix) else None
 
 
 def lock(uri: str) -> Path:

@@ -104,4 +104,4 @@ def _describe(data: Data) -> str:
 
 
 def _numbers(run: Record) -> dict[str, float]:
-    return {row.key: row.value for row in run.rows}
+    return {row.key: row.value for row in run.numbers}

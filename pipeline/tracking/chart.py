@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -15,6 +16,7 @@ def draw(path: Path, history: pd.DataFrame, title: str) -> None:
 
     `history` has `epoch`, `loss`, `accuracy`, `val_loss` and `val_accuracy`; NaN and infinity leave gaps.
     """
+    mpl.rcdefaults()  # a user's matplotlibrc has no say
     figure = Figure(figsize=(12, 4.8))
     # Margins by hand: working them out would take as long as the drawing.
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.12, top=0.85, wspace=0.12)

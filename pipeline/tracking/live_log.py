@@ -204,7 +204,7 @@ class Log:
             at = line.pop("time")
             if "status" in line:
                 self.status, self.ended = line["status"], at
-            elif line["epoch"] > max(self.times, default=0):  # a sweep's run that began again repeats some
+            elif line["epoch"] > len(self.times):  # a sweep's run that began again repeats some
                 self.times[line["epoch"]] = at
                 self.rows += record.finite_rows(line)
         self._stream.seek(-len(text), os.SEEK_CUR)

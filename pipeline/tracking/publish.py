@@ -115,7 +115,7 @@ class Publisher:
                     sync.finish(self._store, run, "KILLED")
                 self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
         if self._records:
-            columns = {row.key: None for run in self._records for row in run.rows if row.step}
+            columns = {column: None for run in self._records for column in run.columns}
             fresh = view.save(self._store, self.study_id, columns, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
         if not self.counts[PROBLEM]:
@@ -154,7 +154,11 @@ class Publisher:
 
     def _promote(self, candidate: champion.Candidate) -> None:
         name = candidate.record.name
-        runs = [run for run in self._store.find(candidate.record.key) if sync.shows(run, candidate.record)]
+        runs = [
+            run
+            for run in self._store.find(candidate.record.key)
+            if sync.shows(self._store, run, candidate.record)
+        ]
         if champion.is_current(self._store, candidate, runs):
             self._report("champion", UNCHANGED)
         elif self._dry_run:

@@ -2,11 +2,12 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipeline.core import files, run_keys
 from pipeline.core import runs as run_folders
@@ -14,6 +15,9 @@ from pipeline.core.errors import RunError
 from pipeline.core.runs import CURVES
 from pipeline.params import Params
 from pipeline.tracking.data import Data
+
+if TYPE_CHECKING:
+    import pandas as pd  # a training has no use for it
 
 LAYOUT = 3  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
@@ -33,12 +37,28 @@ class Record:
     key: str
     name: str
     params: dict[str, str]  # the same for every run with the key, whenever and wherever it ran
-    rows: tuple[Row, ...]
+    numbers: list[Row]  # those of no epoch
     tags: dict[str, str]
     digest: str  # of all outputs: MLflow's run that carries it is complete
     write_artifacts: Callable[[Path], object]  # fills a folder with the files to upload
     data: Data | None = None
     network: Path | None = None  # the .keras file; there are data, too
+    history: "pd.DataFrame | None" = None  # of a run
+
+    @property
+    def columns(self) -> list[str]:
+        """Name what each epoch has."""
+        return (
+            []
+            if self.history is None
+            else [valid_name(name) for name in map(str, self.history) if name != "epoch"]
+        )
+
+    @property
+    def rows(self) -> list[Row]:
+        """List all metrics, anew each time: for some ten thousand epochs they are a million."""
+        epochs = [] if self.history is None else self.history.to_dict("records")
+        return [*(row for measures in epochs for row in finite_rows(measures)), *self.numbers]
 
 
 def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float, seed: int) -> Record:
@@ -59,11 +79,10 @@ def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float,
                 f"{folder}: expected a run with {name} {values[name]} as in params.yaml, got {trained}. "
                 "Run `dvc repro` to train it again."
             )
-    epochs, kept = run.history.to_dict("records"), run.metrics["kept"]["epoch"]
-    rows = [row for measures in epochs for row in finite_rows(measures)]
+    kept = run.metrics["kept"]["epoch"]
     # Also what MLflow's tables could not show: they have a metric's last value, never that of the epoch kept.
     parts = {part: run.metrics[part] for part in ("final", "best", "test")}
-    parts["kept"] = {name: epochs[kept - 1][name] for name in (*CURVES, "epoch")} if kept else {}
+    parts["kept"] = {name: run.history.at[kept - 1, name] for name in (*CURVES, "epoch")} if kept else {}
     numbers = {f"{part}_{name}": value for part, values in parts.items() for name, value in values.items()}
     numbers |= {"learning_rate": learning_rate, "log10_learning_rate": math.log10(learning_rate)}
     numbers |= {"epochs_trained": run.metrics["epochs"], "epoch": 0}
@@ -82,12 +101,13 @@ def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float,
         key=run.metrics["run_key"],
         name=name,
         params=values,
-        rows=(*rows, *finite_rows(numbers)),
+        numbers=finite_rows(numbers),
         tags=tags,
         digest=outputs_digest(values, folder),
         write_artifacts=write_artifacts,
         data=data,
         network=folder / run_folders.MODEL,
+        history=run.history,
     )
 
 
@@ -114,8 +134,8 @@ def shared_params(params: Params) -> dict[str, str]:
     ):
         shown |= {section: choice} | {f"{section}_{name}": value for name, value in values.items()}
     return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in shown.items()
+        valid_name(key): (value if isinstance(value, str) else json.dumps(value))[:6000]
+        for key, value in shown.items()
         if value is not None
     }
 
@@ -124,10 +144,15 @@ def identity_tags(data: Data) -> dict[str, str]:
     return {"kind": "run"} | data.tags()
 
 
+def valid_name(text: str) -> str:
+    """Leave out of a name what MLflow takes in none: a rate may be 1e+16, a layer `a>b`."""
+    return re.sub(r"[^\w.\- :/]", "", text)
+
+
 def finite_rows(measures: Mapping[Any, Any]) -> list[Row]:
     """Make a row of each finite measure; the step is the one called `epoch`."""
     return [
-        Row(key, float(value), int(measures["epoch"]))
+        Row(valid_name(key), float(value), int(measures["epoch"]))
         for key, value in measures.items()
         if key != "epoch" and value is not None and math.isfinite(value)
     ]

@@ -5,9 +5,12 @@
 import contextlib
 import logging
 import os
+import sqlite3
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
@@ -84,7 +87,8 @@ def open_store(dataset: str, *, create: bool = True, retries: int = 2, timeout: 
         from mlflow import MlflowClient
 
         if not create:
-            client = None if path and not path.exists() else MlflowClient(uri, uri)
+            there = not path or (path.exists() and not _is_of_another_folder(uri, path))
+            client = MlflowClient(uri, uri) if there else None
             experiment = client and client.get_experiment_by_name(name)
             return Store(client, experiment.experiment_id if experiment else "")
         if address.is_server(uri):
@@ -93,13 +97,35 @@ def open_store(dataset: str, *, create: bool = True, retries: int = 2, timeout: 
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()  # fails at once where nobody can write; the lock would wait for its turn instead
         with FileLock(lock, timeout=60):
+            if path and _is_of_another_folder(uri, path):
+                aside = path.with_name(f"{path.name}.elsewhere")
+                path.replace(aside)
+                print(
+                    f"note: {path} was made in another folder, where its runs' files are. It is kept as "
+                    f"{aside}; here it is made anew from the outputs.",
+                    file=sys.stderr,
+                )
             if path and not path.exists():
                 # Renamed when it is whole: MLflow cannot go on with tables that a full disk left half-made.
                 with files.replacing(path) as new:
-                    MlflowClient(f"sqlite:///{new}", f"sqlite:///{new}").search_experiments(max_results=1)
+                    MlflowClient(*[address.sqlite(new)] * 2).search_experiments(max_results=1)
             # A store without a server keeps its files where the experiment says, for good: never the current
             # folder, which may be a copy that DVC throws away.
             return _connect(MlflowClient(uri, uri), name, address.artifacts().as_uri())
+
+
+def _is_of_another_folder(uri: str, path: Path) -> bool:
+    """Decide whether the repository's own store came with a copy or a move: it names its files' folder.
+
+    Asked without MLflow, which would keep its connection to the file.
+    """
+    if uri != address.default_uri() or not path.exists():
+        return False
+    query = "SELECT count(*) FROM experiments WHERE name LIKE ? AND artifact_location != ?"
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+        (count,) = connection.execute(query, (f"{address.NAME}%", address.artifacts().as_uri())).fetchone()
+        return bool(count)
+    return False  # MLflow says what it is
 
 
 @contextlib.contextmanager
@@ -115,7 +141,7 @@ def may_exist() -> Iterator[None]:
 def first_line(error: BaseException) -> str:
     """Shorten an error to the first line of its text, without a login that an address in it may hold."""
     lines = without_login(str(error)).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
+    return (lines[0] if lines else type(error).__name__)[:1000]  # what to do stands at the end
 
 
 @contextlib.contextmanager
@@ -126,9 +152,14 @@ def explained(uri: str) -> Iterator[None]:
     except PipelineError:
         raise
     except Exception as error:
+        check = (
+            "Check MLFLOW_TRACKING_URI and the server, then"
+            if os.environ.get("MLFLOW_TRACKING_URI")
+            else "Then"
+        )
         raise ToolError(
-            f"{without_login(uri)}: expected MLflow's store to answer, got: {first_line(error)}. "
-            "Check MLFLOW_TRACKING_URI and the server, then `python -m pipeline publish`; nothing is lost."
+            f"{without_login(uri)}: expected MLflow's store to answer, got: {first_line(error).rstrip('.')}. "
+            f"{check} `python -m pipeline publish`; nothing is lost."
         ) from error
 
 

@@ -66,12 +66,12 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
         if rate == chosen:
             numbers |= {f"chosen{end}": value for end, value in spread.items()}
         rows += record.finite_rows(curves | {"log10_learning_rate": math.log10(rate), "epoch": step})
-        tags[f"status/{name}"] = shown.get("status", "")
+        tags[record.valid_name(f"status/{name}")] = shown.get("status", "")
     return Record(
         key=f"study-{study}",
         name=f"{params.data.dataset}, {params.optimizer.name}, study {study}",
         params=values,
-        rows=(*rows, *record.finite_rows(numbers)),
+        numbers=[*rows, *record.finite_rows(numbers)],
         tags=tags
         | {"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": markdown(verdict)},
         digest=record.outputs_digest(values, report),

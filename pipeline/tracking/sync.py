@@ -52,7 +52,7 @@ def sync(
     `runs` is what `store.find(record.key)` gives. A dry run changes nothing, and returns what would be done.
     """
     run = elect(store, runs, dry_run=dry_run)
-    if run and shows(run, record):
+    if run and shows(store, run, record):
         if record.tags.keys() <= run.data.tags.keys():  # a person may have edited them
             return SyncResult.UNCHANGED
         if not dry_run:
@@ -102,8 +102,15 @@ def exclusively() -> Iterator[None]:
         ) from None
 
 
-def shows(run: Any, record: Record) -> bool:
-    return bool(run.info.status == "FINISHED" and run.data.tags.get(OUTPUTS) == record.digest)
+def shows(store: Store, run: Any, record: Record) -> bool:
+    """Decide whether MLflow has all of the record, its files too where no server keeps them."""
+    if run.info.status != "FINISHED" or run.data.tags.get(OUTPUTS) != record.digest:
+        return False
+    client, models = store.client, run.outputs.model_outputs
+    return not run.info.artifact_uri.startswith("file:") or bool(
+        client.list_artifacts(run.info.run_id)
+        and all(client.list_logged_model_artifacts(model.model_id) for model in models)
+    )
 
 
 def sign_of_life() -> dict[str, str]:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.core import arrays, files
+from pipeline import params
+from pipeline.core import arrays, files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core import task as tasks
 from pipeline.core.task import GREY_LEVELS, Task
@@ -76,13 +77,21 @@ def write_study(
     for section, entries in (overrides or {}).items():
         values[section] |= entries
     files.write_text(folder / "params.yaml", _to_yaml(values))
+    listed = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"][
+        "train"
+    ]
+    definition = {"stages": {"train": {"deps": ["data/scaled"], "params": listed["params"]}}}
+    files.write_text(folder / "dvc.yaml", _to_yaml(definition))
     held_out = values["data"]["validation_size"]
     labels = write_arrays(
         folder / "data/scaled", task._replace(sizes={"train": 50, "validation": held_out, "test": TEST})
     )
+    study = run_keys.inputs(params.load(folder / "params.yaml").values(), folder)
     for rate in rates:
         for seed in seeds:
             write_run(folder / "runs", rate, seed, curve(rate, seed, epochs), labels, values)
+            path = run_folders.folder(folder / "runs", rate, seed) / run_folders.METRICS
+            files.write_json(path, files.read_json(path) | {"run_key": run_keys.key_of(study, rate, seed)})
     return folder
 
 

@@ -14,6 +14,7 @@ from pipeline.core.errors import DataError, RunError
 from pipeline.core.task import AS_THEY_ARE, Task
 from pipeline.params import reading
 from pipeline.report.stage import report
+from tests.conftest import ROOT, run_pipeline
 from tests.report.conftest import realistic, write_range_test, write_study
 
 FILES = ["comparison.csv", "curves.csv", "figures", "index.html", "summary.md", "verdict.json"]
@@ -189,12 +190,13 @@ def test_adding_and_removing_a_rate_changes_what_the_report_lists() -> None:
         (
             lambda: reading.override(Path("params.yaml"), {"train.epochs": 13}),
             RunError,
-            "'epochs_configured': 13.*'epochs_configured': 12.*Run `dvc repro` to train it again",
+            "learning rate 0.001 and seed 0: expected what the present parameters, data and code give.*"
+            "`dvc repro -f -s train@0.001-0` does",
         ),
         (
-            lambda: reading.override(Path("params.yaml"), {"train.keep": "last_epoch"}),
+            lambda: reading.override(Path("params.yaml"), {"train.batch_size": 64}),
             RunError,
-            "'keep': 'last_epoch'.*'keep': 'best_epoch'",
+            "expected what the present parameters, data and code give",
         ),
         (
             lambda: np.save("runs/lr-0.01/seed-1/predictions.npy", np.zeros(7, np.int32)),
@@ -213,6 +215,33 @@ def test_what_is_missing_or_wrong_is_said_before_anything_is_written(
     with pytest.raises(error, match=f"(?s){re.escape(message) if '*' not in message else message}"):
         run()
     assert contents(Path("report")) == before
+
+
+def test_no_setting_of_a_user_s_matplotlib_changes_a_byte(study: Path, tmp_path: Path) -> None:
+    before = contents(Path("report"))
+    settings = (
+        "backend: nonsense\nsvg.fonttype: path\nlines.linewidth: 9\nfont.size: 30\naxes.facecolor: red\n"
+    )
+    for folder in (study, tmp_path):  # of the folder, and of the user
+        (folder / "matplotlibrc").write_text(settings)
+    done = run_pipeline(
+        study,
+        *("report", "data/scaled", "runs", "report"),
+        MPLBACKEND="module://matplotlib_inline.backend_inline",
+        MPLCONFIGDIR=str(tmp_path),
+        PYTHONPATH=str(ROOT),
+    )
+    assert done.returncode == 0, done.stderr
+    assert contents(Path("report")) == before
+
+
+def test_fifty_thousand_epochs_are_a_page_of_a_few_megabytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(tmp_path, (0.01,), (0, 1), 50_000)
+    monkeypatch.chdir(tmp_path)
+    run()
+    assert Path("report/index.html").stat().st_size < 4e6
 
 
 def test_a_study_of_the_recipe_says_that_it_chose_on_test_data(

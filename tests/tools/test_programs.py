@@ -1,4 +1,4 @@
-"""git as a program: the same bytes whatever the user's settings."""
+"""git as a program: the same bytes whatever the user's settings; where there is no repository."""
 
 import shutil
 import subprocess
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.tools import programs
+from pipeline.core.errors import ToolError
+from pipeline.tools import programs, repair
 from tests.conftest import AUTHOR, ROOT
 
 
@@ -39,3 +40,65 @@ def test_a_clone_has_the_bytes_of_the_commit(tmp_path: Path, by: str) -> None:
 
     assert (clone / "params.yaml").read_bytes() == b"one\ntwo\n"
     assert (clone / "table.csv").read_bytes() == b"one\r\ntwo\r\n"
+
+
+HOSTILE = """
+[core]
+    autocrlf = true
+    quotePath = true
+    fsmonitor = /nowhere/monitor
+    excludesFile = {folder}/ignored
+[color]
+    ui = always
+[init]
+    defaultObjectFormat = sha256
+[status]
+    short = true
+    branch = true
+[log]
+    showSignature = true
+[diff]
+    external = /nowhere/diff
+    noprefix = true
+"""
+
+
+def test_no_setting_of_a_user_changes_what_git_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(folder: Path) -> list[str]:
+        folder.mkdir()
+        (folder / "größe.csv").write_bytes(b"one\n")
+        programs.git("init", "--quiet", folder=folder)
+        programs.git("add", "--all", folder=folder)
+        author = (*AUTHOR, "-c", "user.name=x")
+        programs.git(*author, "commit", "--quiet", "--date=0 +0000", "-m", "x", folder=folder)
+        (folder / "größe.csv").write_bytes(b"two\n")
+        (folder / "new.txt").write_bytes(b"two\n")
+        asked = (
+            ["ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+            ["diff"],
+            ["status", "--porcelain"],
+            ["show", "HEAD:größe.csv"],
+            ["rev-parse", "HEAD^{tree}"],
+        )
+        return [programs.git(*question, folder=folder) for question in asked]
+
+    usual = printed(tmp_path / "usual")
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git/attributes").write_text("*.csv text eol=crlf diff=nonsense\n")
+    (tmp_path / "git/ignore").write_text("*.txt\n")
+    (tmp_path / "gitconfig").write_text(HOSTILE.format(folder=tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.setenv("GIT_EXTERNAL_DIFF", "/nowhere/diff")
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    assert printed(tmp_path / "own") == usual
+
+
+def test_a_folder_without_git_hears_how_to_make_it_a_repository(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(ToolError, match=r"expected a git repository.*`git init && git add --all"):
+        repair.dvc_files(tmp_path)
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n")
+    repair.dvc_files(tmp_path)

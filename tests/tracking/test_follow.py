@@ -1,5 +1,6 @@
 """Live logs and the process that follows them: how runs end, and what MLflow's trouble costs a training."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -339,6 +340,22 @@ def test_a_second_training_of_a_run_at_the_same_time_is_not_shown(store: Store, 
     (run,) = store.find(studies.key(0.01, 0))
     assert run.info.status == "RUNNING"
     assert steps(store) == expected(epochs=2)
+
+
+def test_reading_a_log_takes_a_time_that_grows_with_its_epochs(tmp_path: Path, begin: Any) -> None:
+    begin().end("FAILED")
+    (path,) = live_log.paths()
+    header = path.read_bytes().partition(b"\n")[0]
+    seconds = []
+    for epochs in (5_000, 20_000):
+        lines = (json.dumps({"time": 1, "epoch": epoch, "loss": 0.5}) for epoch in range(1, epochs + 1))
+        (tmp_path / "long.jsonl").write_bytes(b"\n".join([header, *map(str.encode, lines), b""]))
+        began = time.process_time()
+        log = live_log.Log(tmp_path / "long.jsonl").read()
+        seconds.append(time.process_time() - began)
+        assert len(log.times) == epochs
+        log.close()
+    assert seconds[1] < 9 * seconds[0]
 
 
 def test_a_log_s_line_that_is_not_whole_yet_waits(store: Store, begin: Any) -> None:

@@ -17,10 +17,10 @@ from pipeline.core.errors import DataError, ToolError
 from pipeline.core.task import Scaling, Task
 from pipeline.params import reading
 from pipeline.report.charts import style
-from pipeline.tracking import data, live_log, sync
+from pipeline.tracking import address, data, live_log, sync
 from pipeline.tracking.live_log import LiveLog
 from pipeline.tracking.publish import publish
-from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.store import Store, explained, open_store
 from tests.tracking import studies
 
 pytestmark = pytest.mark.filterwarnings(
@@ -331,6 +331,105 @@ def test_a_store_that_does_not_answer_is_one_clear_error(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(ToolError, match=r"http://127.0.0.1:9: expected MLflow's store to answer, got: "):
         publish()
+
+
+OUTDATED = "Detected out-of-date database schema (found version a, but expected b). " + 15 * "Take a backup. "
+
+
+@pytest.mark.parametrize(
+    ("uri", "check"), [("", "Then"), ("x", "Check MLFLOW_TRACKING_URI and the server, then")]
+)
+def test_what_mlflow_says_is_whole_and_an_address_is_named_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, uri: str, check: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ToolError) as caught, explained("sqlite:///mlflow.db"):
+        raise ValueError(OUTDATED + "mlflow db upgrade")
+    assert f"{OUTDATED}mlflow db upgrade. {check} `python -m pipeline publish`" in str(caught.value)
+
+
+def test_files_that_are_lost_are_sent_again(
+    study: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studies.write_study(study)
+    assert publish() == 0
+    before = studies.snapshot(store)
+    shutil.rmtree(study / "mlartifacts")
+    assert publish() == 0
+    assert f"publish: {COUNT + 2} changed" in capsys.readouterr().out
+    assert studies.snapshot(store) == before
+    champion = store.client.get_model_version_by_alias("digits-classifier", "champion")
+    assert store.client.list_logged_model_artifacts(champion.model_id)
+
+
+def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
+    study: Path,
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    studies.write_study(study)
+    assert publish() == 0
+    before, files_before = studies.snapshot(store), files.sha256(study)
+    copy = tmp_path / "copy"
+    shutil.copytree(study, copy)
+    monkeypatch.chdir(copy)
+    assert publish(dry_run=True) == 0
+    assert publish() == 0
+    said = capsys.readouterr()
+    assert f"note: {copy / 'mlflow.db'} was made in another folder" in said.err
+    again = open_store("digits")
+    assert studies.snapshot(again) == before
+    for (run,) in again.index().values():
+        assert run.info.artifact_uri.startswith((copy / "mlartifacts").as_uri())
+    assert publish() == 0
+    assert "publish: 0 changed" in capsys.readouterr().out
+    assert files.sha256(study) == files_before
+
+
+@pytest.mark.parametrize("name", ["q?x", "a#b 50%41", "a;b&c=d'\"", "line\nfeed\\ü"])
+def test_a_folder_may_have_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / name
+    studies.make_study(folder)
+    studies.write_study(folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("pipeline.tracking.chart.draw", lambda path, *_: path.write_text("chart"))
+    assert publish() == 0
+    assert publish() == 0
+    assert "publish: 0 changed" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {name}
+    assert {"mlflow.db", "mlartifacts"} <= {path.name for path in folder.iterdir()}
+
+
+def test_a_relative_address_is_seen_from_the_repository_also_in_dvcs_copies(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///some%20where/own.db")
+    monkeypatch.setenv("DVC_ROOT", str(study))
+    monkeypatch.chdir(tmp_path)
+    assert address.tracking_uri() == f"sqlite:///{study}/some%20where/own.db"
+    assert address.database(address.tracking_uri()) == study / "some where/own.db"
+
+
+def test_a_rate_and_a_layer_may_have_names_that_mlflow_does_not_take(
+    study: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"train.learning_rates": [1e16, 0.01], "network.values": {"of a+b": list(range(3000))}}
+    reading.override(study / "params.yaml", changes)
+    monkeypatch.setattr(studies, "COLUMNS", (*studies.COLUMNS, "dead_units_a>b"))
+    for rate, seed in itertools.product((1e16, 0.01), studies.SEEDS):
+        studies.write_run(study, rate, seed)
+    rates = {f"lr-{rate}": {"test_accuracy": 0.75, "status": "worse"} for rate in (1e16, 0.01)}
+    studies.write_report(study, rates=rates)
+    assert publish() == 0
+    shown = studies.snapshot(store)
+    assert {run["name"] for run in shown.values()} >= {"lr-1e+16 seed-0", "lr-0.01 seed-1"}
+    (whole,) = (run for run in shown.values() if run["tags"]["kind"] == "study")
+    assert whole["metrics"]["test_accuracy/lr-1e16"] == [(0, 0.75)]
+    assert studies.champion(store)[0] == "1"
 
 
 def test_what_a_server_answers_shows_no_password(

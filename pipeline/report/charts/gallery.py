@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
@@ -50,6 +51,7 @@ class Chart(NamedTuple):
 
 def charts(verdict: Verdict, runs: Sequence[Run], ranged: RangeTest | None) -> Iterator[Chart]:
     """Draw all charts, one at a time, so that no two figures need be held at once."""
+    mpl.rcdefaults()  # a user's matplotlibrc has no say
     held_out = verdict.setting.chosen_on
     criterion = wording.criterion(verdict.criterion, held_out)
     histories = {
