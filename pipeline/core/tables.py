@@ -1,17 +1,28 @@
-"""Tables as CSV: floats in full precision, the same table gives the same bytes."""
+"""Tables as CSV: the same numbers give the same bytes, whichever instructions numpy computed them with."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.core import files
 from pipeline.core.errors import damaged
+
+_DIGITS = "%.12g"
+"""Of the 16 of a float64, numpy's logarithms and powers have other last ones with AVX-512 than without."""
 
 
 def write(path: Path, table: pd.DataFrame) -> None:
     """Write without the index; what is missing is left empty."""
     with files.replacing(path) as temporary:
-        table.to_csv(temporary, index=False, na_rep="", lineterminator="\n")
+        table.to_csv(temporary, index=False, na_rep="", lineterminator="\n", float_format=_DIGITS)
+
+
+def rounded(values: Iterable[float]) -> NDArray[np.float64]:
+    """Round to the digits that `write` leaves."""
+    return np.array([_DIGITS % value for value in values], np.float64)
 
 
 def read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

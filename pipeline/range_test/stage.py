@@ -35,7 +35,7 @@ def range_test(scaled: Path, range_test: Path) -> None:
         network_files.read(study.network.file), task, study.network.values, study.train.precision
     )
     settings, seeds = study.range_test, sorted(study.train.seeds)
-    rates = np.geomspace(settings.lowest, settings.highest, settings.steps)
+    rates = tables.rounded(np.geomspace(settings.lowest, settings.highest, settings.steps))
     trainer = Trainer(builder, lambda: train, train, study)
     losses = training.losses(trainer, rates, seeds, task.sizes["train"], study.train.batch_size)
     curves = [rules.smooth(row, settings.smoothing, settings.stop) for row in losses]
@@ -53,6 +53,9 @@ def range_test(scaled: Path, range_test: Path) -> None:
         tables.write(folder / "range_test.csv", table)
         files.write_json(
             folder / "suggestions.json",
-            {rule: suggestion._asdict() for rule, suggestion in suggestions.items()},
+            {
+                rule: dict(zip(suggestion._fields, tables.rounded(suggestion), strict=True))
+                for rule, suggestion in suggestions.items()
+            },
         )
         check()

@@ -8,6 +8,7 @@ functions that are no exact IEEE operation, and sums of all elements, are comput
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -144,8 +145,10 @@ def _sum(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
         one = left[part] if turn_left else left[:, part]
         other = right[:, part] if turn_right else right[part]
         chains.append(_matmul(one, other, turn_left, turn_right, name=CHAIN))
-    # AddN adds from left to right; a row of `+` is what TensorFlow's graph optimizer would regroup.
-    return tf.raw_ops.AddN(inputs=chains) if len(chains) > 1 else chains[0]
+    # AddN adds up to eight from left to right, in one pass over memory.
+    while len(chains) > 1:
+        chains = [tf.raw_ops.AddN(inputs=chains[:8]), *chains[8:]]
+    return chains[0]
 
 
 def _padded(matrix: Any, axis: int, count: int) -> Any:
@@ -283,8 +286,7 @@ def reference(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[
         for index in range(start, min(start + size, terms)):
             chain = _multiply_add(left[:, index], right[:, index], chain)
         chains.append(chain)
-    summed: NDArray[np.float32] = np.add.reduce(chains, axis=0, dtype=np.float32)
-    return summed
+    return functools.reduce(np.add, chains)
 
 
 def _multiply_add(

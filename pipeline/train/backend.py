@@ -69,8 +69,8 @@ def configure(threads: int) -> None:
         import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
-    # Which operations are fused depends on the processor, too.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
+    # Which operations are fused depends on the processor, too; sums keep the order in which they are written.
+    tf.config.optimizer.set_experimental_options({"remapping": False, "arithmetic_optimization": False})
     # A GPU would multiply float32 as TensorFloat-32, with a mantissa of 10 bits; precision says float32.
     tf.config.experimental.enable_tensor_float_32_execution(False)
     with _quiet():  # the first look for a GPU reports an error where there is none

@@ -21,7 +21,7 @@ _COPIES = (
     "MirrorPad OneHot OnesLike Pack Pad PadV2 Placeholder PreventGradient ReadVariableOp Reshape "
     "ResourceGather ReverseV2 Select SelectV2 Shape ShapeN Slice Split SplitV Squeeze "
     "StatelessRandomNormalV2 StatelessRandomUniformV2 StatelessTruncatedNormalV2 StopGradient "
-    "StridedSlice StridedSliceGrad Tile Transpose Unpack ZerosLike"
+    "StridedSlice StridedSliceGrad TensorScatterUpdate Tile Transpose Unpack ZerosLike"
 )
 """Of numbers, or draws."""
 _EXACT = {*_OF_VALUES.split(), *_ALONG_AXES.split(), *_COPIES.split()}
