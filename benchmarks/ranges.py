@@ -138,7 +138,7 @@ def main() -> None:
         backend.configure(study.train.threads)
         rows = ranges(study)
     files.write_text(
-        RESULTS, json.dumps({"studies": len(seeds), "ranges": rows}, indent=1, ensure_ascii=False) + "\n"
+        RESULTS, json.dumps({"seeds": len(seeds), "ranges": rows}, indent=1, ensure_ascii=False) + "\n"
     )
 
 
