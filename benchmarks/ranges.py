@@ -58,9 +58,12 @@ def fastai(rates: Floats, curve: Floats) -> dict[str, float]:
 
 
 def lightning(rates: Floats, curve: Floats) -> dict[str, float]:
-    """Apply Lightning's rule, without the first ten steps and the last: the steepest over the rate itself."""
+    """Apply Lightning's rule, the steepest fall, without the first ten steps and the last."""
     rates, curve = rates[10:-1], curve[10:-1]
-    return {"suggestion": rates[np.gradient(curve, rates).argmin()]}
+    return {
+        "steepest over the rate": rates[np.gradient(curve, rates).argmin()],
+        "steepest over the steps, as earlier versions": rates[np.gradient(curve).argmin()],
+    }
 
 
 def ranges(study: Params) -> list[Row]:
@@ -135,7 +138,7 @@ def main() -> None:
         backend.configure(study.train.threads)
         rows = ranges(study)
     files.write_text(
-        RESULTS, json.dumps({"studies": len(seeds), "ranges": rows}, indent=1, ensure_ascii=False) + "\n"
+        RESULTS, json.dumps({"seeds": len(seeds), "ranges": rows}, indent=1, ensure_ascii=False) + "\n"
     )
 
 

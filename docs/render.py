@@ -135,7 +135,7 @@ def sweep_model() -> None:
 def verdicts(name: str, file: str = "verdicts") -> None:
     """Print a table of one of the files that benchmarks of the verdict write."""
     made = _json(f"docs/results/{file}.json")
-    _print(f"{made['studies']:,} studies of each kind:")
+    _print(f"{made['studies']:,} studies of each kind:" if "studies" in made else f"{made['seeds']} seeds:")
     _print_table(made[name])
 
 
