@@ -143,7 +143,7 @@ def describe(source: Source, new: Floats, ends: Sequence[tuple[Verdict, int]]) -
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refined", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--studies", type=int, default=200, help="of each kind (200)")
+    parser.add_argument("--studies", type=int, default=100, help="of each kind (100)")
     studies = parser.parse_args().studies
     with threadpool_limits(1):  # of small matrices, threads would only wait for each other
         content = {"studies": studies, "refined": refined(studies)}
