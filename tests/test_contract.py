@@ -22,7 +22,8 @@ DVC = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 NETWORKS = sorted(path for path in (ROOT / "pipeline/networks").glob("*.py") if path.stem != "__init__")
 
 TRAINING = tuple(
-    f"pipeline/train/{name}.py" for name in ("arithmetic", "backend", "loop", "optimizers", "unlit")
+    f"pipeline/train/{name}.py"
+    for name in ("arithmetic", "backend", "loop", "optimizers", "portability", "unlit")
 )
 """The modules that compute: they are loaded once `backend.configure` has set TensorFlow up."""
 
