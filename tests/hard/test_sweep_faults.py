@@ -63,6 +63,27 @@ def test_sigterm_does_as_much_and_until_then_nothing_listens_beyond_this_machine
     assert checkpoints(untrained)
 
 
+def test_an_edit_during_a_sweep_is_no_claim_of_the_runs_that_it_trains(untrained: Path) -> None:
+    """The network edits params.yaml when a worker loads it."""
+    network = untrained / "pipeline/networks/mlp.py"
+    path, before = untrained / "params.yaml", (untrained / "params.yaml").read_text()
+    network.write_text(
+        network.read_text() + f"from pathlib import Path\npath = Path({str(path)!r})\n"
+        "path.write_text(path.read_text().replace('batch_size: 128', 'batch_size: 64'))\n"
+    )
+    done = run_pipeline(untrained, "sweep")
+    assert done.returncode != 0
+    assert "expected what the present parameters, data and code give, got what others gave" in done.stderr
+    assert path.read_text() != before
+    train = (untrained / "dvc.lock").read_text().partition("train@")[2]
+    assert "train.batch_size: 128" in train
+    assert "train.batch_size: 64" not in train
+    assert "train.batch_size" in run_dvc(untrained, "status").stdout
+
+    done = run_dvc(untrained, "repro")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_that_fails_does_not_stop_the_others(untrained: Path) -> None:
     code = untrained / "pipeline/train/runner.py"
     code.write_text(

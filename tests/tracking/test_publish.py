@@ -359,7 +359,9 @@ def test_files_that_are_lost_are_sent_again(
     assert f"publish: {COUNT + 2} changed" in capsys.readouterr().out
     assert studies.snapshot(store) == before
     champion = store.client.get_model_version_by_alias("digits-classifier", "champion")
-    assert store.client.list_logged_model_artifacts(champion.model_id)
+    (run,) = store.find(champion.tags["run_key"])
+    assert champion.run_id == run.info.run_id
+    assert store.client.list_logged_model_artifacts(champion.source.removeprefix("models:/"))
 
 
 def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
