@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import shutil
 import subprocess
@@ -140,6 +141,22 @@ def test_params_yaml_is_what_its_models_expect_with_a_comment_on_every_key() -> 
     for before, line in pairwise(lines):
         if re.match(r"  \w+:", line):
             assert before.lstrip().startswith("#"), f"params.yaml: no comment above {line.strip()!r}"
+
+
+def test_what_images_and_notebooks_set_for_python_and_pip_does_not_reach_what_make_runs() -> None:
+    hostile = {"PIP_USER": "1", "PIP_TARGET": "/nowhere", "PYTHONPATH": "/nowhere", "PYTHONSAFEPATH": "1"}
+    kept = {"PIP_INDEX_URL": "https://mirror.example/simple"}
+    done = subprocess.run(
+        ["make", "--no-print-directory", "--eval", "show: ; @env", "show"],
+        cwd=ROOT,
+        env=os.environ | hostile | kept,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert not hostile.keys() & shown.keys()
+    assert kept.items() <= shown.items()
 
 
 @pytest.mark.parametrize("command", ["--help", "download --help", "report --help"])

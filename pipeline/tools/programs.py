@@ -85,5 +85,6 @@ def _git_variables() -> frozenset[str]:
     """
     if not shutil.which("git"):
         return frozenset()
-    names = subprocess.check_output(["git", "rev-parse", "--local-env-vars"], text=True).split()
+    command = ["git", "rev-parse", "--local-env-vars"]  # what macOS has in git's place may only fail
+    names = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
     return frozenset(names) - {"GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"}

