@@ -37,6 +37,7 @@ def test_a_run_that_was_finished_is_recorded_when_the_sweep_breaks_off(
         raise ConnectionError("Ray left")
 
     monkeypatch.setattr(command.params, "load", lambda: STUDY)
+    monkeypatch.setattr(command.params, "watch", lambda _: lambda: None)
     monkeypatch.setattr(command.run_keys, "inputs", lambda _: {})
     monkeypatch.setattr(command.cluster, "require", lambda: None)
     monkeypatch.setattr(command.driver, "train_stale", break_off)
