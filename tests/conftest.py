@@ -1,6 +1,7 @@
 """What several test modules share: a scratch project made of this checkout, and how it is run."""
 
 import contextlib
+import fnmatch
 import os
 import shutil
 import subprocess
@@ -132,7 +133,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wait_until_delivered(folder: Path, seconds: float = 600) -> None:
     """Wait until MLflow has all that a repository's live logs hold, for whatever store."""
     until = time.monotonic() + seconds
-    while waiting := list((folder / ".scratch/live").rglob("[!.]*.jsonl")):
+    # `rglob` would stumble over folders that go meanwhile.
+    while waiting := [
+        name
+        for _, _, names in os.walk(folder / ".scratch/live")
+        for name in fnmatch.filter(names, "[!.]*.jsonl")
+    ]:
         assert time.monotonic() < until, waiting
         time.sleep(0.1)
 
