@@ -111,8 +111,8 @@ def test_what_verify_found_reaches_the_summary(clone: tuple[Path, str], tmp_path
 
     runner.run(step, code=1)
 
-    assert "  report/verdict.json, which git holds, changed (modified) since report ran" in runner.summary
-    assert "verify: 1 difference(s)" in runner.summary
+    assert "  report/verdict.json changed (modified) since report ran: dvc.lock does not" in runner.summary
+    assert "verify: 2 difference(s)" in runner.summary  # in the clone, and here
 
 
 def test_what_only_the_runner_computed_is_no_change_of_the_pull_request(
@@ -136,7 +136,7 @@ def test_what_only_the_runner_computed_is_no_change_of_the_pull_request(
 
     changed, _, own = runner.summary.partition("**This runner computed other results than the commit holds**")
     assert "Nothing: the same verdict, the same numbers." in changed
-    assert "12.50 points" in own
+    assert "+12.500 points" in own
     assert verdict.read_text() == committed
 
 
