@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from benchmarks import made_up, measured
+from benchmarks.checkout import copy_checkout
 from docs import render
 from pipeline import params
 from pipeline.core import files, runs
@@ -127,7 +128,7 @@ def whole(study: Params, task: Task, rate: float) -> list[Row]:
         with tempfile.TemporaryDirectory() as scratch:
             copy = Path(scratch) / "study"
             copy.mkdir()
-            programs.copy_checkout(copy)
+            copy_checkout(copy)
             changes = {"train.seeds": [0], "data.mirrors.mnist": [str((ROOT / "data/raw").resolve())]}
             reading.override(copy / "params.yaml", changes)
             programs.dvc("repro", "-q", "scale", folder=copy)
@@ -143,7 +144,7 @@ def process() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "study"
         copy.mkdir()
-        programs.copy_checkout(copy)
+        copy_checkout(copy)
         shutil.copytree(ROOT / "data/scaled", copy / "data/scaled", copy_function=os.link)
         text = (copy / "params.yaml").read_text(encoding="utf-8")
         points = []

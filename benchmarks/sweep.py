@@ -21,6 +21,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.checkout import copy_checkout
 from pipeline.params import reading
 from pipeline.tools import programs
 
@@ -63,7 +64,7 @@ def main() -> None:
 def project(root: Path, changes: Mapping[str, object]) -> Path:
     """Copy the checkout without its results, and with other params."""
     root.mkdir()
-    programs.copy_checkout(root)
+    copy_checkout(root)
     (root / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(root / "report", ignore_errors=True)
     reading.override(root / "params.yaml", changes)

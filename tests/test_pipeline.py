@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.checkout import copy_checkout
 from pipeline.commands.demo import demo
 from pipeline.commands.repro import repro
 from pipeline.core.errors import ToolError
@@ -168,7 +169,7 @@ def test_a_copy_leaves_the_repository_alone_whose_hook_makes_it(
     monkeypatch.setenv("GIT_DIR", str(original / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(original / ".git/index"))
 
-    programs.copy_checkout(tmp_path / "copy")
+    copy_checkout(tmp_path / "copy")
 
     assert contents(original) == before
     assert programs.git("log", "--format=%s", folder=tmp_path / "copy") == "A copy of the working tree\n"
@@ -193,7 +194,7 @@ def test_a_copy_needs_no_key_and_a_refusal_names_the_command(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.chdir(original)
 
-    programs.copy_checkout(tmp_path / "copy")
+    copy_checkout(tmp_path / "copy")
 
     with pytest.raises(ToolError, match=r"^git -C ../copy -c user\.name=x commit --allow-empty -m signed: "):
         programs.git("-C", "../copy", "-c", "user.name=x", "commit", "--allow-empty", "-m", "signed")

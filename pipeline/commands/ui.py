@@ -52,18 +52,7 @@ def serve(uri: str, port: int) -> None:
     Raises:
         ToolError: it ends by itself.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--workers",
-        "1",
-        "--host",
-        HOST,
-        "--port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers=1", f"--host={HOST}", f"--port={port}"]
     command += ["--default-artifact-root", address.artifacts().as_uri()]
     command += ["--uvicorn-opts", "--log-level warning"]
     settings = os.environ | {

@@ -65,18 +65,6 @@ def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str
         raise ToolError(f"git {shlex.join(arguments)}: {error.stderr.strip()}") from None
 
 
-def copy_checkout(target: Path) -> None:
-    """Copy the files that git knows or would add, as they are now, into `target`: a repository of its own."""
-    names = git("ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0")
-    for name in filter(os.path.isfile, names):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        (target / name).write_bytes(Path(name).read_bytes())
-    git("init", "--quiet", folder=target)
-    git("add", "--all", folder=target)
-    author = ("-c", "user.name=copy", "-c", "user.email=copy@localhost", "-c", "commit.gpgsign=false")
-    git(*author, "commit", "--quiet", "-m", "A copy of the working tree", folder=target)
-
-
 @functools.cache
 def _git_variables() -> frozenset[str]:
     """Name the variables by which git ties what its hooks and aliases call to their repository.
