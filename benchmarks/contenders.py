@@ -1,5 +1,6 @@
 """One epoch of the study's network, by this project and by what others would write."""
 
+import contextlib
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from pipeline.core import network_files
 from pipeline.core.task import Task
 from pipeline.networks import mlp
 from pipeline.params import Params
-from pipeline.train import unlit
+from pipeline.train import arithmetic, unlit
 from pipeline.train.examples import Examples
 from pipeline.train.loop import Trainer, order
 from pipeline.train.networks import Builder
@@ -33,18 +34,25 @@ def this_loop(
     precision: str = "float32",
     epochs: int = 10**6,
     narrowed: bool = True,
+    defined: bool = True,
 ) -> Epoch:
-    """Prepare the project's own epoch, diagnostics included.
+    """Prepare the project's own epoch, diagnostics included; train a first one.
 
     Args:
         narrowed: leave out unlit inputs, as the study does.
+        defined: compute by the definition that gives every processor the same bits, as the study does.
     """
     settings = study.train.model_copy(update={"epochs": epochs, "batch_size": BATCH})
     file = network_files.read(study.network.file)
     builder = Builder(file, task, {"hidden_units": hidden_units}, precision)
     changed = study.model_copy(update={"train": settings})
-    with mock.patch.object(unlit, "narrow", unlit.narrow if narrowed else lambda *_: None):
+    with contextlib.ExitStack() as patches:
+        if not narrowed:
+            patches.enter_context(mock.patch.object(unlit, "narrow", return_value=None))
+        if not defined:
+            patches.enter_context(mock.patch.object(arithmetic, "defined", contextlib.nullcontext))
         run = Trainer(builder, lambda: train, validation, changed).train(RATE, 0)
+        next(run)  # the graphs are traced with it
     return lambda: next(run)
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +139,6 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def table(rows: Sequence[dict[str, str]]) -> str:
+def table(rows: Sequence[Mapping[str, object]]) -> str:
     """Show rows with the same keys in columns."""
-    return pd.DataFrame(rows).to_string(index=False)
+    return pd.DataFrame(rows).fillna("").to_string(index=False)

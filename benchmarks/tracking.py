@@ -157,6 +157,7 @@ def play(key: str, epoch_seconds: float) -> None:
         "outside": _processor(process) - an_epoch * (settled + _CATCHING_UP + _SAMPLED),
         "status": status(key),
     }
+    process.wait()  # the next store has a follower of its own
     print(json.dumps(result))
 
 

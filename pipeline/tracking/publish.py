@@ -71,10 +71,7 @@ class Publisher:
 
     def pages(self, server: str) -> tuple[str, str]:
         """Give the addresses of this study's comparison and of all studies, on a server of the store."""
-        comparison, studies = (
-            view.page(server, self._store.experiment_id, key) for key in (self.study_id, view.STUDIES)
-        )
-        return comparison, studies
+        return view.pages(self._store, server, self.study_id)
 
     def read(self, folder: Path) -> None:
         """Read the runs that are as params.yaml, code and data want them; report each of the others."""

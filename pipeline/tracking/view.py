@@ -1,4 +1,4 @@
-"""The pages that MLflow's UI opens with: a study's runs compared, and all studies of a data set.
+"""The pages that MLflow's UI opens with: a study's runs compared, and all studies of the store.
 
 The UI keeps a shared view in a tag of the experiment and opens it by the tag's name: the only way to a page
 with chosen charts. This writes such tags. Lines are not grouped by rate: the UI draws a group in a colour of
@@ -10,6 +10,7 @@ import json
 import zlib
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import matplotlib as mpl
 import numpy as np
@@ -71,10 +72,23 @@ def save(store: Store, study_id: str, columns: Iterable[str], *, dry_run: bool) 
     return any(fresh)
 
 
-def page(server: str, experiment_id: str, key: str) -> str:
-    """Give a view's address on a server (`http://127.0.0.1:5000`); without a key, that of all runs' table."""
-    page = f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
-    return f"{page}&viewStateShareKey={key}&compareRunsMode=CHART" if key else page
+def pages(store: Store, server: str, study_id: str) -> tuple[str, str]:
+    """Give the addresses of a study's comparison and of all studies, on a server (`http://127.0.0.1:5000`).
+
+    Without an id, the first is that of the experiment's table of runs.
+    """
+
+    def address(path: str, key: str) -> str:
+        view = f"&compareRunsMode=CHART&viewStateShareKey={key}" if key else ""
+        return f"{server.rstrip('/')}/#/{path}workflowType=machine_learning{view}"
+
+    own = store.experiment_id
+    viewed = store.client.search_experiments(filter_string=f"tags.`{_TAG}{STUDIES}` LIKE '%'")
+    # The UI takes the view from the first of them, and forgets it where there is only one.
+    listed = [own, *sorted({experiment.experiment_id for experiment in viewed} - {own})]
+    several = f"compare-experiments/s?experiments={quote(json.dumps(listed, separators=(',', ':')))}&"
+    alone = f"experiments/{own}/runs?"
+    return address(alone, study_id), address(several if len(listed) > 1 else alone, STUDIES)
 
 
 def _save(store: Store, key: str, state: dict[str, Any], *, dry_run: bool) -> bool:

@@ -8,6 +8,7 @@ import time
 import zlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -19,7 +20,7 @@ from pipeline.params import reading
 from pipeline.report.charts import style
 from pipeline.tracking import address, data, live_log, sync
 from pipeline.tracking.live_log import LiveLog
-from pipeline.tracking.publish import publish
+from pipeline.tracking.publish import publish, publish_outputs
 from pipeline.tracking.store import Store, explained, open_store
 from tests.tracking import studies
 
@@ -199,6 +200,18 @@ def test_the_comparison_page_shows_which_rate_first_and_folds_the_diagnostics(
     assert folded == set(studies.COLUMNS) - {"val_loss", "val_accuracy", "loss"}
     for run in shown:
         assert run.data.metrics.keys() >= {"log10_learning_rate", "kept_val_accuracy"}
+
+
+def test_the_page_of_all_studies_shows_those_of_every_data_set(study: Path, store: Store) -> None:
+    studies.write_study(study)
+    publisher = publish_outputs()
+    tags = store.client.get_experiment(store.experiment_id).tags
+    other = store.client.create_experiment("learning-rate-study-other", tags=tags)
+    store.client.create_experiment("of somebody else")
+    page = unquote(publisher.pages("http://host/")[1])
+    assert page.startswith(
+        f'http://host/#/compare-experiments/s?experiments=["{store.experiment_id}","{other}"]&'
+    )
 
 
 def test_all_runs_of_a_rate_have_the_report_s_colour(study: Path, store: Store) -> None:
