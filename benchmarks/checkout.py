@@ -1,9 +1,26 @@
 """A copy of the working tree to measure in."""
 
+import contextlib
 import os
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.tools import programs
+from pipeline.tracking import live_log
+
+
+@contextlib.contextmanager
+def scratch_copy() -> Iterator[Path]:
+    """Make a copy for as long as it is needed: also until MLflow has its runs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "study"
+        copy.mkdir()
+        copy_checkout(copy)
+        yield copy
+        while live_log.is_held(copy / ".scratch/live/follower.lock"):
+            time.sleep(0.2)
 
 
 def copy_checkout(target: Path) -> None:

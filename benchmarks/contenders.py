@@ -36,7 +36,7 @@ def this_loop(
     narrowed: bool = True,
     defined: bool = True,
 ) -> Epoch:
-    """Prepare the project's own epoch, diagnostics included; train a first one.
+    """Prepare the project's own epoch, diagnostics included.
 
     Args:
         narrowed: leave out unlit inputs, as the study does.
@@ -46,14 +46,15 @@ def this_loop(
     file = network_files.read(study.network.file)
     builder = Builder(file, task, {"hidden_units": hidden_units}, precision)
     changed = study.model_copy(update={"train": settings})
-    with contextlib.ExitStack() as patches:
-        if not narrowed:
-            patches.enter_context(mock.patch.object(unlit, "narrow", return_value=None))
-        if not defined:
-            patches.enter_context(mock.patch.object(arithmetic, "defined", contextlib.nullcontext))
+    with mock.patch.object(unlit, "narrow", unlit.narrow if narrowed else lambda *_: None):
         run = Trainer(builder, lambda: train, validation, changed).train(RATE, 0)
-        next(run)  # the graphs are traced with it
-    return lambda: next(run)
+    cut = arithmetic.defined if defined else contextlib.nullcontext
+
+    def epoch() -> object:
+        with mock.patch.object(arithmetic, "defined", cut):  # the first traces the graphs
+            return next(run)
+
+    return epoch
 
 
 def stock_fit(train: Examples, validation: Examples, hidden_units: int) -> Epoch:
