@@ -86,6 +86,7 @@ def test_labels_of_more_than_a_word_are_keys_without_spaces_in_verdict_json() ->
     assert content["rates"]["lr-0.01"]["health"] == {"too_short_to_judge": 2}
     single = render(decide({0.01: [0.98]}))
     assert (single["indistinguishable"], single["seeds"]) == (None, 1)
+    assert single["rates"]["lr-0.01"]["dependable"] is None  # a single run shows no spread
 
 
 def test_a_range_tests_suggestions_are_metrics_too() -> None:

@@ -72,7 +72,8 @@ def _draw_rate(axes: Axes, rate: RateVerdict, scale: float) -> None:
     beside = x * (high / low) ** (0.018 * scale)
     known = [value for value in rate.values if not math.isnan(value)]
     axes.plot([beside] * len(known), known, ".", color=style.INK, markersize=1 + 3 * scale)
-    (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size * scale**0.5, zorder=3)
+    size *= 1 if rate.status == CHOSEN else scale**0.5
+    (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size, zorder=3)
     mark.set_markeredgewidth(0.6 + 1.2 * scale)
     mark.set_markerfacecolor(face)
 

@@ -143,6 +143,14 @@ def test_of_a_single_feasible_rate_nothing_is_asked() -> None:
     assert (only.status, only.p_best, only.rival, only.at_most) == (CHOSEN, 1.0, None, 0.0)
 
 
+def test_no_rate_can_lie_further_below_the_best_than_accuracies_reach() -> None:
+    best = {0.1: [0.1, 0.95, 0.1], 0.01: [0.98, 0.981, 0.982]}
+    chosen = decide(best).rate(0.01)
+    assert chosen.at_most == pytest.approx(1 - chosen.low)
+    wide = decide(best, setting=setting_with("report", margin=0.1)).rate(0.01)
+    assert (wide.status, wide.at_most) == (CHOSEN, 0.1)  # not below the margin: it is not known to be
+
+
 def test_a_worse_rate_carries_its_rival_and_how_much_at_least() -> None:
     worse = decide(STUDY).rate(0.0001)
     assert worse.rival in (0.001, 0.01)

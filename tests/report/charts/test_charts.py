@@ -86,6 +86,13 @@ def test_a_loss_that_rises_above_its_first_value_is_shown_to_its_end() -> None:
     assert figure.axes[0].get_ylim()[1] > 1.5
 
 
+@pytest.mark.parametrize(("last", "crosses"), [(np.nan, 1), (0.0, 0)])
+def test_only_a_divergence_ends_in_a_cross(last: float, crosses: int) -> None:
+    runs = {0.1: [history([1.0, 0.5, last], [1.0] * 3)], 0.01: [history([1.0, 0.5, 0.2], [1.0] * 3)]}
+    (axes,) = curves_chart(runs, "loss", "training loss", log=True).axes
+    assert len([line for line in axes.lines if line.get_marker() == "x"]) == crosses
+
+
 def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
     _, (axes,) = style.figure()
     axes.set_ylim(0, 1)
