@@ -122,8 +122,8 @@ def test_what_shares_the_highest_value_of_one_seed_is_named() -> None:
             [0.98, 0.981, 0.982],
             "It reaches 98.10 % best validation accuracy, mean of 3 seeds (95 % interval 97.85 to 98.35 %).",
             [
-                "0.01 is chosen: it is the only rate that was tried. A new run reaches at least 97.99 % with a "
-                "probability of 80 %. Its runs: converged 3/3."
+                "0.01 is chosen: it is the only rate that was tried. A new run reaches at least 97.99 % with "
+                "a probability of 80 %. Its runs: converged 3/3."
             ],
         ),
     ],
@@ -179,8 +179,8 @@ def test_the_verdict_in_sentences() -> None:
     assert statement.warnings == []
     assert statement.reasons[:5] == [
         "0.001 is chosen: of the rates that may be the best and have a mean less than 0.10 points below the "
-        "highest, it is the one at which a new run can be counted on to reach most. A new run reaches at least "
-        "98.39 % with a probability of 80 %. It also has the highest mean. Its runs: converged 3/3.",
+        "highest, it is the one at which a new run can be counted on to reach most. A new run reaches at "
+        "least 98.39 % with a probability of 80 %. It also has the highest mean. Its runs: converged 3/3.",
         "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would "
         "probably settle it.",
         "0.01 is not distinguishable from the best: its mean is 98.40 %; 5 seeds would probably tell. Its "
