@@ -204,6 +204,8 @@ def test_with_one_seed_no_rate_is_distinguishable() -> None:
 
     assert (decision.learning_rate, decision.near, decision.settled) == (0.01, None, False)
     assert statuses(decision) == {0.01: CHOSEN, 0.1: UNKNOWN}
+    two = decide({0.1: [0.95, 0.97], 0.01: [0.98, 0.96]})
+    assert statuses(two) == {0.01: CHOSEN, 0.1: NOT_DISTINGUISHABLE}
 
 
 def test_the_other_criterion_may_choose_another_rate() -> None:
