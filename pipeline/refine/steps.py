@@ -50,6 +50,5 @@ def hopeless(verdict: Verdict) -> tuple[float, ...]:
     A neighbour of a rate that may be the best stays: it shows that the grid reaches beyond the good rates.
     Without it, the report would ask for just this rate.
     """
-    bad = [False, *(rate.status in (WORSE, DIVERGED) for rate in verdict.rates), False]
-    bad[0], bad[-1] = bad[1], bad[-2]
+    bad = [True, *(rate.status in (WORSE, DIVERGED) for rate in verdict.rates), True]
     return tuple(rate for index, rate in enumerate(verdict.grid, start=1) if all(bad[index - 1 : index + 2]))

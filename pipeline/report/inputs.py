@@ -94,4 +94,9 @@ def _flat(values: dict[str, object], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            yield f"{prefix}{key}", ", ".join(map(_plain, value if isinstance(value, list) else [value]))
+
+
+def _plain(value: object) -> str:
+    """Write a float without an exponent, as params.yaml has it."""
+    return np.format_float_positional(value, trim="0") if isinstance(value, float) else str(value)

@@ -54,7 +54,7 @@ def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
         "status": rate.status,
         "diverged": rate.diverged,
         "validation_accuracy": {name: _rounded(getattr(rate, name)) for name in ("mean", "low", "high")},
-        "dependable": _rounded(rate.dependable),
+        "dependable": None if math.isnan(rate.low) else _rounded(rate.dependable),
         "test_accuracy": _rounded(rate.test_mean),
         "p_best": _rounded(rate.p_best),
         "beaten_by_at_least": _rounded(rate.rival_at_least) if rate.status == WORSE else None,

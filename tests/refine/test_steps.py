@@ -29,6 +29,11 @@ def step(verdict: Verdict) -> Step | None:
             id="the grid is coarse",
         ),
         pytest.param(
+            verdict_on([0.1, 0.01, 0.001], 0.01, seeds=(7,), improving=True),
+            Step(NOTHING._replace(gaps=(0.001, 0.1), rates=RATES), RATES, (7,), EPOCHS, ()),
+            id="the grid is coarse; seeds and epochs wait",
+        ),
+        pytest.param(
             verdict_on([0.1, 0.03, 0.01], 0.1, seeds=SEEDS),
             Step(
                 NOTHING._replace(edges=(0.1,), rates=(0.3, 0.1, 0.03, 0.01)),

@@ -86,6 +86,16 @@ def test_labels_of_more_than_a_word_are_keys_without_spaces_in_verdict_json() ->
     assert content["rates"]["lr-0.01"]["health"] == {"too_short_to_judge": 2}
     single = render(decide({0.01: [0.98]}))
     assert (single["indistinguishable"], single["seeds"]) == (None, 1)
+    assert single["rates"]["lr-0.01"]["dependable"] is None  # a single run shows no spread
+
+
+def test_equivalent_rates_are_listed_apart_from_those_that_are_not_distinguishable() -> None:
+    equal = [0.98, 0.981, 0.982, 0.98, 0.981]
+    content = render(decide({0.1: equal, 0.01: equal, 0.001: [0.96, 0.99, 0.96, 0.99, 0.98]}))
+    assert (content["learning_rate"], content["settled"]) == (0.01, False)
+    assert (content["equivalent"], content["indistinguishable"]) == ([], [0.001, 0.1])
+    content = render(decide({0.1: equal, 0.01: equal, 0.001: [0.9] * 5}))
+    assert (content["equivalent"], content["indistinguishable"]) == ([0.1], [])
 
 
 def test_a_range_tests_suggestions_are_metrics_too() -> None:

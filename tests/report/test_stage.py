@@ -381,4 +381,4 @@ def test_forty_rates_are_read_in_a_minute(tmp_path: Path, monkeypatch: pytest.Mo
     folded = page.partition("<details>")[2].partition("</details>")[0]
     assert (folded.count("<figure"), page.count('<figure id="chart-rate-')) == (34, 40)
     assert Path("report/summary.md").read_text().count("\n| 0.") == 12
-    assert "28 more rates are in `comparison.csv`." in Path("report/summary.md").read_text()
+    assert "28 more rates are in `verdict.json`." in Path("report/summary.md").read_text()

@@ -65,7 +65,7 @@ def exact_test(first: Bools, second: Bools) -> Discordance:
 
 def holm(p_values: Floats) -> Floats:
     """Correct by Holm's step-down method, which scipy lacks: valid at once for all, as Bonferroni's is."""
-    order = np.argsort(p_values, kind="stable")
+    order = np.argsort(p_values)
     stepped = p_values[order] * np.arange(len(order), 0, -1)
     corrected = np.empty_like(p_values)
     corrected[order] = np.minimum(1.0, np.maximum.accumulate(stepped))

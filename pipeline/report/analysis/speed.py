@@ -20,7 +20,7 @@ class Winner(NamedTuple):
 
     Attributes:
         rate: the choice; None if every rate has diverged by then.
-        others: the others in question, see `Verdict.in_question`; None with fewer than two seeds.
+        others: the others that may be as good, see `Verdict.near`; None with fewer than two seeds.
         mean: of the choice, over the seeds that had not diverged by then.
     """
 
@@ -52,8 +52,7 @@ def winners(runs: Sequence[Run], setting: Setting) -> tuple[Winner, ...]:
         if choice.best is None:
             best.append(Winner(budget, None, None, math.nan))
             continue
-        question = np.isfinite(choice.dependable) | (choice.mask & choice.equivalent)
-        others = tuple(rates[index] for index in np.flatnonzero(question) if index != choice.best)
+        others = tuple(rates[index] for index in np.flatnonzero(choice.mask) if index != choice.best)
         mean = float(statistics.mean(values[choice.best]))
         best.append(Winner(budget, rates[choice.best], others if values.shape[1] > 1 else None, mean))
     return tuple(best)

@@ -37,7 +37,8 @@ class RateVerdict(NamedTuple):
         mean, low, high: of these values; bounds NaN with fewer than two.
         dependable: what a new run can be counted on to reach, see `statistics.Choice`.
         other_mean, test_mean: means of the other criterion and of the test accuracy.
-        p_best, rival, rival_gap, rival_at_least, at_most: see `statistics.Challenge`; no rival untested.
+        p_best, rival, rival_gap, rival_at_least, at_most: see `statistics.Challenge`; no rival untested, and
+            `at_most` no more than what accuracies above the interval leave.
         seeds_needed: how many seeds would tell it from the best, or show that it is equivalent; 0 where no
             planned look would, or where that is known.
         diverged: number of runs that diverged.
@@ -161,6 +162,9 @@ def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
     other_left = np.where(feasible[:, None], other_values, np.nan)
     other_chosen = statistics.choose(other_left, *rule).best
     intervals = statistics.mean_intervals(values, resolution, params.confidence)
+    # Of a rate that scatters widely the tests allow any mean; but no accuracy is above 1.
+    highest = np.maximum(1 - intervals.low, params.margin)
+    at_most = np.where(challenge.at_most < np.inf, np.fmin(challenge.at_most, highest), np.inf)
     verdicts = []
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
@@ -189,7 +193,7 @@ def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
                 None if np.isnan(challenge.gap[index]) else rates[challenge.rival[index]],
                 float(challenge.gap[index]),
                 float(challenge.at_least[index]),
-                float(challenge.at_most[index]),
+                float(at_most[index]),
                 int(challenge.seeds[index]) if status == NOT_DISTINGUISHABLE or index == chosen else 0,
                 int(np.isnan(values[index]).sum()),
                 {label: labels[label] for label in (*health.LABELS, health.TOO_SHORT) if labels[label]},

@@ -27,8 +27,8 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
     ends, low, high = [], np.inf, -np.inf
     last = max(len(run) for runs in histories.values() for run in runs)
     for index, (rate, runs) in enumerate(sorted(histories.items())):
-        values = style.by_epoch(runs, column)
-        values = (values.where(values > 0) if log else values).dropna(how="all")
+        finite = style.by_epoch(runs, column).dropna(how="all")
+        values = finite.where(finite > 0).dropna(how="all") if log else finite
         if values.empty:
             continue
         middle = values.median(axis=1)
@@ -39,7 +39,7 @@ def curves_chart(histories: Histories, column: str, title: str, *, log: bool) ->
         dash = style.DASHES[index % len(style.DASHES)] if last <= _CALM else "-"
         marker = "." if len(values) == 1 else ""
         axes.plot(middle, color=colour, linestyle=dash, linewidth=1.7, marker=marker)
-        if values.index[-1] < last:  # diverged there
+        if finite.index[-1] < last:  # diverged there
             axes.plot(middle[-1:], "x", color=colour, markersize=7, markeredgewidth=2)
         ends.append((middle.iloc[-1], wording.rate(rate), colour))
     style.title(axes, title)

@@ -143,7 +143,7 @@ def _describe_ends(histories: Histories, column: str) -> str:
 
 
 def _describe_rate(rate: RateVerdict, runs: Sequence[pd.DataFrame], held_out: str) -> str:
-    health = f"Health: {wording.listed(list(rate.labels))}."
+    health = f"Runs: {wording.labels([rate])}."
     if rate.diverged:
         return (
             f"{rate.diverged} of {wording.counted(len(runs), 'run')} diverged; a line ends where its values "

@@ -26,17 +26,20 @@ _MARKS = {
 }
 """Of each status: marker, its size, face, edge; in the legend's words."""
 _CROWDED, _MOST_LABELS = 6, 12
-"""More rates than this need their labels turned, or have none of their own, and smaller marks."""
+"""More rates than this, evenly spread, need turned labels, or smaller marks and no labels of their own."""
 
 
 def response_chart(verdict: Verdict, title: str) -> Figure:
     """Draw the criterion over the rate, with intervals; every run a dot, diverged rates at the bottom."""
     rates = [rate.learning_rate for rate in verdict.rates]
-    crowded = _CROWDED < len(rates) <= _MOST_LABELS
+    span, steps = math.log(max(rates) / min(rates)), np.diff(np.log(rates))
+    # As many rates as would lie evenly spread where the nearest two lie.
+    density = max(len(rates), 0.7 * span / steps.min()) if len(rates) > 1 else 1
+    crowded = _CROWDED < density <= _MOST_LABELS
     figure, (axes,) = style.figure(height=340, top=56, bottom=62 if crowded else 42, right=22)
     margin = (max(rates) / min(rates)) ** 0.07 if len(rates) > 1 else 3.0
     style.rate_axis(axes, min(rates) / margin, max(rates) * margin)
-    if len(rates) <= _MOST_LABELS:
+    if density <= _MOST_LABELS:
         axes.set_xticks(rates)
     if crowded:
         axes.tick_params(axis="x", labelrotation=28, labelsize=9.5)
@@ -71,8 +74,9 @@ def _draw_rate(axes: Axes, rate: RateVerdict, scale: float) -> None:
     low, high = axes.get_xlim()
     beside = x * (high / low) ** (0.018 * scale)
     known = [value for value in rate.values if not math.isnan(value)]
-    axes.plot([beside] * len(known), known, ".", color=style.INK, markersize=1 + 3 * scale)
-    (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size * scale**0.5, zorder=3)
+    axes.plot([beside] * len(known), known, ".", color=style.INK, markersize=1 + 3 * scale, clip_on=False)
+    size *= 1 if rate.status == CHOSEN else scale**0.5
+    (mark,) = axes.plot([x], [rate.mean], marker, color=edge, markersize=size, zorder=3, clip_on=False)
     mark.set_markeredgewidth(0.6 + 1.2 * scale)
     mark.set_markerfacecolor(face)
 

@@ -1,12 +1,11 @@
 """The report's sentences, which page, summary and verdict.json share."""
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipeline.report.analysis import status
 from pipeline.report.analysis.analyse import Analysis
-from pipeline.report.analysis.grid import Advice, factor
+from pipeline.report.analysis.grid import Advice
 from pipeline.report.analysis.statistics import COUNTED_ON, LOOKS
 from pipeline.report.text import templates, wording
 
@@ -35,7 +34,7 @@ def compose(analysis: Analysis) -> Statement:
     """Put the analysis into sentences; templates/sentences.txt.j2 has them all."""
     verdict = analysis.verdict
     environment = templates.environment()
-    environment.filters |= {"factors": _factors, "of": lambda rate, verdict: verdict.rate(rate)}
+    environment.filters["of"] = lambda rate, verdict: verdict.rate(rate)
     macros = environment.get_template("sentences.txt.j2").make_module(
         {
             "analysis": analysis,
@@ -66,7 +65,3 @@ def _lines(advice: Advice) -> str:
     }
     lines = "".join(f"  {key}: {value}\n" for key, value in values.items() if value)
     return f"train:\n{lines}" if lines else ""
-
-
-def _factors(rates: Sequence[float], chosen: float) -> str:
-    return wording.listed([f"{round(factor(rate, chosen), 1):g}" for rate in rates])

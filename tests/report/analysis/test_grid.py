@@ -60,6 +60,8 @@ def test_neighbours_exactly_as_far_apart_as_may_be_are_near() -> None:
 
 def test_a_rate_between_that_would_round_to_one_of_the_grid_gets_a_digit_more() -> None:
     assert advise([4.0, 2.0, 1.0], 2.0, coarse_ratio=1.5).rates == (4.0, 3.0, 2.0, 1.4, 1.0)
+    near = advise([1.01, 1.0, 0.99], 1.0, coarse_ratio=1.01)
+    assert near.rates == (1.01, 1.0, pytest.approx(0.99**0.5), 0.99)  # two digits would meet it as well
 
 
 def test_far_neighbours_that_are_worse_ask_for_rates_between() -> None:
@@ -81,6 +83,7 @@ def test_runs_that_were_still_improving_ask_for_more_epochs() -> None:
 def test_one_seed_asks_for_more_and_one_rate_for_neighbours() -> None:
     expected = NOTHING._replace(rates=(0.1, 0.01, 0.001), seeds=(3, 0, 1))
     assert advise([0.01], 0.01, seeds=(3,)) == expected
+    assert advise([0.09], 0.09).rates == (0.9, 0.09, 0.009)
 
 
 def test_a_grid_of_diverged_rates_goes_down() -> None:

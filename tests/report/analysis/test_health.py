@@ -175,6 +175,13 @@ def test_falling_is_measured_from_the_first_to_the_last_epoch_of_the_end(fall: f
     assert examine(curve(loss, val_loss)).labels == (label,)
 
 
+@pytest.mark.parametrize(("fall", "label"), [(0.028, CONVERGED), (0.032, IMPROVING)])
+def test_of_a_long_run_parts_of_the_end_show_the_same_fall(fall: float, label: str) -> None:
+    time = np.arange(8000) / 8000
+    val_loss = 0.5 * (1 - fall) ** (4 * time)
+    assert examine(curve(0.5 * np.exp(-5 * time), val_loss)).labels == (label,)
+
+
 @pytest.mark.parametrize(
     ("loss", "recovered"),
     [

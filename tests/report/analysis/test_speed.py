@@ -37,11 +37,11 @@ def test_the_winner_depends_on_the_budget_and_budgets_beyond_the_histories_are_l
     assert [winner[:3] for winner in best] == [(1, 2, ()), (2, 2, ()), (4, 1, ())]
 
 
-def test_a_rate_out_of_the_question_is_not_listed_beside_the_winner_however_it_scatters() -> None:
+def test_beside_the_winner_stand_the_rates_that_the_verdict_would_not_call_worse() -> None:
     steady = [[0.980], [0.981], [0.982]]
-    near = [[0.979], [0.982], [0.980]]
     scattered = [[0.98], [0.5], [0.9]]
-    (winner,) = winners([scattered, near, steady], (1,))
+    low = [[0.9], [0.901], [0.902]]
+    (winner,) = winners([low, scattered, steady], (1,))
     assert (winner.rate, winner.others) == (3, (2,))
 
 

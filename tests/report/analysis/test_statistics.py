@@ -113,7 +113,8 @@ def test_without_any_value_nothing_is_chosen() -> None:
     choice = choose(np.full((2, 3), np.nan))
     assert choice.best is None
     assert not choice.mask.any()
-    assert not choice.settled
+    assert not choice.equivalent.any()
+    assert choice.settled is False
 
 
 def test_means_leave_out_what_is_missing() -> None:
@@ -214,6 +215,19 @@ def test_the_seeds_to_tell_are_the_look_at_which_the_same_means_and_spreads_woul
     assert worse.seeds.tolist() == [next(look for look, bound in bounds.items() if bound < 0.0007)] * 2
 
 
+def test_each_rate_has_seeds_to_tell_of_its_own() -> None:
+    differences = np.array([0.001, -0.001, 0.0005, -0.0005, 0.0])
+    values = np.stack([np.full(5, 0.98), 0.98 + differences, 0.977 + differences])
+    assert statistics.challenge(values, 0.0, 0.95, 0.0001).seeds.tolist() == [0, 0, 8]
+
+
+def test_a_rate_alone_in_one_of_several_studies_is_alone_there() -> None:
+    pair, single = [[0.98, 0.981], [0.97, 0.972]], [[0.98, 0.981], [np.nan, np.nan]]
+    both = challenge(np.array([pair, single]))
+    for study, values in enumerate((pair, single)):
+        np.testing.assert_array_equal(both.p_value[study], challenge(np.array(values)).p_value)
+
+
 def test_corrected_p_values_do_not_exceed_1() -> None:
     alike = np.array([[0.98, 0.981, 0.979], [0.981, 0.979, 0.98], [0.979, 0.98, 0.981]])
     assert challenge(alike).p_value.tolist() == [1, 1, 1]
@@ -228,6 +242,7 @@ def test_one_seed_tells_nothing_and_the_highest_value_is_chosen() -> None:
     choice = choose(values)
     assert (choice.best, choice.mask.all(), choice.settled) == (1, True, False)
     np.testing.assert_array_equal(choice.dependable, [np.nan, 0.98, 0.9795])
+    assert choose(values[:1]).settled is False
 
 
 def test_a_missing_run_costs_its_seed_in_that_rates_comparisons_alone() -> None:

@@ -143,6 +143,17 @@ def test_of_a_single_feasible_rate_nothing_is_asked() -> None:
     assert (only.status, only.p_best, only.rival, only.at_most) == (CHOSEN, 1.0, None, 0.0)
 
 
+def test_no_rate_can_lie_further_below_the_best_than_accuracies_reach() -> None:
+    best = {0.1: [0.1, 0.95, 0.1], 0.01: [0.98, 0.981, 0.982]}
+    chosen = decide(best).rate(0.01)
+    assert chosen.at_most == pytest.approx(1 - chosen.low)
+    wide = decide(best, setting=setting_with("report", margin=0.1)).rate(0.01)
+    assert (wide.status, wide.at_most) == (CHOSEN, 0.1)  # not below the margin: it is not known to be
+    apart = {0.1: [NAN, NAN, 0.98, 0.981], 0.01: [0.97, 0.971, NAN, NAN]}
+    allowing = setting_with("report", diverged_share=0.5)
+    assert decide(apart, setting=allowing).rate(0.1).at_most == np.inf  # no seed in common: nothing is known
+
+
 def test_a_worse_rate_carries_its_rival_and_how_much_at_least() -> None:
     worse = decide(STUDY).rate(0.0001)
     assert worse.rival in (0.001, 0.01)
@@ -195,7 +206,10 @@ def test_with_one_seed_no_rate_is_distinguishable() -> None:
     decision = decide({0.1: [0.95], 0.01: [0.98]})
 
     assert (decision.learning_rate, decision.near, decision.settled) == (0.01, None, False)
+    assert not decision.improving
     assert statuses(decision) == {0.01: CHOSEN, 0.1: UNKNOWN}
+    two = decide({0.1: [0.95, 0.97], 0.01: [0.98, 0.96]})
+    assert statuses(two) == {0.01: CHOSEN, 0.1: NOT_DISTINGUISHABLE}
 
 
 def test_the_other_criterion_may_choose_another_rate() -> None:

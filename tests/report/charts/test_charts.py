@@ -16,9 +16,11 @@ from pipeline.report.charts import gallery, style, svg
 from pipeline.report.charts.curves import curves_chart
 from pipeline.report.charts.range_test import range_chart
 from pipeline.report.charts.recipe import recipe_chart
+from pipeline.report.charts.response import response_chart
 from pipeline.report.inputs import RangeTest
 from pipeline.report.stage import report
 from tests.report.conftest import history, realistic, write_study
+from tests.report.samples import verdict_on
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -84,6 +86,13 @@ def test_a_first_loss_that_would_flatten_the_rest_is_cut_off_and_said() -> None:
 def test_a_loss_that_rises_above_its_first_value_is_shown_to_its_end() -> None:
     figure = recipe_chart([history([0.4, 0.1, 0.01], [0.1, 0.5, 1.5])])
     assert figure.axes[0].get_ylim()[1] > 1.5
+
+
+@pytest.mark.parametrize(("last", "crosses"), [(np.nan, 1), (0.0, 0)])
+def test_only_a_divergence_ends_in_a_cross(last: float, crosses: int) -> None:
+    runs = {0.1: [history([1.0, 0.5, last], [1.0] * 3)], 0.01: [history([1.0, 0.5, 0.2], [1.0] * 3)]}
+    (axes,) = curves_chart(runs, "loss", "training loss", log=True).axes
+    assert len([line for line in axes.lines if line.get_marker() == "x"]) == crosses
 
 
 def test_labels_at_the_ends_of_lines_do_not_overlap() -> None:
@@ -174,6 +183,32 @@ def test_of_many_layers_a_few_are_drawn_from_the_first_to_the_last_whatever_thei
     page = Path("report/index.html").read_text(encoding="utf-8")
     assert "at most 6 charts are drawn" in page
     assert "layer block 29.&quot;$x$&quot;" in page
+
+
+@pytest.mark.parametrize(
+    ("rates", "turned", "labelled"),
+    [
+        ([0.1, 0.01, 0.001], False, True),
+        ([2.0**-power for power in range(8)], True, True),
+        ([2.0**-power for power in range(13)], False, False),
+        ([1e12, 1.0, 0.1, 0.01], True, True),
+        ([0.1, 0.09, 0.001], False, False),
+        ([0.1], False, True),
+    ],
+)
+def test_rates_that_lie_close_have_their_labels_turned_or_none_of_their_own(
+    rates: list[float], *, turned: bool, labelled: bool
+) -> None:
+    (axes,) = response_chart(verdict_on(rates, rates[0]), "accuracy").axes
+    assert (axes.get_xticklabels()[0].get_rotation() > 0) == turned
+    assert (list(axes.get_xticks()) == sorted(rates)) == labelled
+
+
+def test_the_chosen_rate_stands_out_of_a_crowd() -> None:
+    rates = [2.0**-power for power in range(40)]
+    (axes,) = response_chart(verdict_on(rates, rates[20]), "accuracy").axes
+    sizes = {line.get_xdata()[0]: line.get_markersize() for line in axes.lines if line.get_zorder() == 3}
+    assert sizes.pop(rates[20]) > 1.5 * max(sizes.values())
 
 
 def test_a_measure_more_is_a_chart_more_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_what_is_said_of_rates_that_share_few_seeds(
     ("values", "said"),
     [
         ([0.98, 0.981, 0.982], "mean of 3 seeds (95 % interval 97.85 to 98.35 %)."),
-        ([0.98, 0.982, NAN], "mean of 2 of 3 seeds, the others diverged (95 % interval 96.83 to 99.37 %)."),
+        ([0.98, 0.982, NAN], "mean of 2 of 3 seeds, the other diverged (95 % interval 96.83 to 99.37 %)."),
         (
             [0.98, NAN, NAN],
             "the value of the only one of 3 seeds that did not diverge: no interval can be given.",
@@ -100,9 +100,51 @@ def test_one_seed_gives_no_interval_and_says_which_line_to_change() -> None:
     )
     assert statement.reasons[:2] == [
         "The runs of 0.01: converged 1/1.",
-        "0.1 cannot be compared: its mean is 95.00 %. Its runs: converged 1/1.",
+        "0.1 cannot be compared with one seed: it reaches 95.00 %. Its runs: converged 1/1.",
     ]
     assert any("train.seeds in params.yaml: seeds: [0, 1, 2]" in warning for warning in statement.warnings)
+
+
+def test_what_shares_the_highest_value_of_one_seed_is_named() -> None:
+    detail = say(decide({0.1: [0.95], 0.01: [0.98], 0.001: [0.98]})).detail
+    assert detail.startswith("It shares the highest best validation accuracy, 98.00 %, with 0.01; whether ")
+
+
+@pytest.mark.parametrize(
+    ("values", "detail", "reasons"),
+    [
+        (
+            [0.98],
+            "It reaches 98.00 % best validation accuracy, with one seed: no interval can be given.",
+            ["The runs of 0.01: converged 1/1."],
+        ),
+        (
+            [0.98, 0.981, 0.982],
+            "It reaches 98.10 % best validation accuracy, mean of 3 seeds (95 % interval 97.85 to 98.35 %).",
+            [
+                "0.01 is chosen: it is the only rate that was tried. A new run reaches at least 97.99 % with "
+                "a probability of 80 %. Its runs: converged 3/3."
+            ],
+        ),
+    ],
+)
+def test_of_a_single_rate_no_comparison_is_claimed(
+    values: list[float], detail: str, reasons: list[str]
+) -> None:
+    statement = say(decide({0.01: values}))
+    assert statement.headline == "Learning rate 0.01 is the only one that was tried."
+    assert (statement.detail, statement.reasons) == (detail, reasons)
+
+
+def test_of_the_only_rate_that_did_not_diverge_no_confidence_is_claimed() -> None:
+    setting = setting_with("report", diverged_share=0.7)
+    reasons = say(decide({0.01: [0.98, NAN, NAN], 0.1: [NAN] * 3}, setting=setting)).reasons
+    assert reasons[0] == (
+        "0.01 is chosen: it is the only rate that did not diverge. Its runs: diverged 2/3, converged 1/3."
+    )
+    assert not [reason for reason in reasons if "settled" in reason]
+    three = say(decide({0.01: [0.98, 0.981, NAN], 0.1: [NAN] * 3}, setting=setting)).reasons
+    assert "with a probability of 80 %, if it does not diverge. Its runs" in three[0]
 
 
 def test_a_choice_made_on_test_data_says_so() -> None:
@@ -136,9 +178,9 @@ def test_the_verdict_in_sentences() -> None:
     )
     assert statement.warnings == []
     assert statement.reasons[:5] == [
-        "0.001 is chosen for what a new run can be counted on to reach, 98.39 % with a probability of 80 %: "
-        "the most of the rates with a mean less than 0.10 points below the highest. It also has the "
-        "highest mean. Its runs: converged 3/3.",
+        "0.001 is chosen: of the rates that may be the best and have a mean less than 0.10 points below the "
+        "highest, it is the one at which a new run can be counted on to reach most. A new run reaches at "
+        "least 98.39 % with a probability of 80 %. It also has the highest mean. Its runs: converged 3/3.",
         "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would "
         "probably settle it.",
         "0.01 is not distinguishable from the best: its mean is 98.40 %; 5 seeds would probably tell. Its "
@@ -191,8 +233,10 @@ def test_what_is_settled_is_said() -> None:
 
 def test_a_higher_mean_whose_runs_scatter_more_is_the_number_beside_the_choice() -> None:
     reasons = say(decide({0.01: [0.9835, 0.9790, 0.9824], 0.001: [0.9812, 0.9814, 0.9811]})).reasons
-    assert reasons[0].startswith("0.001 is chosen for what a new run can be counted on to reach, 98.07 %")
-    assert " The highest mean is that of 0.01, 98.16 %, but its runs scatter more: 97.98 %. " in reasons[0]
+    assert (
+        "A new run reaches at least 98.07 % with a probability of 80 %. The highest mean is that of 0.01, "
+        "98.16 %; a new run there can be counted on to reach 97.98 %." in reasons[0]
+    )
 
 
 def test_another_choice_by_the_other_criterion_is_named() -> None:
@@ -223,6 +267,11 @@ def test_health_labels_are_counted_where_not_all_runs_have_them() -> None:
 
     assert reasons[0].endswith(" Its runs: too short to judge 2/2.")
     assert reasons[2].endswith(" Its runs: stuck 1/2, oscillating 2/2.")
+
+
+def test_an_equivalent_rate_at_the_edge_is_called_so() -> None:
+    advice = say(decide({0.01: about(0.98), 0.1: about(0.9801)})).advice
+    assert "The lowest rate, 0.01, is equivalent: the range of good rates may go on below it." in advice
 
 
 HALF_DECADES = [0.1, 0.03, 0.01, 0.003, 0.001]
@@ -265,14 +314,11 @@ HALF_DECADES = [0.1, 0.03, 0.01, 0.003, 0.001]
         ),
         (
             verdict_on([0.1, 0.01, 0.001, 0.0001], 0.001),
-            [
-                "From 0.001 to 0.0001 and 0.01 the rate changes by a factor of 10 and 10: the best may lie "
-                "between."
-            ],
+            ["0.0001 and 0.01 are more than a factor of 3.5 away from 0.001: the best may lie between."],
         ),
         (
             verdict_on([0.1, 0.023, 0.01], 0.023),
-            ["From 0.023 to 0.1 the rate changes by a factor of 4.3: the best may lie between."],
+            ["0.1 is more than a factor of 3.5 away from 0.023: the best may lie between."],
         ),
         (
             verdict_on(HALF_DECADES, 0.01, improving=True),
@@ -347,3 +393,11 @@ def test_a_suggestion_of_the_range_test_is_held_against_the_study(
         range_test={"minimum / 10": held}
     )
     assert compose(analysis).range_test == [f"Minimum / 10 suggests {said}"]
+
+
+def test_of_a_suggestion_one_seed_says_nothing() -> None:
+    held = (Suggestion(0.1, 0.1, 0.1), Agreement(0.1, None))
+    analysis = analysis_of(decide({0.1: [0.95], 0.01: [0.98]}))._replace(range_test={"valley": held})
+    assert compose(analysis).range_test == [
+        "Valley suggests 0.1, nearest to 0.1: the study cannot tell with one seed."
+    ]
