@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -227,4 +228,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # Of libraries, for those who develop them; PYTHONWARNINGS=error ends DVC, MLflow and Ray, as children too.
+    os.environ.pop("PYTHONWARNINGS", None)
+    warnings.simplefilter("ignore")
     sys.exit(main())

@@ -15,7 +15,7 @@ from pipeline.commands.repro import repro
 from pipeline.core.errors import ToolError
 from pipeline.params import reading
 from pipeline.tools import programs, repair
-from tests.conftest import AUTHOR, ROOT, run_dvc
+from tests.conftest import AUTHOR, ROOT, run_dvc, run_pipeline
 
 
 @pytest.fixture
@@ -93,6 +93,15 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     assert "tensorflow==" in text
     pins.write_text(text.replace("tensorflow==", "tensorflow==0."))
     assert {"train@0.01-0", "train@0.001-0"} <= set(would_run(copy))
+
+
+def test_what_libraries_warn_of_neither_ends_a_command_nor_is_shown(copy: Path) -> None:
+    strict = {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2"}
+    done = run_pipeline(copy, "publish", **strict)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    nothing_to_do = run_pipeline(copy, "repro", **strict)  # DVC's own process
+    assert nothing_to_do.returncode == 0, nothing_to_do.stderr
 
 
 @pytest.mark.parametrize(
