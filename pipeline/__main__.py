@@ -228,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    # Of libraries, for those who develop them; PYTHONWARNINGS=error ends DVC, MLflow and Ray, as children too.
+    # They are for those who develop the libraries; PYTHONWARNINGS=error ends DVC, MLflow and Ray.
     os.environ.pop("PYTHONWARNINGS", None)
     warnings.simplefilter("ignore")
     sys.exit(main())
