@@ -231,4 +231,6 @@ if __name__ == "__main__":
     # They are for those who develop the libraries; PYTHONWARNINGS=error ends DVC, MLflow and Ray.
     os.environ.pop("PYTHONWARNINGS", None)
     warnings.simplefilter("ignore")
+    if sys.stdout:  # a terminal may lack a character that the verdict has
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(main())

@@ -104,6 +104,14 @@ def test_what_libraries_warn_of_neither_ends_a_command_nor_is_shown(copy: Path) 
     assert nothing_to_do.returncode == 0, nothing_to_do.stderr
 
 
+def test_a_terminal_without_every_character_shows_the_verdict(copy: Path) -> None:
+    assert not (copy / "report/summary.md").read_text(encoding="utf-8").isascii()
+    done = run_pipeline(copy, "summary", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "\\u2013" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("path", "content", "dvc_says"),
     [
