@@ -209,7 +209,7 @@ def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
         sys.stderr.close()
         return 141
-    except OSError as error:
+    except (OSError, ImportError, MemoryError) as error:
         if not (text := describe_os_error(error)):
             raise
         print(f"error: {text}", file=sys.stderr)
