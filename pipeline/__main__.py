@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import getpass
 import importlib
 import os
 import sys
@@ -190,6 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = vars(parser().parse_args(arguments))
     name = chosen.pop("command")
     isolation.isolate()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # a container's user may be a number without a name, with which DVC ends
+        os.environ["USER"] = str(os.getuid())
     # DVC's own notes: its default is a folder that everybody on the machine can write.
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/tmp/site").resolve()))
     code = _call(name, COMMANDS[name].module, chosen)

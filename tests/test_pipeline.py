@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -110,6 +111,32 @@ def test_a_terminal_without_every_character_shows_the_verdict(copy: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
     assert "\\u2013" in done.stdout
+
+
+def test_a_user_without_a_name_or_a_home_can_do_it_all(copy: Path) -> None:
+    """As many a cluster's containers are run."""
+    nameless = [
+        "unshare",
+        "--user",
+        "--map-user=12345",
+        "env",
+        "-u",
+        "USER",
+        "-u",
+        "LOGNAME",
+        "HOME=/nonexistent",
+    ]
+    if subprocess.run([*nameless, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs Linux, and the right to have a user namespace")
+    done = subprocess.run(
+        [*nameless, sys.executable, "-m", "pipeline", "sweep", "--dry-run"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 runs up to date" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ def connect(address: str | None, data_bytes: int) -> Iterator[Engine]:
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             settings |= {
+                "address": "local",  # whatever RAY_ADDRESS says, which is set on a cluster's machines
                 "num_cpus": machine.usable_cores(),
                 "include_dashboard": False,
                 "object_store_memory": max(200_000_000, 3 * data_bytes),
@@ -103,7 +104,7 @@ def _start(ray: Any, settings: dict[str, Any]) -> Any:
             return ray.init(**settings)
         except Exception as error:
             ray.shutdown()
-            final = "address" in settings and "Initialization failure from server" not in str(error)
+            final = settings["address"] != "local" and "Initialization failure from server" not in str(error)
             if final or not attempts:
                 raise
         finally:

@@ -31,6 +31,10 @@ from pipeline.tools.os_errors import describe_os_error
         (OSError(errno.EROFS, "", "data"), "data: Read-only file system. Mount it so that it can be written"),
         (PermissionError(errno.EACCES, "", "a b"), "a b: Permission denied. Give this user the permission"),
         (OSError(errno.EIO, ""), "Input/output error. The disk failed: check it before anything else."),
+        (
+            ModuleNotFoundError("No module named 'ruamel'", name="ruamel"),
+            f"{sys.executable}: expected the packages of requirements/runtime.txt, found no ruamel. Activate",
+        ),
         (MemoryError(), "Out of memory. Give it more memory (the limit is that of `ulimit -v`, a container"),
         (
             ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"),
@@ -49,7 +53,7 @@ def test_what_the_machine_refuses_is_said(error: Exception, said: str) -> None:
         FileNotFoundError(errno.ENOENT, "", "x"),
         OSError("something else"),
         OSError("0 requested"),
-        ImportError("No module named 'x'"),
+        ModuleNotFoundError("No module named 'pipeline.x'", name="pipeline.x"),
     ],
 )
 def test_what_may_be_a_defect_is_left_alone(error: Exception) -> None:
