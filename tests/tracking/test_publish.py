@@ -99,7 +99,11 @@ def test_runs_from_before_the_code_changed_are_left_as_they_are(
     studies.write_study(study)
     (study / "loop.py").write_text("code that has changed\n", encoding="utf-8")
     assert publish() == 1
-    assert "was trained from other parameters, data or code than there are now" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "was trained from other parameters, data or code than there are now" in said
+    assert (
+        "if DVC takes it for up to date, as after `dvc commit`, `dvc repro -f -s train@0.01-1` does." in said
+    )
     assert studies.snapshot(store) == {}
 
 
