@@ -411,6 +411,21 @@ def test_a_folder_may_have_any_name(
     assert {"mlflow.db", "mlartifacts"} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
+@pytest.mark.usefixtures("study")
+def test_a_store_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ToolError, match=r"expected a store that lasts, got sqlite.* Name a file"):
+        open_store("digits")
+    assert not list(Path().glob(":memory:*"))
+
+
+def test_a_home_in_an_address_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///~/runs.db")
+    assert address.tracking_uri() == f"sqlite:///{tmp_path}/runs.db"
+
+
 def test_a_relative_address_is_seen_from_the_repository_also_in_dvcs_copies(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
