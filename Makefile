@@ -12,6 +12,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export RAY_USAGE_STATS_ENABLED := 0
 # DVC's own notes about files; its default is a folder that everybody on the machine can write to.
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
+# A container's user may be a number without a name, with which DVC ends.
+export USER ?= $(shell id -u)
 # What images and notebook services set: where pip installs, which modules Python finds, how it warns. The first has
 # each process compile each module anew. What says where packages come from (PIP_INDEX_URL, ...) stays.
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS PYTHONIOENCODING \

@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+import getpass
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -189,6 +191,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = vars(parser().parse_args(arguments))
     name = chosen.pop("command")
     isolation.isolate()
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # a container's user may be a number without a name, with which DVC ends
+        os.environ["USER"] = str(os.getuid())
     # DVC's own notes: its default is a folder that everybody on the machine can write.
     os.environ.setdefault("DVC_SITE_CACHE_DIR", str(Path(".dvc/tmp/site").resolve()))
     code = _call(name, COMMANDS[name].module, chosen)
@@ -208,7 +214,7 @@ def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
         sys.stderr.close()
         return 141
-    except OSError as error:
+    except (OSError, ImportError, MemoryError) as error:
         if not (text := describe_os_error(error)):
             raise
         print(f"error: {text}", file=sys.stderr)
@@ -227,4 +233,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # They are for those who develop the libraries; PYTHONWARNINGS=error ends DVC, MLflow and Ray.
+    os.environ.pop("PYTHONWARNINGS", None)
+    warnings.simplefilter("ignore")
+    if sys.stdout:  # a terminal may lack a character that the verdict has
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.exit(main())

@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from pipeline.commands.repro import repro
 from pipeline.core.errors import ToolError
 from pipeline.params import reading
 from pipeline.tools import programs, repair
-from tests.conftest import AUTHOR, ROOT, run_dvc
+from tests.conftest import AUTHOR, ROOT, run_dvc, run_pipeline
 
 
 @pytest.fixture
@@ -93,6 +94,49 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     assert "tensorflow==" in text
     pins.write_text(text.replace("tensorflow==", "tensorflow==0."))
     assert {"train@0.01-0", "train@0.001-0"} <= set(would_run(copy))
+
+
+def test_what_libraries_warn_of_neither_ends_a_command_nor_is_shown(copy: Path) -> None:
+    strict = {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2"}
+    done = run_pipeline(copy, "publish", **strict)
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    nothing_to_do = run_pipeline(copy, "repro", **strict)  # DVC's own process
+    assert nothing_to_do.returncode == 0, nothing_to_do.stderr
+
+
+def test_a_terminal_without_every_character_shows_the_verdict(copy: Path) -> None:
+    assert not (copy / "report/summary.md").read_text(encoding="utf-8").isascii()
+    done = run_pipeline(copy, "summary", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "\\u2013" in done.stdout
+
+
+def test_a_user_without_a_name_or_a_home_can_do_it_all(copy: Path) -> None:
+    """As many a cluster's containers are run."""
+    nameless = [
+        "unshare",
+        "--user",
+        "--map-user=12345",
+        "env",
+        "-u",
+        "USER",
+        "-u",
+        "LOGNAME",
+        "HOME=/nonexistent",
+    ]
+    if subprocess.run([*nameless, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs Linux, and the right to have a user namespace")
+    done = subprocess.run(
+        [*nameless, sys.executable, "-m", "pipeline", "sweep", "--dry-run"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 runs up to date" in done.stdout
 
 
 @pytest.mark.parametrize(

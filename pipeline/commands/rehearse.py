@@ -1,6 +1,5 @@
 """`rehearse`: before an hour is spent, try in seconds what the study will do, and say what it will take."""
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from pipeline.core import task as tasks
 from pipeline.core.errors import ParamsError, ToolError
 from pipeline.core.task import Task
 from pipeline.params import Params
-from pipeline.tools import programs, repair
+from pipeline.tools import machine, programs, repair
 from pipeline.train import backend, examples
 from pipeline.train.checkpoints import State
 from pipeline.train.examples import Examples
@@ -105,7 +104,7 @@ def _train(
 def _print_expectations(study: Params, task: Task, trainer: "Trainer", epoch: float, startup: float) -> None:
     runs, settings = len(study.train.learning_rates) * len(study.train.seeds), study.train
     minutes = runs * (startup + settings.epochs * epoch) / 60
-    at_once = max(1, (os.cpu_count() or 1) // settings.threads)
+    at_once = max(1, machine.usable_cores() // settings.threads)
     sweep = f", {minutes / at_once:.1f} min with `make sweep`" if at_once > 1 else ""
     arrays = 4 * (int(np.prod(task.shape)) + len(task.classes)) * sum(task.sizes.values())
     weights = sum(variable.nbytes for variable in trainer.network())

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 import pipeline
 from pipeline.core.errors import ToolError
 from pipeline.sweep.engine import Engine
+from pipeline.tools import machine
 
 _VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -62,7 +63,8 @@ def connect(address: str | None, data_bytes: int) -> Iterator[Engine]:
             os.environ["RAY_AUTH_MODE"] = "token"
             os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             settings |= {
-                "num_cpus": _cores(),
+                "address": "local",  # whatever RAY_ADDRESS says, which is set on a cluster's machines
+                "num_cpus": machine.usable_cores(),
                 "include_dashboard": False,
                 "object_store_memory": max(200_000_000, 3 * data_bytes),
                 "_temp_dir": stack.enter_context(_short_folder()),
@@ -75,10 +77,15 @@ def connect(address: str | None, data_bytes: int) -> Iterator[Engine]:
         try:
             context = _start(ray, settings)
         except Exception as error:
-            raise ToolError(
-                f"Ray on {address or 'this machine'}: expected a cluster, got: {_reason(error)}. Check "
-                "--address, and that every machine has the packages of requirements/ray.txt; without "
+            remedy = (
+                "Check --address, and that every machine has the packages of requirements/ray.txt; without "
                 "--address the sweep uses this machine."
+                if address
+                else "Ray gives up on a machine that is too busy to start it: try again later, or use "
+                "`dvc repro`, which needs no Ray."
+            )
+            raise ToolError(
+                f"Ray on {address or 'this machine'}: expected a cluster, got: {_reason(error)}. {remedy}"
             ) from error
         stack.callback(ray.shutdown)
         yield Engine(ray, getattr(context, "dashboard_url", "") or "", address is None)
@@ -97,7 +104,7 @@ def _start(ray: Any, settings: dict[str, Any]) -> Any:
             return ray.init(**settings)
         except Exception as error:
             ray.shutdown()
-            final = "address" in settings and "Initialization failure from server" not in str(error)
+            final = settings["address"] != "local" and "Initialization failure from server" not in str(error)
             if final or not attempts:
                 raise
         finally:
@@ -108,11 +115,6 @@ def _reason(error: Exception) -> str:
     """Pick Ray's reason; its client puts the server's traceback in front of it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
     return " ".join(lines[-1:] if "Traceback" in str(error) else lines).removesuffix(".")
-
-
-def _cores() -> int:
-    """Count those that this process may use: a container or `taskset` may leave it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What a run was computed on and with, to be recorded beside its results."""
 
 import contextlib
+import math
 import os
 import platform
 import re
@@ -35,3 +36,12 @@ def describe(device: str | None = None) -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             facts[package] = metadata.version(package)
     return facts
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use: a container or `taskset` leaves it fewer than there are."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # where nothing is set: no such file, or "max"
+        quota, period = map(int, Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split())
+        usable = min(usable, math.ceil(quota / period))
+    return usable

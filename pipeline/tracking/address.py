@@ -25,10 +25,15 @@ def sqlite(path: Path) -> str:
 
 
 def tracking_uri() -> str:
-    """Give the store's address; a relative path in it is seen from the repository, also in DVC's copies."""
+    """Give the store's address; a relative path in it is seen from the repository, also in DVC's copies.
+
+    MLflow would take a `~` for a folder's name.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
     path = database(uri)
-    return sqlite(files.repository().resolve() / path) if path and not path.is_absolute() else uri
+    if not path or (path.is_absolute() and ":///~" not in uri):
+        return uri
+    return sqlite(files.repository().resolve() / path)
 
 
 def is_server(uri: str) -> bool:
@@ -43,7 +48,9 @@ def artifacts() -> Path:
 def database(uri: str) -> Path | None:
     """Give the file of an SQLite store; None for other stores."""
     scheme, _, rest = uri.partition(":///")
-    return Path(unquote(rest.split("?")[0])) if scheme in ("sqlite", "sqlite+pysqlite") else None
+    if scheme not in ("sqlite", "sqlite+pysqlite"):
+        return None
+    return Path(os.path.expanduser(unquote(rest.split("?")[0])))  # noqa: PTH111 - Path's own wants a home
 
 
 def lock(uri: str) -> Path:

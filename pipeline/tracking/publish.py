@@ -88,7 +88,8 @@ class Publisher:
                     raise RunError(
                         f"the run with learning rate {rate} and seed {seed} was trained from other "
                         "parameters, data or code than there are now, and is left as it is. `dvc repro` "
-                        "trains it again."
+                        "trains it again; if DVC takes it for up to date, as after `dvc commit`, "
+                        f"`dvc repro -f -s train@{rate}-{seed}` does."
                     )
                 self._records.append(run)
             except RunError as error:

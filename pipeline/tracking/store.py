@@ -78,6 +78,11 @@ def open_store(dataset: str, *, create: bool = True, retries: int = 2, timeout: 
     """
     uri, name = address.tracking_uri(), address.experiment(dataset)
     path, lock = address.database(uri), address.lock(uri)
+    if uri.startswith("sqlite") and (not path or path.name == ":memory:"):
+        raise ToolError(
+            f"MLFLOW_TRACKING_URI: expected a store that lasts, got {uri}, which is in memory. Name a file, "
+            "such as sqlite:///mlflow.db."
+        )
     os.environ |= _SETTINGS | {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),

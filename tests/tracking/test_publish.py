@@ -100,7 +100,11 @@ def test_runs_from_before_the_code_changed_are_left_as_they_are(
     studies.write_study(study)
     (study / "loop.py").write_text("code that has changed\n", encoding="utf-8")
     assert publish() == 1
-    assert "was trained from other parameters, data or code than there are now" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "was trained from other parameters, data or code than there are now" in said
+    assert (
+        "if DVC takes it for up to date, as after `dvc commit`, `dvc repro -f -s train@0.01-1` does." in said
+    )
     assert studies.snapshot(store) == {}
 
 
@@ -418,6 +422,21 @@ def test_a_folder_may_have_any_name(
     assert "publish: 0 changed" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {name}
     assert {"mlflow.db", "mlartifacts"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:"])
+@pytest.mark.usefixtures("study")
+def test_a_store_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(ToolError, match=r"expected a store that lasts, got sqlite.* Name a file"):
+        open_store("digits")
+    assert not list(Path().glob(":memory:*"))
+
+
+def test_a_home_in_an_address_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///~/runs.db")
+    assert address.tracking_uri() == f"sqlite:///{tmp_path}/runs.db"
 
 
 def test_a_relative_address_is_seen_from_the_repository_also_in_dvcs_copies(
