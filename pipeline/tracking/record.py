@@ -19,7 +19,7 @@ from pipeline.tracking.data import Data
 if TYPE_CHECKING:
     import pandas as pd  # a training has no use for it
 
-LAYOUT = 3  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
+LAYOUT = 4  # raise it when a record is made differently from the same outputs: `publish` replaces old runs
 
 
 class Row(NamedTuple):

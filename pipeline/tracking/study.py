@@ -50,7 +50,8 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
     """Make the record that stands for the study.
 
     The verdict's numbers on rate r are `<number>/lr-<r>`, its status the tag `status/lr-<r>`. The criterion's
-    mean and interval are curves besides, with a step for each rate: the UI can draw studies over the rate.
+    mean and interval are curves besides, `by_rate_...`, with a step for each rate: the UI can draw studies
+    over the rate.
     """
     grid = {name: json.dumps(getattr(params.train, name)) for name in ("learning_rates", "seeds")}
     values = grid | record.shared_params(params)
@@ -60,12 +61,12 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
     for step, (rate, shown) in enumerate(sorted(rates.items())):
         name, interval = f"lr-{rate}", shown.get("validation_accuracy", {})
         spread = {"": interval.get("mean"), "_low": interval.get("low"), "_high": interval.get("high")}
-        curves = {f"validation_accuracy{end}": value for end, value in spread.items()}
         numbers |= {f"{key}/{name}": shown.get(key) for key in _NUMBERS}
-        numbers |= {f"{key}/{name}": value for key, value in curves.items()}
+        numbers |= {f"validation_accuracy{end}/{name}": value for end, value in spread.items()}
         if rate == chosen:
             numbers |= {f"chosen{end}": value for end, value in spread.items()}
-        rows += record.finite_rows(curves | {"log10_learning_rate": math.log10(rate), "epoch": step})
+        curves = {f"by_rate_validation_accuracy{end}": value for end, value in spread.items()}
+        rows += record.finite_rows(curves | {"by_rate_log10": math.log10(rate), "epoch": step})
         tags[record.valid_name(f"status/{name}")] = shown.get("status", "")
     return Record(
         key=f"study-{study}",

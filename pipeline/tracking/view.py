@@ -119,8 +119,8 @@ def _runs(study_id: str, columns: Iterable[str]) -> dict[str, Any]:
 
 
 def _studies() -> dict[str, Any]:
-    over_rates = {"xAxisKey": "metric", "selectedXAxisMetricKey": _RATE, "useGlobalXaxisKey": False}
-    names = ["validation_accuracy", "validation_accuracy_low", "validation_accuracy_high"]
+    over_rates = {"xAxisKey": "metric", "selectedXAxisMetricKey": "by_rate_log10", "useGlobalXaxisKey": False}
+    names = [f"by_rate_validation_accuracy{end}" for end in ("", "_low", "_high")]
     response = _line(names) | over_rates | {"displayName": "Validation accuracy over the rate"}
     return _page(
         'tags.`kind` = "study"', "attributes.start_time", _STUDY_COLUMNS, {"Which study?": [response]}

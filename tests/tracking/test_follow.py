@@ -1,11 +1,13 @@
 """Live logs and the process that follows them: how runs end, and what MLflow's trouble costs a training."""
 
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import timeit
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -350,12 +352,16 @@ def test_reading_a_log_takes_a_time_that_grows_with_its_epochs(tmp_path: Path, b
     for epochs in (5_000, 20_000):
         lines = (json.dumps({"time": 1, "epoch": epoch, "loss": 0.5}) for epoch in range(1, epochs + 1))
         (tmp_path / "long.jsonl").write_bytes(b"\n".join([header, *map(str.encode, lines), b""]))
-        began = time.process_time()
-        log = live_log.Log(tmp_path / "long.jsonl").read()
-        seconds.append(time.process_time() - began)
-        assert len(log.times) == epochs
-        log.close()
+        read = functools.partial(_epochs_in, tmp_path / "long.jsonl")
+        assert read() == epochs
+        seconds.append(min(timeit.repeat(read, timer=time.process_time, number=1, repeat=3)))
     assert seconds[1] < 9 * seconds[0]
+
+
+def _epochs_in(path: Path) -> int:
+    log = live_log.Log(path).read()
+    log.close()
+    return len(log.times)
 
 
 def test_a_log_s_line_that_is_not_whole_yet_waits(store: Store, begin: Any) -> None:

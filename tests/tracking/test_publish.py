@@ -246,9 +246,9 @@ def test_studies_can_be_compared_by_mean_interval_and_status_of_each_rate(study:
     numbers = run.data.metrics
     assert (numbers["learning_rate"], numbers["chosen"]) == (0.01, 0.5)
     assert (numbers["chosen_low"], numbers["validation_accuracy_high/lr-0.01"]) == (0.4, 0.6)
-    assert studies.history(store, run, "log10_learning_rate") == [(0, -3), (1, -2)]
-    assert studies.history(store, run, "validation_accuracy") == [(0, 0.25), (1, 0.5)]
-    assert studies.history(store, run, "validation_accuracy_low") == [(1, 0.4)]
+    assert studies.history(store, run, "by_rate_log10") == [(0, -3), (1, -2)]
+    assert studies.history(store, run, "by_rate_validation_accuracy") == [(0, 0.25), (1, 0.5)]
+    assert studies.history(store, run, "by_rate_validation_accuracy_low") == [(1, 0.4)]
 
 
 def test_the_champion_follows_the_evidence_and_nothing_else(study: Path, store: Store) -> None:
