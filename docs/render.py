@@ -15,7 +15,7 @@ from typing import Any
 
 from cogapp import Cog
 
-from benchmarks import sweep
+from benchmarks import record, sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ("-P", "-p", "from docs import render")
@@ -71,6 +71,27 @@ def verdict(summary: str) -> None:
 def rates(summary: str) -> None:
     """Print the table of rates of a study's summary.md."""
     _print(*_summary(summary)[2])
+
+
+def log(path: str) -> None:
+    """Print what commands said."""
+    _print("```console\n" + (ROOT / path).read_text(encoding="utf-8") + "```")
+
+
+def recorded(table: str) -> None:
+    """Print mean and spread of each rate of a recorded study, in the order of the rates."""
+    runs = record.read(record.RESULTS / f"runs-{table}.csv")
+    curves = runs.filter(regex="^epoch_")
+    groups = {"best": curves.max(axis=1), "last epoch": curves.iloc[:, -1]}
+    _print_table(
+        {"learning rate": rate, "runs": len(runs.loc[rate])}
+        | {
+            f"{name}, {what}": _percent(getattr(values.loc[rate], how)())
+            for name, values in groups.items()
+            for what, how in (("mean", "mean"), ("worst run", "min"))
+        }
+        for rate in runs.index.unique("learning_rate")
+    )
 
 
 def runs(comparison: str) -> None:
@@ -161,7 +182,7 @@ def _json(path: str) -> Any:
     return json.loads((ROOT / path).read_text(encoding="utf-8"))
 
 
-def _percent(share: str, digits: int = 2) -> str:
+def _percent(share: str | float, digits: int = 2) -> str:
     return f"{100 * float(share):.{digits}f} %"
 
 
