@@ -1,8 +1,8 @@
 """How far range tests' suggestions lie from the best rate: `python -m benchmarks.ranges`.
 
-On the recorded study of digits (`python -m benchmarks.record digits`), whose best rate is known: from each
-seed a range test as this project, fastai and Lightning do it by default, and what their
-rules read from it. The table goes into docs/results/ranges.json, which docs/verdicts.md shows.
+On the recorded studies (`python -m benchmarks.record`), whose best rates are known: from each seed a range
+test as this project, fastai and Lightning do it by default, and what their rules read from it. The table goes
+into docs/results/ranges.json, which docs/verdicts.md shows.
 """
 
 import argparse
@@ -66,25 +66,26 @@ def lightning(rates: Floats, curve: Floats) -> dict[str, float]:
     }
 
 
-def ranges(study: Params) -> list[Row]:
-    """Compare the rules' suggestions with the study's best rate."""
+def ranges(name: str, study: Params) -> list[Row]:
+    """Compare the rules' suggestions with the best rate of the study that was recorded under the name."""
     own = study.range_test
     ours = Test(own.lowest, own.highest, own.steps, own.smoothing, own.stop)
-    source, rows = recorded("digits"), []
+    source, rows = recorded(name), []
     compared: tuple[tuple[str, Test, Callable[[Floats, Floats], dict[str, float]]], ...] = (
         ("this project", ours, rules.suggest),
         ("fastai", FASTAI, fastai),
         ("Lightning", LIGHTNING, lightning),
     )
-    for name, test, rule in compared:
+    for library, test, rule in compared:
         rates = np.geomspace(test.lowest, test.highest, test.steps)
         curves = [rules.smooth(row, test.smoothing, test.stop) for row in losses(study, rates)]
         suggested = [
-            rule(rates, curve) if name == "this project" else rule(*ended(rates, curve)) for curve in curves
+            rule(rates, curve) if library == "this project" else rule(*ended(rates, curve))
+            for curve in curves
         ]
         for key in suggested[0]:
             row = describe(source, np.array([rates[key] for rates in suggested]))
-            rows.append({"test": name, "rule": key} | row)
+            rows.append({"study": name, "test": library, "rule": key} | row)
     return rows
 
 
@@ -106,7 +107,7 @@ def losses(study: Params, rates: Floats) -> Floats:
     train = examples.read(scaled, "train", task)
     file = network_files.read(study.network.file)
     builder = Builder(file, task, study.network.values, study.train.precision)
-    trainer = Trainer(builder, train, train, study)
+    trainer = Trainer(builder, lambda: train, train, study)
     return training.losses(trainer, rates, study.train.seeds, task.sizes["train"], study.train.batch_size)
 
 
@@ -134,9 +135,11 @@ def main() -> None:
     seeds = range(parser.parse_args().seeds)
     from pipeline.train import backend
 
-    with record.prepared("digits", record.RATES, seeds, 20) as study:
-        backend.configure(study.train.threads)
-        rows = ranges(study)
+    backend.configure(2)
+    rows = []
+    for name in record.STUDIES:
+        with record.prepared(name, record.RATES, seeds, 20) as study:
+            rows += ranges(name, study)
     files.write_text(
         RESULTS, json.dumps({"seeds": len(seeds), "ranges": rows}, indent=1, ensure_ascii=False) + "\n"
     )

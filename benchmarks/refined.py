@@ -15,7 +15,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from benchmarks import record
-from benchmarks.verdicts import EQUAL, Row, Source, recorded
+from benchmarks.verdicts import DECADES, EQUAL, HALF_DECADES, Row, Source, recorded
 from pipeline import params
 from pipeline.core import files
 from pipeline.core.task import GREY_LEVELS, Task
@@ -27,7 +27,6 @@ from pipeline.report.analysis.status import DIVERGED, WORSE
 from pipeline.report.analysis.verdict import Verdict
 
 RESULTS = record.RESULTS / "refined.json"
-FEW = (0.1, 0.01, 0.001, 0.0001)
 
 
 class Design(NamedTuple):
@@ -48,20 +47,20 @@ class Design(NamedTuple):
 
 DESIGNS = (
     Design("full grid, 5 seeds", seeds=5, share=1),
-    Design("`refine` from 4 rates, half as many runs at most", FEW, share=0.5),
-    Design("`refine` from 4 rates, as many runs at most", FEW, share=1),
+    Design("`refine` from 4 rates, half as many runs at most", DECADES, share=0.5),
+    Design("`refine` from 4 rates, as many runs at most", DECADES, share=1),
     Design("full grid, seeds until settled", drops=False),
     Design("`refine` from the full grid until settled"),
-    Design("`refine` from 4 rates until settled", FEW),
+    Design("`refine` from 4 rates until settled", DECADES),
 )
 
 
 def sources() -> Iterator[Source]:
-    between = (0.002, 0.005, 0.02, 0.05)
+    yield recorded("mnist")
     yield recorded("digits")
-    yield recorded("digits", *between)
-    yield recorded("digits", *between, epochs=8)
-    yield recorded("digits", *between, last=True)
+    yield recorded("digits", *HALF_DECADES)
+    yield recorded("digits", *HALF_DECADES, epochs=8)
+    yield recorded("digits", *HALF_DECADES, last=True)
     yield EQUAL
 
 

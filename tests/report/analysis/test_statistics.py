@@ -139,7 +139,7 @@ def test_where_each_beats_another_on_other_seeds_the_choice_is_the_least_beaten(
 
 
 @pytest.mark.parametrize(
-    "source", [verdicts.DEFAULT, verdicts.EQUAL, *verdicts.EXTREME], ids=lambda source: source.name
+    "source", [verdicts.CLOSE, verdicts.EQUAL, *verdicts.EXTREME], ids=lambda source: source.name
 )
 def test_who_adds_seeds_until_the_verdict_is_settled_is_misled_in_at_most_5_per_cent(source: Source) -> None:
     """`python -m benchmarks.verdicts` follows 2,000 studies of each kind."""
