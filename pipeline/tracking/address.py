@@ -7,7 +7,6 @@ from urllib.parse import quote, unquote
 from pipeline.core import files
 
 NAME = "learning-rate-study"
-REMEDY = "`python -m pipeline publish` adds what is missing."
 
 
 def default_uri() -> str:

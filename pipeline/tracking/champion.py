@@ -98,7 +98,7 @@ def _describe(data: Data) -> str:
     numbers = "grey levels from 0 to 255" if task.scaling.levels else "numbers"
     return (
         f"{data.title}: {task.example}s of {shape} {numbers} in, the probabilities of {len(task.classes)} "
-        f"classes out. `{ALIAS}` is of the learning rate that the study chose. "
+        f"classes out. `{ALIAS}` was trained at the learning rate that the study chose. "
         f"The classes: {', '.join(task.classes)}"[:5000]  # what MLflow takes
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.core import files
-from pipeline.tracking import address, live_log, record, sync
+from pipeline.tracking import live_log, record, sync
 from pipeline.tracking.live_log import Log
 from pipeline.tracking.store import Store, first_line, open_store
 from pipeline.tracking.sync import SyncResult
@@ -23,31 +23,30 @@ _PATIENCE = 10  # looks at nothing new, before the next training begins, or at a
 
 def follow() -> None:
     """Follow all logs of the store that is set; whoever trains starts this process, no person does."""
-    while live_log.paths():  # a log that came while the lock was being released found it held
+    left = list[Path]()
+    # A log that came while the lock was being released found it held.
+    while any(path not in left or live_log.is_held(path) for path in live_log.paths()):
         try:
             with FileLock(live_log.folder() / "follower.lock", blocking=False):
-                if not _deliver_all():
-                    return
+                left = _deliver_all()
         except Timeout:
             return
 
 
-def _deliver_all() -> bool:
-    """Deliver until there is nothing more to come; return False if the store cannot be worked with."""
-    follower, failures, idle = Follower(), 0, 0
+def _deliver_all() -> list[Path]:
+    """Deliver until there is nothing more to come; return the logs that the store does not take."""
+    follower, failures, warned, idle, logs = Follower(), 0, False, 0, list[Path]()
     while idle < _PATIENCE:
         trouble = follower.deliver()
-        if trouble:
-            failures += 1
-        elif failures < 2:
-            failures = 0
-        if trouble and failures == 2:  # once; the first may mean nothing, a server may be starting
-            note = f"warning: MLflow is not receiving the runs for now ({trouble}). "
-            files.write_text(live_log.trouble(), f"{note}Training goes on; {address.REMEDY}")
+        failures = failures + 1 if trouble else 0
+        if failures == 2 and not warned:  # the first may mean nothing, a server may be starting
+            note = f"warning: MLflow is not receiving the runs for now ({trouble}). Training goes on; "
+            files.write_text(live_log.trouble(), f"{note}`python -m pipeline publish` adds what is missing.")
+            warned = True
+        time.sleep(INTERVAL)
         logs = live_log.paths()
         idle = 0 if any(map(live_log.is_held, logs)) or (logs and not trouble) else idle + 1
-        time.sleep(INTERVAL)
-    return not logs
+    return logs
 
 
 class Follower:
@@ -66,11 +65,10 @@ class Follower:
                     self._deliver(path)
             except Exception as error:  # whatever MLflow, the network or the disk come up with
                 self._forget(path)  # what has arrived is found out again
-                troubles.append(first_line(error))
+                troubles.append(f"{path.name}: {first_line(error)}")
         return "".join(troubles[:1])
 
     def _deliver(self, path: Path) -> None:
-        held = live_log.is_held(path)  # asked first: what a dead training wrote is all there
         if path in self._runs and self._runs[path].log.is_replaced():
             self._forget(path)
         if not path.exists():  # `publish` has delivered it meanwhile
@@ -79,6 +77,7 @@ class Follower:
             log = Log(path).read()
             self._runs[path] = LiveRun(log, self._open(log.data.task.dataset))
         run = self._runs[path]
+        held = live_log.is_held(path)  # asked before reading: what a dead training wrote is all there
         run.log.read()
         if not (held or run.log.status):
             run.log.status, run.log.ended = "KILLED", path.stat().st_mtime_ns // 1_000_000
@@ -89,7 +88,7 @@ class Follower:
 
     def _open(self, dataset: str) -> Store:
         if dataset not in self._stores:
-            self._stores[dataset] = open_store(dataset, retries=0, timeout=10)
+            self._stores[dataset] = open_store(dataset)
         return self._stores[dataset]
 
     def _forget(self, path: Path) -> None:
@@ -120,7 +119,6 @@ class LiveRun:
             run = None
         if run:
             self._known = set(known)
-            store.client.update_run(run.info.run_id, status="RUNNING")
             sync.send(store, run, tags=log.provenance.tags)
             return run
         name, origin = record.run_name(log.learning_rate, log.seed), log.provenance
@@ -132,9 +130,12 @@ class LiveRun:
         rows, self.log.rows = self.log.rows, []
         rows = [row for row in rows if (row.key, row.step) not in self._known]
         now = time.monotonic()
-        if self._run and (rows or now - self._renewed > _RENEWAL):
-            sync.send(self._store, self._run, rows, self.log.params, sync.sign_of_life(), self.log.times)
+        due = now - self._renewed > _RENEWAL
+        if self._run and due:  # it is its predecessor's, or somebody took it for dead
+            self._store.client.update_run(self._run.info.run_id, status="RUNNING")
             self._renewed = now
+        if self._run and (rows or due):
+            sync.send(self._store, self._run, rows, self.log.params, sync.sign_of_life(), self.log.times)
 
     def end(self, status: str) -> bool:
         """End the run, with its outputs if they are there; return False if another process looks after it."""

@@ -35,6 +35,9 @@ SWITCH = "STUDY_LIVE_LOGS"
 
 _START = 'nice -n 10 "$0" -m pipeline follow </dev/null >>"$1" 2>&1 &'  # the cores are for those that train
 
+_IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""The follower looks again in seconds, and says soon that nobody answers."""
+
 
 def folder() -> Path:
     """Give the folder of the logs for the store that is set now; those for another store lie elsewhere."""
@@ -69,7 +72,7 @@ def start_follower() -> None:
     subprocess.run(
         ["/bin/sh", "-c", _START, sys.executable, folder() / "follower.log"],
         cwd=files.repository(),
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, packages))},
+        env=_IMPATIENT | os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, packages))},
         start_new_session=True,  # Ctrl-C in the terminal is for the training
         check=True,
     )
@@ -136,9 +139,11 @@ class LiveLog:
         """
         kept = _kept(self._path)
         if self._stream:
-            with contextlib.suppress(OSError):
-                shutil.rmtree(kept, ignore_errors=True)
+            shutil.rmtree(kept, ignore_errors=True)
+            try:
                 shutil.copytree(outputs, kept / outputs.parent.name / outputs.name, copy_function=os.link)
+            except OSError:  # another file system, or one without links: `publish` adds the files
+                shutil.rmtree(kept, ignore_errors=True)
         self.end("FINISHED")
 
     def end(self, status: str) -> None:
@@ -236,11 +241,11 @@ class Log:
 
 
 def archived(run_key: str) -> Provenance | None:
-    """Read what a run's log said, once it is delivered; None if it is not on this machine."""
+    """Read what a run's log said, once it is delivered; None if no training here finished the run."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         log = Log(_archived(run_key)).read()
         log.close()
-        return log.provenance
+        return log.provenance if log.status == "FINISHED" else None
     return None
 
 

@@ -104,19 +104,21 @@ class Publisher:
         """Make MLflow agree with the outputs, step by step."""
         index, label = self._store.index(), {study.membership(self.study_id): "yes"}
         colours = view.rate_colours(self._params.train.learning_rates)
-        for item in self._records:
-            colour = {"mlflow.runColor": colours[item.params["learning_rate"]]}
-            self._sync(dataclasses.replace(item, tags=item.tags | label | colour), index.pop(item.key, []))
-        for run in itertools.chain.from_iterable(index.values()):  # beside the study's own
+        own = {item.key for item in self._records} | {study.run_key(self.study_id)}
+        # First: what follows may take so long that signs of life grow old.
+        for run in itertools.chain.from_iterable(runs for key, runs in index.items() if key not in own):
             if run.info.status == "RUNNING" and not self._is_followed(run):
                 if not self._dry_run:
                     sync.finish(self._store, run, "KILLED")
                 self._report(run.info.run_name, CHANGED, "marked KILLED: its process is dead")
+        for item in self._records:
+            colour = {"mlflow.runColor": colours[item.params["learning_rate"]]}
+            self._sync(dataclasses.replace(item, tags=item.tags | label | colour), index.get(item.key, []))
         if self._records:
             columns = {column: None for run in self._records for column in run.columns}
             fresh = view.save(self._store, self.study_id, columns, dry_run=self._dry_run)
             self._report("comparison page", CHANGED if fresh else UNCHANGED, "prepared")
-        if not self.counts[PROBLEM]:
+        if len(self._records) == len(self._params.train.learning_rates) * len(self._params.train.seeds):
             try:
                 verdict = study.read_verdict(report)
             except (RunError, DataError) as error:
@@ -141,6 +143,8 @@ class Publisher:
         return sync.is_followed_elsewhere(run) or any(path.stem == key for path in live_log.paths())
 
     def _sync(self, item: Record, runs: list[Any]) -> None:
+        if any(run.info.status == "RUNNING" for run in runs):  # the list may be minutes old
+            runs = self._store.find(item.key)
         if any(map(self._is_followed, runs)):
             result = SyncResult.BUSY
         else:

@@ -30,6 +30,9 @@ _SETTINGS = {
 }
 """MLflow reads these when it is imported; nothing here calls home or guesses."""
 
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+"""Unless the user has set them: how often a request is repeated, and after how many seconds."""
+
 _NOTE = (
     "A view of the outputs of `dvc repro`, which are the truth: `python -m pipeline publish` makes it again. "
     "A run that was followed has its training's times; one tagged `rebuilt` has made-up ones."
@@ -65,13 +68,11 @@ class Store:
         return list(get_results_from_paginated_fn(page, 1000)) if self.experiment_id else []
 
 
-def open_store(dataset: str, *, create: bool = True, retries: int = 2, timeout: int = 30) -> Store:
+def open_store(dataset: str, *, create: bool = True) -> Store:
     """Connect to the store that `MLFLOW_TRACKING_URI` names, or to the repository's.
 
     Args:
         create: whether to create tables and experiment where there are none.
-        retries: how often a request to a server is repeated before it counts as failed.
-        timeout: seconds until a request to a server counts as failed.
 
     Raises:
         ToolError: MLflow is not installed, or the store does not answer or refuses.
@@ -83,10 +84,7 @@ def open_store(dataset: str, *, create: bool = True, retries: int = 2, timeout: 
             f"MLFLOW_TRACKING_URI: expected a store that lasts, got {uri}, which is in memory. Name a file, "
             "such as sqlite:///mlflow.db."
         )
-    os.environ |= _SETTINGS | {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(retries),
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(timeout),
-    }
+    os.environ |= _PATIENCE | os.environ | _SETTINGS
     logging.getLogger("alembic").setLevel(logging.ERROR)
     with explained(uri):
         from mlflow import MlflowClient

@@ -27,6 +27,11 @@ def membership(study: str) -> str:
     return f"study.{study}"
 
 
+def run_key(study: str) -> str:
+    """Give the key of the study's own run."""
+    return f"study-{study}"
+
+
 def read_verdict(report: Path) -> dict[str, Any]:
     """Read the verdict in the report's folder.
 
@@ -69,7 +74,7 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
         rows += record.finite_rows(curves | {"by_rate_log10": math.log10(rate), "epoch": step})
         tags[record.valid_name(f"status/{name}")] = shown.get("status", "")
     return Record(
-        key=f"study-{study}",
+        key=run_key(study),
         name=f"{params.data.dataset}, {params.optimizer.name}, study {study}",
         params=values,
         numbers=[*rows, *record.finite_rows(numbers)],

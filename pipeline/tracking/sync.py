@@ -1,8 +1,8 @@
 """Making MLflow agree with a record: once, whole, whatever MLflow holds already.
 
 MLflow has no run ids of one's own choosing and no locks; what makes syncing safe to repeat is that every row
-of a metric is the same row, whoever sends it: value, step and time follow from the outputs and from the run's
-start alone, and MLflow drops identical rows. So a request whose answer got lost is simply sent again.
+of a metric is the same row, whoever sends it: value, step and time follow from the outputs, the live log and
+the run's start alone, and MLflow drops identical rows. So a request whose answer got lost is sent again.
 """
 
 # ruff: noqa: TID251 - the package that imports MLflow
@@ -29,7 +29,6 @@ from pipeline.tracking.store import Store
 OUTPUTS = "outputs"  # the tag of a complete run: the digest of the outputs that it shows
 FOLLOWER = "follower"  # the tag of a run that is not: who looks after it, and when it last did
 _SILENCE = 180.0  # seconds after which a follower elsewhere counts as dead; clocks may differ a bit
-_BATCH = 900  # MLflow takes up to 1,000 metrics, params and tags a request
 _PATIENCE = 600  # seconds that a process waits for another one of this machine
 
 
@@ -119,7 +118,7 @@ def sign_of_life() -> dict[str, str]:
 
 
 def is_followed_elsewhere(run: Any) -> bool:
-    """Decide whether a process that is no reader of this repository's live logs looks after the run."""
+    """Decide whether a process other than this repository's follower looks after the run."""
     if run.info.status != "RUNNING" or FOLLOWER not in run.data.tags:
         return False
     follower, seen = json.loads(run.data.tags[FOLLOWER])
@@ -163,10 +162,10 @@ def send(
     tags: Mapping[str, str] | None = None,
     times: Mapping[int, int] | None = None,
 ) -> None:
-    """Send rows, and the same params and tags with each batch of them.
+    """Send rows, params and tags; MLflow splits them into requests.
 
     Args:
-        times: of steps, in milliseconds since 1970; a step without is that many after the run's start.
+        times: of steps, in milliseconds since 1970; a step without is shown that many after the run's start.
     """
     from mlflow.entities import Metric, Param, RunTag
 
@@ -174,8 +173,7 @@ def send(
     metrics = [Metric(row.key, row.value, times.get(row.step, start + row.step), row.step) for row in rows]
     values = [Param(*item) for item in (params or {}).items()]
     labels = [RunTag(*item) for item in (tags or {}).items()]
-    for first in range(0, len(metrics) or 1, _BATCH):
-        store.client.log_batch(run.info.run_id, metrics[first : first + _BATCH], values, labels)
+    store.client.log_batch(run.info.run_id, metrics, values, labels)
 
 
 def known_rows(store: Store, run: Any) -> list[Row]:
@@ -206,10 +204,10 @@ def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
     """
     if OUTPUTS in run.data.tags or not run.data.params.items() <= record.params.items():
         return None
-    known = known_rows(store, run)
-    if len(set(known)) < len(known) or not set(known) <= set(record.rows):
+    known, rows = known_rows(store, run), set(record.rows)
+    if len(set(known)) < len(known) or not rows.issuperset(known):
         return None
-    return sorted(set(record.rows) - set(known))
+    return sorted(rows.difference(known))
 
 
 def _attach(store: Store, run: Any, record: Record) -> None:

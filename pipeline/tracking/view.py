@@ -65,11 +65,13 @@ def rate_colours(rates: Iterable[float]) -> dict[str, str]:
 
 def save(store: Store, study_id: str, columns: Iterable[str], *, dry_run: bool) -> bool:
     """Save the views of a study's runs, which have these measures, and of all studies; return if new."""
-    fresh = [
-        _save(store, key, state, dry_run=dry_run)
-        for key, state in ((study_id, _runs(study_id, columns)), (STUDIES, _studies()))
-    ]
-    return any(fresh)
+    experiment = store.experiment_id and store.client.get_experiment(store.experiment_id)
+    views = {study_id: _runs(study_id, columns), STUDIES: _studies()}
+    tags = {_TAG + key: _packed(state) for key, state in views.items()}
+    fresh = tags.items() - (experiment.tags if experiment else {}).items()
+    for tag in () if dry_run else fresh:
+        store.client.set_experiment_tag(store.experiment_id, *tag)
+    return bool(fresh)
 
 
 def pages(store: Store, server: str, study_id: str) -> tuple[str, str]:
@@ -91,16 +93,10 @@ def pages(store: Store, server: str, study_id: str) -> tuple[str, str]:
     return address(alone, study_id), address(several if len(listed) > 1 else alone, STUDIES)
 
 
-def _save(store: Store, key: str, state: dict[str, Any], *, dry_run: bool) -> bool:
-    # As the UI writes it; a tag of an experiment holds 5,000 characters.
+def _packed(state: dict[str, Any]) -> str:
+    """Write a state as the UI does; a tag of an experiment holds 20,000 characters."""
     packed = zlib.compress(json.dumps(state, sort_keys=True).encode(), 9)
-    name, value = _TAG + key, f"deflate;{base64.b64encode(packed).decode()}"
-    experiment = store.experiment_id and store.client.get_experiment(store.experiment_id)
-    if experiment and experiment.tags.get(name) == value:
-        return False
-    if not dry_run:
-        store.client.set_experiment_tag(store.experiment_id, name, value)
-    return True
+    return f"deflate;{base64.b64encode(packed).decode()}"
 
 
 def _runs(study_id: str, columns: Iterable[str]) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """Live logs and the process that follows them: how runs end, and what MLflow's trouble costs a training."""
 
+import errno
 import functools
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -305,6 +308,71 @@ def test_outputs_that_go_with_their_folder_are_delivered_all_the_same(
     assert not list(live_log.folder().glob("*/"))
 
 
+def test_outputs_that_cannot_be_linked_are_left_to_publish(
+    study: Path, store: Store, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", refuse)
+    studies.write_study(study)
+    begin(epochs=3).finish(runs.folder(study / "runs", 0.01, 0))
+    assert Follower().deliver() == ""
+    assert publish() == 0
+    (run,) = store.find(studies.key(0.01, 0))
+    assert run.info.status == "FINISHED"
+    assert "history.csv" in studies.artifacts(store, run)
+
+
+def test_a_run_that_somebody_took_for_dead_is_running_again(
+    store: Store, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_RENEWAL", 0.0)
+    log, follower = begin(epochs=2), Follower()
+    assert follower.deliver() == ""
+    (run,) = store.find(studies.key(0.01, 0))
+    store.client.set_terminated(run.info.run_id, "KILLED")
+    assert follower.deliver() == ""
+    (run,) = store.find(studies.key(0.01, 0))
+    assert run.info.status == "RUNNING"
+    log.end("KILLED")
+
+
+def test_what_a_training_here_did_not_finish_says_nothing_about_outputs_from_elsewhere(
+    study: Path, store: Store, begin: Any
+) -> None:
+    begin(epochs=2).end("FAILED")
+    assert Follower().deliver() == ""
+    studies.write_study(study)  # as `dvc pull` brings it
+    assert publish() == 0
+    (run,) = store.find(studies.key(0.01, 0))
+    assert run.info.status == "FINISHED"
+    assert "made up" in run.data.tags["rebuilt"]
+
+
+def test_a_training_that_begins_while_the_follower_leaves_is_followed(
+    store: Store, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It found the follower's lock held, and started none."""
+    begin().end("FAILED")  # makes the folder
+    assert Follower().deliver() == ""
+    (live_log.folder() / f"{'0' * 64}.jsonl").write_text("{}\n")  # for ever undeliverable
+    logs, looks = list[LiveLog](), itertools.count(1)
+
+    def sleep(_: float) -> None:
+        look = next(looks)
+        if look == follow._PATIENCE:
+            logs.append(begin(seed=1, epochs=3))
+        elif look == follow._PATIENCE + 2:
+            logs[0].end("KILLED")
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    follow.follow()
+    (run,) = store.find(studies.key(0.01, 1))
+    assert run.info.status == "KILLED"
+    assert steps(store, 1) == expected(1)
+
+
 def test_a_training_that_goes_on_goes_on_in_the_same_run(study: Path, store: Store, begin: Any) -> None:
     begin(epochs=2).end("KILLED")
     assert Follower().deliver() == ""
@@ -405,9 +473,19 @@ def test_a_log_that_cannot_be_read_is_said_and_stops_no_other(study: Path, store
     log = begin(epochs=3)
     (live_log.folder() / f"{'0' * 64}.jsonl").write_text("{}\n")
     log.finish(studies.write_run(study, 0.01, 0))
-    assert "learning_rate" in Follower().deliver()
+    assert re.fullmatch("0{64}.jsonl: .*learning_rate.*", Follower().deliver())
     (run,) = store.find(studies.key(0.01, 0))
     assert run.info.status == "FINISHED"
+
+
+def test_a_log_that_cannot_be_read_holds_back_neither_report_nor_champion(
+    study: Path, store: Store, begin: Any
+) -> None:
+    begin().end("FAILED")
+    (live_log.folder() / f"{'0' * 64}.jsonl").write_text("{}\n")
+    studies.write_study(study)
+    assert publish() == 1
+    assert studies.champion(store)
 
 
 def test_logs_for_another_store_are_left_to_its_follower(
