@@ -260,8 +260,10 @@ def test_a_follower_killed_twenty_times_during_a_study_is_replaced_and_nothing_s
         process = start(ending, seed, epochs=20, PAUSE="0.3")
         until = time.monotonic() + 0.5 + 0.6 * (seed % 13)  # while it imports, claims, sends, attaches
         while time.monotonic() < until or not (following := followers(study)):
+            assert time.monotonic() < until + WAIT
             time.sleep(0.05)
         following[0].kill()
+        following[0].wait(WAIT)  # its lock goes with it; the next training would find it held
         kills += 1
         process.communicate(timeout=180)
         seed += 1
