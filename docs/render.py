@@ -82,15 +82,20 @@ def recorded(table: str) -> None:
     """Print mean and spread of each rate of a recorded study, in the order of the rates."""
     runs = record.read(record.RESULTS / f"runs-{table}.csv")
     curves = runs.filter(regex="^epoch_")
-    groups = {"best": curves.max(axis=1), "last epoch": curves.iloc[:, -1]}
+    best, last = (
+        values.groupby("learning_rate").agg(["size", "mean", "min"])
+        for values in (curves.max(axis=1), curves.iloc[:, -1])
+    )
     _print_table(
-        {"learning rate": rate, "runs": len(runs.loc[rate])}
-        | {
-            f"{name}, {what}": _percent(getattr(values.loc[rate], how)())
-            for name, values in groups.items()
-            for what, how in (("mean", "mean"), ("worst run", "min"))
+        {
+            "learning rate": rate,
+            "runs": best["size"][rate],
+            "best, mean": _percent(best["mean"][rate]),
+            "best, worst run": _percent(best["min"][rate]),
+            "last epoch, mean": _percent(last["mean"][rate]),
+            "last epoch, worst run": _percent(last["min"][rate]),
         }
-        for rate in runs.index.unique("learning_rate")
+        for rate in best.index
     )
 
 

@@ -30,7 +30,7 @@ _SETTINGS = {
 }
 """MLflow reads these when it is imported; nothing here calls home or guesses."""
 
-_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 """Unless the user has set them: how often a request is repeated, and after how many seconds."""
 
 _NOTE = (
@@ -84,7 +84,7 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
             f"MLFLOW_TRACKING_URI: expected a store that lasts, got {uri}, which is in memory. Name a file, "
             "such as sqlite:///mlflow.db."
         )
-    os.environ |= _PATIENCE | os.environ | _SETTINGS
+    os.environ |= _REQUESTS | os.environ | _SETTINGS
     logging.getLogger("alembic").setLevel(logging.ERROR)
     with explained(uri):
         from mlflow import MlflowClient

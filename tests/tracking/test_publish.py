@@ -61,6 +61,23 @@ def test_a_deleted_store_comes_back_as_it_was(
     assert studies.champion(again) == champion
 
 
+def test_a_run_elsewhere_is_not_taken_for_dead_since_publishing_took_long(
+    study: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies.write_study(study)
+    tags = {"run_key": "0" * 64, sync.FOLLOWER: json.dumps(["elsewhere", time.time()])}
+    run = store.client.create_run(store.experiment_id, tags=tags)
+    real = sync.sync
+
+    def long(*arguments: Any, **more: Any) -> sync.SyncResult:
+        monkeypatch.setattr(sync, "_SILENCE", 0.0)  # as if minutes had gone by
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(sync, "sync", long)
+    assert publish() == 0
+    assert store.client.get_run(run.info.run_id).info.status == "RUNNING"
+
+
 @pytest.mark.usefixtures("store")
 def test_the_user_s_patience_with_a_server_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "300")
