@@ -6,7 +6,7 @@ rules    which rate to choose, on 3, 5 and 8 seeds: what a new run at that rate 
 levels   studies that add seeds until the verdict is settled: how often is something false said on the way?
 smooth   a smooth response over the rate, a Gaussian process, against the paired tests
 
-The tables go into docs/results/verdicts.json, which docs/report.md shows.
+The tables go into docs/results/verdicts.json, which docs/verdicts.md shows.
 """
 
 import argparse
@@ -117,11 +117,20 @@ def sources() -> Iterator[Source]:
 # ---- rules
 
 
-COLUMNS = ("as good as the best, %", "mean of a new run, %", "worst tenth, %", "other seeds, other rate, %")
+COLUMNS = (
+    "as good as the best, %",
+    "mean of a new run, %",
+    "worst tenth, %",
+    "reached, %",
+    "other seeds, other rate, %",
+)
 
 
-def choices(source: Source, values: Floats, trouble: Bools) -> Iterator[tuple[str, Floats]]:
-    """Give each rule's choices, indices of rates; each chooses among the rates that may be as good."""
+def choices(source: Source, values: Floats, trouble: Bools) -> Iterator[tuple[str, Floats, Floats]]:
+    """Give each rule's choices, indices of rates, and the numbers that they were chosen by, of all rates.
+
+    Each chooses among the rates that may be as good.
+    """
     seeds = values.shape[-1]
     against = statistics.challenge(values, source.step, CONFIDENCE, source.margin)
     open_ = (against.p_value > 1 - CONFIDENCE) | (against.at_most < source.margin)
@@ -129,26 +138,28 @@ def choices(source: Source, values: Floats, trouble: Bools) -> Iterator[tuple[st
     near = means > means.max(axis=-1, keepdims=True) - source.margin / 2
     own = values.var(axis=-1, ddof=1) + source.step**2 / 12
 
-    def bound(variance: Floats, degrees: int, share: float = statistics.COUNTED_ON) -> Floats:
-        return means - stats.t.ppf(share, degrees) * np.sqrt(variance * (1 + 1 / seeds))
-
-    def shrunk(among: Bools) -> Floats:
+    def bound(among: Bools, prior: int) -> Floats:
+        """Bound a new run; the spread of several rates counts for so many degrees of freedom of each."""
+        several = among.sum(axis=-1, keepdims=True)
         common = np.exp(np.mean(np.log(own), axis=-1, where=among, keepdims=True))
-        return bound((2 * common + (seeds - 1) * own) / (seeds + 1), seeds + 1)
+        degrees = np.where(several > 1, prior, 0) + seeds - 1
+        shrunk = common + (own - common) * (seeds - 1) / degrees
+        factor = stats.t.isf((1 - statistics.COUNTED_ON) / several, degrees)
+        return np.where(among, means - factor * np.sqrt(shrunk * (1 + 1 / seeds)), -np.inf)
 
-    yield "highest mean", means.argmax(axis=-1)
-    yield "highest lower bound of the mean", intervals(values, source, means).argmax(axis=-1)
-    yield "highest bound for a new run", bound(own, seeds - 1).argmax(axis=-1)
-    yield "the same, spreads shrunk", shrunk(open_).argmax(axis=-1)
-    within = np.where(near, shrunk(near), -np.inf)
-    yield "the same, within half the margin of the highest mean (**chosen**)", within.argmax(axis=-1)
-    if trouble.any():
-        yield "the same, fewest runs in trouble first", (within - trouble.mean(axis=-1)).argmax(axis=-1)
-
-
-def intervals(values: Floats, source: Source, means: Floats) -> Floats:
     low = statistics.mean_intervals(values, source.step, CONFIDENCE).low
-    return np.where(np.isfinite(means), low, -np.inf)
+    within = bound(near, 8)
+    for rule, number in (
+        ("highest mean", means),
+        ("highest lower bound of the mean", np.where(open_, low, -np.inf)),
+        ("highest bound for a new run", bound(open_, 0)),
+        ("the same, spreads shrunk", bound(open_, 8)),
+        ("the same, within half the margin of the highest mean (**chosen**)", within),
+    ):
+        yield rule, number.argmax(axis=-1), number
+    if trouble.any():
+        calm = (within - trouble.mean(axis=-1)).argmax(axis=-1)
+        yield "the same, fewest runs in trouble first", calm, within
 
 
 def rules(studies: int) -> list[Row]:
@@ -160,14 +171,16 @@ def rules(studies: int) -> list[Row]:
         for seeds in SEEDS:
             # A new run is the next seed's: of the same study, but unknown when the choice is made.
             values, trouble = source.runs(studies, seeds + 1, noise)
-            for rule, chosen in choices(source, values[..., :seeds], trouble[..., :seeds]):
-                new = np.sort(np.take_along_axis(values[..., -1], chosen[:, None], axis=1)[:, 0])
+            for rule, chosen, number in choices(source, values[..., :seeds], trouble[..., :seeds]):
+                new = values[np.arange(studies), chosen, -1]
+                reached = new >= number[np.arange(studies), chosen] - 1e-12
                 shares = np.bincount(chosen) / studies
                 within = source.means[chosen] > source.means.max() - source.margin
                 texts = (
                     f"{100 * within.mean():.0f}",
                     f"{100 * source.means[chosen].mean():.2f}",
-                    f"{100 * new[: studies // 10].mean():.2f}",
+                    f"{100 * np.sort(new)[: studies // 10].mean():.2f}",
+                    f"{100 * reached.mean():.0f}",
                     f"{100 * (1 - (shares**2).sum()):.0f}",
                 )
                 for column, text in zip(COLUMNS, texts, strict=True):

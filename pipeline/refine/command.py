@@ -1,7 +1,6 @@
 """Command `refine`: train, look, take the next step, until the verdict is settled or the budget is spent."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline import params
@@ -36,7 +35,7 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
     before = study = params.load(_PARAMS)
     if not dry_run:
         _dvc("repro", "--quiet", "scale")  # without the data nobody knows which runs are those of this study
-    obsolete = 0
+    obsolete, dropped = 0, tuple[float, ...]()
     while True:
         if study.train.epochs != before.train.epochs:
             obsolete += len(_trained(before))
@@ -45,13 +44,17 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
         cost = obsolete + len(trained) + len(missing)
         _say(f"{wording.counted(len(missing), 'run')} to train, {cost} in all: {_describe(study)}")
         if missing and cost > budget:
-            return _say(
-                f"That would exceed the budget of {wording.counted(budget, 'run')}: nothing was done."
-            )
+            return _say(f"That would exceed the budget of {wording.counted(budget, 'run')}: it is not done.")
         if dry_run and (missing or study != before):
             return _say("A dry run: nothing was changed.")
         if study != before:
-            reading.override(_PARAMS, dict(_changes(before, study)))
+            old, new = before.values()["train"], study.values()["train"]
+            reading.override(_PARAMS, {f"train.{key}": new[key] for key in new if new[key] != old[key]})
+        if dropped:
+            _say(
+                f"No more runs for {wording.rates(dropped)}, worse as the rates beside them are: they leave "
+                "params.yaml and the report; their runs stay."
+            )
         if not dry_run:
             _train(sweep=sweep)
         analysis, _ = examine(_SCALED, _RUNS, study)
@@ -63,13 +66,9 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
             return _say(
                 f"Nothing is left to do after {wording.counted(cost, 'run')}: report/index.html says why."
             )
-        if step.dropped:
-            _say(
-                f"No more runs for {wording.rates(step.dropped)}, worse as the rates beside them are: they "
-                "leave params.yaml and the report; their runs stay."
-            )
         settings = {"learning_rates": step.learning_rates, "seeds": step.seeds, "epochs": step.epochs}
-        before, study = study, study.model_copy(update={"train": study.train.model_copy(update=settings)})
+        before, dropped = study, step.dropped
+        study = study.model_copy(update={"train": study.train.model_copy(update=settings)})
 
 
 def _trained(study: Params) -> set[tuple[float, int]]:
@@ -88,12 +87,6 @@ def _describe(study: Params) -> str:
         f"{wording.counted(len(rates), 'rate')} ({wording.rates(rates)}) × "
         f"{wording.counted(len(seeds), 'seed')}, {wording.counted(study.train.epochs, 'epoch')}"
     )
-
-
-def _changes(before: Params, after: Params) -> Iterator[tuple[str, object]]:
-    """Give what differs in the section `train`, by its name in params.yaml."""
-    old, new = (study.values()["train"] for study in (before, after))
-    return ((f"train.{key}", value) for key, value in new.items() if value != old[key])
 
 
 def _train(*, sweep: bool) -> None:

@@ -75,7 +75,7 @@ def _rate(rate: RateVerdict, tested: Discordance | None) -> dict[str, Any]:
 
 def _having(verdict: Verdict, status: str) -> list[float] | None:
     """List the rates with this status; None where none can be known."""
-    return None if verdict.near is None else [rate.learning_rate for rate in verdict.having(status)]
+    return [rate.learning_rate for rate in verdict.having(status)] if verdict.comparable else None
 
 
 def _rounded(value: float) -> float | None:

@@ -71,7 +71,7 @@ def test_a_dry_run_before_anything_is_trained_says_what_would_be(
         refine(2, dry_run=True)
     assert capsys.readouterr().out.splitlines() == [
         "refine: 2 runs to train, 2 in all: 2 rates (0.01 and 0.001) × 1 seed, 3 epochs",
-        "refine: That would exceed the budget of 1 run: nothing was done.",
+        "refine: That would exceed the budget of 1 run: it is not done.",
         "refine: 2 runs to train, 2 in all: 2 rates (0.01 and 0.001) × 1 seed, 3 epochs",
         "refine: A dry run: nothing was changed.",
     ]

@@ -346,7 +346,7 @@ def test_the_range_test_is_held_against_the_study() -> None:
     report(Path("data/scaled"), Path("runs"), Path("report"), Path("range_test"))
     page = Path("report/index.html").read_text()
     assert "Steepest suggests 0.0011, nearest to 0.001: the study " in page
-    assert "the study disagrees; that rate is diverged" in page
+    assert "the study disagrees; that rate diverged" in page
     content = json.loads(Path("report/verdict.json").read_text())["range_test"]
     assert content["minimum_10"] == {"suggests": 0.25, "agrees": False}
 

@@ -61,10 +61,9 @@ def analyse(
     params = setting.params.report
     table = comparison.tabulate(runs, setting)
     decision = verdict.decide(table, setting)
-    rates = [rate.learning_rate for rate in decision.rates]
     right = {
         rate: np.stack([run.predictions == labels["test"] for run in runs if run.learning_rate == rate])
-        for rate in rates
+        for rate in decision.grid
     }
     targets = [target_column(target) for target in params.accuracy_targets]
     agreements = {
@@ -79,7 +78,10 @@ def analyse(
         classes.tested_by_class(decision, right, labels["test"]),
         classes.near_majority(decision, labels[setting.chosen_on]),
         grid.advise(decision, params.coarse_ratio),
-        {rate: table.loc[table["learning_rate"] == rate, targets].to_numpy(np.float64).T for rate in rates},
+        {
+            rate: table.loc[table["learning_rate"] == rate, targets].to_numpy(np.float64).T
+            for rate in decision.grid
+        },
         speed.winners(runs, setting),
         None if suggestions is None else agreements,
     )

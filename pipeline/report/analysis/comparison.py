@@ -51,27 +51,20 @@ def without_diverged(values: Floats, share: float) -> Floats:
     return np.where(diverged, np.nan, values)
 
 
-def has_diverged(run: Run, setting: Setting, epochs: int) -> bool:
-    """Decide whether the run counts as diverged if it ends after so many epochs, or where it ended before."""
-    epoch = run.metrics.get("diverged_epoch")
-    return health.DIVERGED in _examine(run.history.iloc[:epochs], setting).labels or (
-        epoch is not None and epoch <= epochs
-    )
-
-
 def epochs_to(accuracy: Floats, target: float) -> float:
     """Find the first epoch, counted from 1, with at least this accuracy; NaN if there is none."""
     reached = np.flatnonzero(accuracy >= target)
     return float(reached[0] + 1) if len(reached) else math.nan
 
 
-def _examine(history: pd.DataFrame, setting: Setting) -> Health:
+def examine(history: pd.DataFrame, setting: Setting) -> Health:
+    """Examine the health of a run, or of its first epochs; one that ended early has a loss of NaN there."""
     return health.examine(history, setting.params.report.health, setting.task.blind_loss)
 
 
 def _row(run: Run, setting: Setting) -> dict[str, object]:
-    history, examined = run.history, _examine(run.history, setting)
-    diverged = has_diverged(run, setting, len(history))
+    history, examined = run.history, examine(run.history, setting)
+    diverged = health.DIVERGED in examined.labels
     accuracy = history["val_accuracy"].to_numpy(np.float64)
     if diverged:
         accuracy = np.full_like(accuracy, np.nan)
@@ -82,10 +75,10 @@ def _row(run: Run, setting: Setting) -> dict[str, object]:
         "epochs": len(history),
         "diverged_epoch": run.metrics.get("diverged_epoch"),
         "kept_epoch": None if diverged else run.metrics["kept"]["epoch"],
-        "best_val_accuracy": math.nan if diverged else float(np.nanmax(accuracy)),
+        "best_val_accuracy": float(accuracy.max()),
         "final_val_accuracy": float(accuracy[-1]),
         "final_val_loss": float(last["val_loss"]),
-        "best_val_loss": math.nan if diverged else float(np.nanmin(history["val_loss"])),
+        "best_val_loss": math.nan if diverged else float(history["val_loss"].min()),
         "final_accuracy": float(last["accuracy"]),
         "final_loss": float(last["loss"]),
         "test_accuracy": tested.get("accuracy"),

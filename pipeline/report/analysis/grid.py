@@ -10,6 +10,8 @@ from pipeline.report.analysis.verdict import Verdict
 _TOO_FEW_SEEDS = 2
 """With so few, even rates far apart are not distinguishable: a rate at the edge would mean nothing."""
 _WIDEST_STEP, _NARROWEST_STEP = 10.0, 2.0
+_LOWEST, _HIGHEST = 1e-9, 1e3
+"""Proposed is nothing beyond: where only such rates are left to try, the rate is not what matters."""
 
 
 class Advice(NamedTuple):
@@ -30,7 +32,7 @@ class Advice(NamedTuple):
 
 def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
     """Find what the study leaves open; neighbours further apart than `coarse_ratio` leave a gap."""
-    grid = [rate.learning_rate for rate in verdict.rates]
+    grid = list(verdict.grid)
     chosen, seeds, top = verdict.learning_rate, verdict.seeds, verdict.in_question
     if chosen is None:
         return Advice((), (), _with_more(grid, [grid[0] / 10, grid[0] / 100]), None, None)
@@ -49,7 +51,7 @@ def advise(verdict: Verdict, coarse_ratio: float) -> Advice:
     return Advice(
         edges,
         tuple(gaps),
-        _with_more(grid, more) if more else None,
+        _with_more(grid, more),
         (*seeds, *unused[: wanted - len(seeds)]) if len(seeds) < wanted else None,
         2 * verdict.setting.params.train.epochs if verdict.improving else None,
     )
@@ -67,10 +69,11 @@ def _beyond(grid: Sequence[float], edge: float) -> float:
     return edge / step if edge < neighbour else edge * step
 
 
-def _with_more(grid: Sequence[float], more: Sequence[float]) -> tuple[float, ...]:
-    """Add rates of one significant digit, or of two where one would meet a rate of the grid."""
+def _with_more(grid: Sequence[float], more: Sequence[float]) -> tuple[float, ...] | None:
+    """Add rates of one significant digit, or of two where one would meet a rate of the grid; None if none."""
     added = []
     for rate in more:
         rounded = (float(f"{rate:.{digits}e}") for digits in (0, 1))
         added.append(next((value for value in rounded if value not in grid), rate))
-    return tuple(sorted({*grid, *added}, reverse=True))
+    added = [rate for rate in added if _LOWEST <= rate <= _HIGHEST]
+    return tuple(sorted({*grid, *added}, reverse=True)) if added else None

@@ -29,7 +29,7 @@ def check_on_test(verdict: Verdict, right: Mapping[float, Bools]) -> dict[float,
     a rate without any such seed is left out.
 
     Args:
-        right: for each feasible rate, shape (seeds, test examples), whether the network that the run kept
+        right: for each rate, shape (seeds, test examples), whether the network that the run kept
             classifies the example right; seeds in the same order.
     """
     chosen, tests = verdict.chosen, {}

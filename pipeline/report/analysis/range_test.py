@@ -22,7 +22,7 @@ class Agreement(NamedTuple):
 
 def judge(suggestion: float, verdict: Verdict) -> Agreement:
     """Compare a suggested rate with the chosen one."""
-    rates = [rate.learning_rate for rate in verdict.rates]
+    rates = verdict.grid
     logs, log = np.log10(rates), np.log10(suggestion)
     # Beyond the grid's ends, half of the step there still belongs to the last rate.
     steps = np.diff(logs) if len(logs) > 1 else [0.5]

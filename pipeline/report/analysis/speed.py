@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.core.runs import Run
-from pipeline.report.analysis import comparison, statistics
+from pipeline.report.analysis import comparison, health, statistics
 from pipeline.report.analysis.setting import Setting
 
 
@@ -20,7 +20,7 @@ class Winner(NamedTuple):
 
     Attributes:
         rate: the choice; None if every rate has diverged by then.
-        others: the others that may be as good, see `Verdict.near`; None with fewer than two seeds.
+        others: the others that may be as good; None with fewer than two seeds.
         mean: of the choice, over the seeds that had not diverged by then.
     """
 
@@ -59,8 +59,9 @@ def winners(runs: Sequence[Run], setting: Setting) -> tuple[Winner, ...]:
 
 
 def _within(run: Run, setting: Setting, budget: int) -> float:
-    """Compute the criterion after so many epochs; NaN for a run that had diverged or ended by then."""
-    accuracy = run.history["val_accuracy"].to_numpy(np.float64)[:budget]
-    if len(accuracy) < budget or comparison.has_diverged(run, setting, budget):
+    """Compute the criterion after so many epochs; NaN for a run that had diverged by then."""
+    history = run.history.iloc[:budget]
+    if health.DIVERGED in comparison.examine(history, setting).labels:
         return math.nan
+    accuracy = history["val_accuracy"].to_numpy(np.float64)
     return float(accuracy.max() if setting.criterion == "best_epoch" else accuracy[-1])

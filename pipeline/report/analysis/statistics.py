@@ -24,8 +24,8 @@ LOOKS = (3, 5, 8, 12, 20)
 """Numbers of seeds at which a study may be looked at and be continued. Each look spends an equal part of the
 error that is allowed, so that the level holds for all of them together; beyond the last one it does not."""
 COUNTED_ON = 0.8
-"""Share of new runs that are to reach the bound by which rates are chosen."""
-_PRIOR = 2
+"""How likely a new run at the chosen rate is to reach the bound by which rates are chosen."""
+_PRIOR = 8
 """Degrees of freedom for which the common spread counts against a rate's own."""
 
 
@@ -41,8 +41,9 @@ class Challenge(NamedTuple):
     """What the others say against each rate's being the best, or as good; each of shape (rates,).
 
     Attributes:
-        p_value: how compatible the values are with the rate being the best, in [0, 1]; below 1 - confidence,
-            the rival beats it. NaN for a rate with fewer than two seeds in common with any other.
+        p_value: how compatible the values are with the rate being the best, in [0, 1]; at most
+            1 - confidence, the rival beats it. NaN for a rate with fewer than two seeds in common with any
+            other.
         rival: index of that other rate; undefined where the p-value is NaN.
         gap, at_least: how much the rival is above it in the mean, and at the confidence.
         at_most: how far it may lie below the best, at the confidence; infinite where some other rate cannot
@@ -96,10 +97,14 @@ def mean_intervals(values: Floats, resolution: float, confidence: float) -> Inte
 
 
 def prediction_bounds(values: Floats, resolution: float) -> Floats:
-    """Bound from below what a new run at each rate reaches with probability `COUNTED_ON`.
+    """Bound from below what a new run reaches with probability `COUNTED_ON`, whichever rate is chosen.
 
-    Few seeds estimate a spread badly, so each rate's variance is averaged with the geometric mean of all:
-    give rates that are about equally good, whose spreads are more alike than those of a whole grid.
+    The highest of several bounds flatters itself, so each misses only its part of what is allowed
+    (Bonferroni). Few seeds estimate a spread badly, so each rate's variance is averaged with the geometric
+    mean of all: give rates that are about equally good, whose spreads are more alike than those of a grid.
+
+    Args:
+        values: of rates that all have some.
 
     Returns:
         The means where no rate has two values.
@@ -107,10 +112,11 @@ def prediction_bounds(values: Floats, resolution: float) -> Floats:
     center, error, count = _moments(values, resolution**2 / 12)
     with np.errstate(divide="ignore"):
         common = np.exp(mean(np.log(error**2 * count)))[..., None]
-    own = np.where(count > 1, error**2 * count, common)
-    shrunk = (_PRIOR * common + (count - 1) * own) / (_PRIOR + count - 1)
-    factor = stats.t.ppf(COUNTED_ON, _PRIOR + count - 1)
-    return np.asarray(center - factor * np.nan_to_num(np.sqrt(shrunk * (1 + 1 / count))), np.float64)
+    prior = np.where((count > 1).sum(axis=-1, keepdims=True) > 1, _PRIOR, 0)  # a rate tells itself nothing
+    degrees = np.maximum(prior + count - 1, 1)
+    variance = np.where(count > 1, (prior * common + (count - 1) * error**2 * count) / degrees, common)
+    factor = stats.t.isf((1 - COUNTED_ON) / values.shape[-2], degrees)
+    return np.asarray(center - factor * np.nan_to_num(np.sqrt(variance * (1 + 1 / count))), np.float64)
 
 
 def challenge(values: Floats, resolution: float, confidence: float, margin: float) -> Challenge:
@@ -188,13 +194,12 @@ def choose(values: Floats, resolution: float, confidence: float, margin: float) 
     eligible = tested & mask & (complete | ~beaten) if tested.any() else present
     means = mean(values)
     eligible &= means > np.max(means, where=eligible, initial=-np.inf) - margin / 2
-    if eligible.any():
-        dependable[eligible] = prediction_bounds(values[eligible], resolution)
-    preference = dependable.round(12) if eligible.any() else against.p_value
-    best = int(np.nanargmax(preference))
+    if not eligible.any():
+        eligible[np.nanargmax(against.p_value)] = True
+    dependable[eligible] = prediction_bounds(values[eligible], resolution)
+    best = int(np.nanargmax(dependable.round(12)))
     mask[best] = True
-    settled = bool(equivalent[best]) or (values.shape[1] > 1 and int(mask.sum()) == 1)
-    return Choice(best, mask, equivalent, dependable, settled, against)
+    return Choice(best, mask, equivalent, dependable, bool(equivalent[best]), against)
 
 
 def _moments(values: Floats, rounding: float) -> tuple[Floats, Floats, Ints]:

@@ -1,7 +1,8 @@
 """From the table of runs to the rate chosen, the status of every other, and the numbers behind it.
 
 The choice rests on the validation accuracies alone. Test accuracies are carried along to be reported;
-nothing here decides by them. docs/report.md explains every number.
+nothing here decides by them, unless the test examples are the validation examples. docs/report.md explains
+every number.
 """
 
 import bisect
@@ -23,9 +24,6 @@ from pipeline.report.analysis.status import (
     UNKNOWN,
     WORSE,
 )
-
-NEAR = (EQUIVALENT, NOT_DISTINGUISHABLE)
-"""The statuses of rates other than the chosen one that may be as good."""
 
 
 class RateVerdict(NamedTuple):
@@ -107,22 +105,14 @@ class Verdict(NamedTuple):
     def chosen(self) -> RateVerdict | None:
         return None if self.learning_rate is None else self.rate(self.learning_rate)
 
-    def gap(self, rate: RateVerdict) -> float:
-        """Measure how far a rate lies below the chosen one on their common seeds, NaN without any."""
-        if self.chosen is None:
-            return math.nan
-        return float(statistics.mean(np.subtract(self.chosen.values, rate.values)))
-
     def having(self, status: str) -> tuple[RateVerdict, ...]:
         """List the rates with this status."""
         return tuple(rate for rate in self.rates if rate.status == status)
 
     @property
-    def near(self) -> tuple[float, ...] | None:
-        """List the other rates that may be as good: equivalent or not distinguishable; None if unknown."""
-        if self.chosen is None or len(self.seeds) < 2:
-            return None
-        return tuple(rate.learning_rate for rate in self.rates if rate.status in NEAR)
+    def comparable(self) -> bool:
+        """Say whether rates can be compared: one is chosen, and there is more than one seed."""
+        return self.chosen is not None and len(self.seeds) > 1
 
     @property
     def in_question(self) -> tuple[float, ...]:
@@ -143,7 +133,14 @@ class Verdict(NamedTuple):
     @property
     def highest(self) -> RateVerdict:
         """Give the rate with the highest mean of those that did not diverge, if there is any."""
-        return max(self.rates, key=lambda rate: (rate.status != DIVERGED, np.nan_to_num(rate.mean)))
+        return max(
+            self.rates,
+            key=lambda rate: (
+                rate.status != DIVERGED,
+                round(np.nan_to_num(rate.mean), 12),  # the order of the seeds changes the last bit
+                rate.status == CHOSEN,
+            ),
+        )
 
 
 def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
@@ -165,6 +162,7 @@ def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
     # Of a rate that scatters widely the tests allow any mean; but no accuracy is above 1.
     highest = np.maximum(1 - intervals.low, params.margin)
     at_most = np.where(challenge.at_most < np.inf, np.fmin(challenge.at_most, highest), np.inf)
+    undecided = {*np.flatnonzero(choice.mask & ~choice.equivalent)}
     verdicts = []
     for index, rate in enumerate(rates):
         own = table[table["learning_rate"] == rate]
@@ -194,7 +192,7 @@ def decide(table: pd.DataFrame, setting: Setting) -> Verdict:
                 float(challenge.gap[index]),
                 float(challenge.at_least[index]),
                 float(at_most[index]),
-                int(challenge.seeds[index]) if status == NOT_DISTINGUISHABLE or index == chosen else 0,
+                int(challenge.seeds[index]) if index in undecided else 0,
                 int(np.isnan(values[index]).sum()),
                 {label: labels[label] for label in (*health.LABELS, health.TOO_SHORT) if labels[label]},
                 float(own["roughness"].median()),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.report.analysis.status import DIVERGED, NOT_DISTINGUISHABLE
 from pipeline.report.text import wording
 from pipeline.report.text.summary import escape
 
@@ -19,8 +18,6 @@ _FACTS = {
     "seeds": "Seeds",
     "epochs": "Epochs",
 }
-_FORMER = {"infeasible": DIVERGED, "not told apart": NOT_DISTINGUISHABLE}
-"""Older verdicts call the status `standing`, with these words."""
 
 
 def render(before: Mapping[str, Any] | None, after: Mapping[str, Any], revision: str) -> str:
@@ -29,7 +26,7 @@ def render(before: Mapping[str, Any] | None, after: Mapping[str, Any], revision:
         changes = "That revision has no verdict yet."
     else:
         changes = "\n".join(f"- {change}" for change in list_changes(before, after))
-    nothing = "Nothing: the same verdict, the same numbers."
+    nothing = "Nothing: the same choice, statuses and accuracies."
     return f"### Changed against {escape(revision)}\n\n{changes or nothing}\n"
 
 
@@ -42,8 +39,12 @@ def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
     ]
     for key, said in (("equivalent", "Equivalent to"), ("indistinguishable", "Not distinguishable from")):
         near = [_rates(verdict.get(key)) for verdict in (before, after)]
-        if near[0] != near[1] and key in before:  # older verdicts know no equivalence
+        if near[0] != near[1]:
             sentences.append(f"{said} it: {near[0]} before, {near[1]} now.")
+    if before.get("settled") != after.get("settled"):
+        sentences.append(
+            f"The verdict is {'settled now' if after.get('settled') else 'not settled any more'}."
+        )
     sentences += _list_rates(before.get("rates") or {}, after.get("rates") or {})
     old, new = (verdict.get("learning_rate") for verdict in (before, after))
     if old != new:
@@ -59,8 +60,8 @@ def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     for name in (name for name in after if name in before):
         old, new = before[name], after[name]
         parts = []
-        if _status(old) != _status(new):
-            parts.append(f"{_status(old)} before, {_status(new)} now")
+        if old["status"] != new["status"]:
+            parts.append(f"{old['status']} before, {new['status']} now")
         for noun in ("validation accuracy", "test accuracy"):
             values = [_value(rate.get(noun.replace(" ", "_"))) for rate in (old, new)]
             if values[0] != values[1]:
@@ -69,11 +70,6 @@ def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
         if parts:
             sentences.append(f"{name.removeprefix('lr-')}: {'; '.join(parts)}.")
     return sentences
-
-
-def _status(rate: Mapping[str, Any]) -> str | None:
-    status: str | None = rate.get("status", rate.get("standing"))
-    return _FORMER.get(str(status), status)
 
 
 def _difference(before: float | None, after: float | None) -> str:

@@ -102,9 +102,9 @@ def spans(values: Sequence[float], grid: Sequence[float]) -> str:
     return listed(items)
 
 
-def low_to_high(values: Sequence[float], digits: int = 2) -> str:
+def low_to_high(values: Sequence[float]) -> str:
     """Write the lowest and the highest of some shares in percentage points: 0.31 to 3.40."""
-    ends = [points(value, digits).lstrip("+") for value in (min(values), max(values))]
+    ends = [points(value).lstrip("+") for value in (min(values), max(values))]
     return " to ".join(dict.fromkeys(ends))
 
 
@@ -171,11 +171,10 @@ def labels(rates: Sequence[RateVerdict]) -> str:
 
 
 def reach(epochs: Floats, configured: int) -> str:
-    """Write the seeds' epochs to an accuracy, NaN for never: `4 (3–5)`, `12 or more (2 of 3 runs)`."""
-    reached = epochs[np.isfinite(epochs)]
-    if not len(reached):
+    """Write the median of the seeds' epochs to an accuracy, NaN for never: `4 (3–5)`, `14 (12–never)`."""
+    if np.isnan(epochs).all():
         return f"not in {configured}"
-    low, high = reached.min(), reached.max()
-    if len(reached) < len(epochs):
-        return f"{low:g} or more ({len(reached)} of {len(epochs)} runs)"
-    return f"{np.median(reached):g}" + (f" ({low:g}–{high:g})" if low < high else "")
+    later = np.nan_to_num(epochs, nan=np.inf)
+    ends = (later.min(), np.median(later), later.max())
+    low, middle, high = (f"{end:g}".replace("inf", "never") for end in ends)
+    return middle + (f" ({low}–{high})" if low != high else "")

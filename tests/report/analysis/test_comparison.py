@@ -80,9 +80,8 @@ ACCURACIES = ("best_val_accuracy", "final_val_accuracy", "test_accuracy", "epoch
             3,
         ),
         (trained(0.3, 0, {"loss": GROWING, "val_loss": GROWING, "val_accuracy": [0.95] * 6}), None),
-        (trained(0.3, 0, dict(FINE), diverged_epoch=3), 3),
     ],
-    ids=["by NaN", "by growth", "by the stage"],
+    ids=["by NaN", "by growth"],
 )
 def test_a_diverged_run_has_no_accuracies_whatever_it_reached_before(run: Run, epoch: int | None) -> None:
     (row,) = comparison.tabulate([run], TARGETS).to_dict("records")
@@ -128,11 +127,3 @@ def test_curves_have_a_row_a_point_by_rate_seed_metric_and_epoch() -> None:
 def test_epochs_to_an_accuracy() -> None:
     assert comparison.epochs_to(np.array([0.9, 0.95, 0.94, 0.96]), 0.95) == 2
     assert math.isnan(comparison.epochs_to(np.array([0.9, NAN]), 0.95))
-
-
-@pytest.mark.parametrize(("epoch", "ended"), [(None, [False, False]), (3, [False, True])])
-def test_a_run_has_diverged_from_the_epoch_that_its_metrics_name(
-    epoch: int | None, ended: list[bool]
-) -> None:
-    run = trained(0.1, 0, dict(FINE), diverged_epoch=epoch)
-    assert [comparison.has_diverged(run, SETTING, epochs) for epochs in (2, 3)] == ended

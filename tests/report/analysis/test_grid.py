@@ -64,6 +64,12 @@ def test_a_rate_between_that_would_round_to_one_of_the_grid_gets_a_digit_more() 
     assert near.rates == (1.01, 1.0, pytest.approx(0.99**0.5), 0.99)  # two digits would meet it as well
 
 
+def test_no_rate_is_proposed_that_would_hardly_train_or_lies_beyond_all_reason() -> None:
+    assert advise([1e-8, 1e-9], None).rates is None
+    assert advise([1e-7, 1e-6], None).rates == (1e-6, 1e-7, 1e-8, 1e-9)
+    assert advise([900.0, 300.0], 900.0) == NOTHING._replace(edges=(900.0,))
+
+
 def test_far_neighbours_that_are_worse_ask_for_rates_between() -> None:
     expected = NOTHING._replace(gaps=(0.0001, 0.01), rates=(0.1, 0.01, 0.003, 0.001, 0.0003, 0.0001))
     assert advise([0.1, 0.01, 0.001, 0.0001], 0.001) == expected

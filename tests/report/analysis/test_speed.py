@@ -68,11 +68,6 @@ def test_the_allowed_share_of_diverged_runs_holds_for_budgets_too() -> None:
     assert winner == (1, 1, (), pytest.approx(0.9885))
 
 
-def test_a_run_that_ended_before_the_budget_does_not_win_by_what_it_had_reached() -> None:
-    best = winners([[[0.99]] * 2, [[0.9, 0.9]] * 2], (1, 2))
-    assert [(winner.rate, winner.mean) for winner in best] == [(1, 0.99), (2, 0.9)]
-
-
 def test_the_last_epoch_of_the_budget_is_another_criterion_than_the_best() -> None:
     accuracies = [[[0.5, 0.99, 0.9, 0.1]] * 3, [[0.5, 0.95, 0.95, 0.95]] * 3]
     for keep, rate, mean in (("best_epoch", 1, 0.99), ("last_epoch", 2, 0.95)):

@@ -1,7 +1,5 @@
 """What changed between two verdicts, in Markdown."""
 
-from typing import Any
-
 from pipeline.report.text import changes
 
 
@@ -48,14 +46,13 @@ def test_what_was_studied_is_compared_where_both_verdicts_name_it() -> None:
     ]
 
 
-def test_rates_that_became_equivalent_are_named_unless_the_verdict_before_knew_none() -> None:
+def test_rates_that_became_equivalent_are_named() -> None:
     now = {"learning_rate": 0.01, "equivalent": [0.001], "indistinguishable": []}
 
     assert changes.list_changes(now | {"equivalent": []}, now) == [
         "The choice is still 0.01.",
         "Equivalent to it: none before, 0.001 now.",
     ]
-    assert changes.list_changes({"learning_rate": 0.01, "indistinguishable": []}, now) == []
 
 
 def test_without_a_change_nothing_is_listed() -> None:
@@ -63,7 +60,7 @@ def test_without_a_change_nothing_is_listed() -> None:
 
     assert changes.list_changes(verdict, verdict) == []
     assert changes.render(verdict, verdict, "v1*") == (
-        "### Changed against v1\\*\n\nNothing: the same verdict, the same numbers.\n"
+        "### Changed against v1\\*\n\nNothing: the same choice, statuses and accuracies.\n"
     )
     assert changes.render(None, verdict, "v1").endswith("\n\nThat revision has no verdict yet.\n")
 
@@ -81,14 +78,11 @@ def test_a_change_without_another_choice_says_that_the_choice_is_the_same() -> N
     ]
 
 
-def test_verdicts_with_the_words_of_former_versions_can_be_compared() -> None:
-    def verdict(key: str, alike: str, diverged: str) -> dict[str, Any]:
-        statuses = {"lr-0.01": "chosen", "lr-0.001": alike, "lr-0.3": diverged}
-        return {"learning_rate": 0.01, "rates": {name: {key: status} for name, status in statuses.items()}}
-
-    before = verdict("standing", "not told apart", "infeasible")
-    assert changes.list_changes(before, verdict("status", "not distinguishable", "diverged")) == []
-    assert changes.list_changes(before, verdict("status", "worse", "diverged")) == [
-        "The choice is still 0.01.",
-        "0.001: not distinguishable before, worse now.",
+def test_a_verdict_that_more_seeds_settled_is_said_to_be() -> None:
+    before = {"learning_rate": 0.01, "seeds": 3, "settled": False}
+    after = {"learning_rate": 0.01, "seeds": 5, "settled": True}
+    assert changes.list_changes(before, after)[1:] == [
+        "Seeds: 3 before, 5 now.",
+        "The verdict is settled now.",
     ]
+    assert changes.list_changes(after, before)[-1] == "The verdict is not settled any more."

@@ -83,11 +83,13 @@ def test_nothing_is_chosen_where_every_rate_diverged() -> None:
     decision = decide({0.1: [NAN, NAN], 0.3: [NAN, 0.5]})
     statement = say(decision)
     assert statement.headline == "No learning rate can be recommended."
-    assert statement.detail == "Every rate has runs that diverged: the grid lies too high."
+    assert statement.detail == "Every rate has runs that diverged."
     assert statement.reasons == [
         "0.1 and 0.3 diverged in 3 of 4 runs. Their runs: diverged 3/4, converged 1/4."
     ]
     assert statement.advice == ["Every rate diverged: the grid lies too high."]
+    lower = say(decide({0.01: [NAN, NAN], 2e-9: [NAN, NAN]}))
+    assert lower.advice == ["Every rate diverged: lower ones would hardly train, so the cause is another."]
 
 
 def test_one_seed_gives_no_interval_and_says_which_line_to_change() -> None:
@@ -122,7 +124,7 @@ def test_what_shares_the_highest_value_of_one_seed_is_named() -> None:
             [0.98, 0.981, 0.982],
             "It reaches 98.10 % best validation accuracy, mean of 3 seeds (95 % interval 97.85 to 98.35 %).",
             [
-                "0.01 is chosen: it is the only rate that was tried. A new run reaches at least 97.99 % with "
+                "0.01 is chosen: it is the only rate that was tried. A new run reaches at least 97.98 % with "
                 "a probability of 80 %. Its runs: converged 3/3."
             ],
         ),
@@ -180,7 +182,7 @@ def test_the_verdict_in_sentences() -> None:
     assert statement.reasons[:5] == [
         "0.001 is chosen: of the rates that may be the best and have a mean less than 0.10 points below the "
         "highest, it is the one at which a new run can be counted on to reach most. A new run reaches at "
-        "least 98.39 % with a probability of 80 %. It also has the highest mean. Its runs: converged 3/3.",
+        "least 98.37 % with a probability of 80 %. It also has the highest mean. Its runs: converged 3/3.",
         "The verdict is not settled: the best rate may be better by up to 0.41 points; 5 seeds would "
         "probably settle it.",
         "0.01 is not distinguishable from the best: its mean is 98.40 %; 5 seeds would probably tell. Its "
@@ -234,9 +236,16 @@ def test_what_is_settled_is_said() -> None:
 def test_a_higher_mean_whose_runs_scatter_more_is_the_number_beside_the_choice() -> None:
     reasons = say(decide({0.01: [0.9835, 0.9790, 0.9824], 0.001: [0.9812, 0.9814, 0.9811]})).reasons
     assert (
-        "A new run reaches at least 98.07 % with a probability of 80 %. The highest mean is that of 0.01, "
+        "A new run reaches at least 98.03 % with a probability of 80 %. The highest mean is that of 0.01, "
         "98.16 %; a new run there can be counted on to reach 97.98 %." in reasons[0]
     )
+
+
+def test_a_higher_mean_of_too_few_seeds_is_said_to_be_that() -> None:
+    setting = setting_with("report", diverged_share=0.7)
+    values = {0.1: [0.99, NAN, NAN], 0.01: [0.98, 0.981, 0.982], 0.001: [0.97, 0.971, 0.972]}
+    reasons = say(decide(values, setting=setting)).reasons
+    assert "The mean of 0.1 is higher, but it has too few seeds in common with the others." in reasons[0]
 
 
 def test_another_choice_by_the_other_criterion_is_named() -> None:

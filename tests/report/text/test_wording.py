@@ -9,7 +9,12 @@ from tests.report.samples import NAN, SETTING, TASK
 
 
 def test_how_epochs_to_an_accuracy_read() -> None:
-    for epochs, said in (([3, 4, 5], "4 (3–5)"), ([3, 3], "3"), ([NAN, 12, 14], "12 or more (2 of 3 runs)")):
+    for epochs, said in (
+        ([3, 4, 5], "4 (3–5)"),
+        ([3, 3], "3"),
+        ([NAN, 12, 14], "14 (12–never)"),
+        ([NAN, NAN, 12], "never (12–never)"),
+    ):
         assert wording.reach(np.array(epochs, float), 20) == said
     assert wording.reach(np.array([NAN]), 20) == "not in 20"
 
