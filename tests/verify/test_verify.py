@@ -79,6 +79,19 @@ def test_the_study_may_be_a_folder_in_a_repository(
     assert "  train.py changed (modified) since " in capfd.readouterr().err
 
 
+def test_a_rate_that_was_dropped_before_the_split_was_changed_claims_nothing(
+    study: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What DVC keeps of its stage names data that no stage makes any more."""
+    values = {"train.learning_rates": [0.01], "data.validation_size": 40}
+    reading.override(Path("params.yaml"), values)
+    assert run_dvc(study, "repro").returncode == 0
+    commit(study, "one rate, another split")
+    assert "train@0.001-0" in Path("dvc.lock").read_text()
+
+    assert verify(0) == 0, capfd.readouterr().err
+
+
 @pytest.mark.hard
 def test_an_output_changed_and_committed_is_found_down_to_the_epoch(
     study: Path,
