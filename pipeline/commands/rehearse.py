@@ -15,7 +15,7 @@ from pipeline.core import task as tasks
 from pipeline.core.errors import ParamsError, ToolError
 from pipeline.core.task import Task
 from pipeline.params import Params
-from pipeline.tools import machine, programs, repair
+from pipeline.tools import machine, repair
 from pipeline.train import backend, examples
 from pipeline.train.checkpoints import State
 from pipeline.train.examples import Examples
@@ -36,8 +36,7 @@ def rehearse() -> None:
         ToolError: the data's stages fail, or the same training does not end with the same bytes.
     """
     study = params.load()
-    repair.dvc_files(Path())
-    if programs.dvc("repro", "--quiet", "scale") != 0:
+    if repair.dvc("repro", "--quiet", "scale") != 0:
         raise ToolError("`dvc repro scale` stopped: the reason stands above.")
     began = time.perf_counter()
     task = tasks.read(_SCALED)
