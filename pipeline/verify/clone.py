@@ -41,8 +41,8 @@ class Clone:
         data = params.load(root / "params.yaml").data
         self._mirror = sources.variable(data.dataset)
         named = (self._variables.get(self._mirror, "").strip(), *getattr(data.mirrors, data.dataset, ()))
-        if folder := next((root / name for name in named if name and (root / name).is_dir()), None):
-            self._variables[self._mirror] = str(folder.resolve())  # it may be relative to the repository
+        if mirror := next((root / name for name in named if name and (root / name).is_dir()), None):
+            self._variables[self._mirror] = str(mirror.resolve())  # it may be relative to the repository
         # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
         (self.folder / ".dvc/config.local").write_text(
             "[cache]\n    dir = cache\n[core]\n    autostage = false\n", encoding="utf-8"
