@@ -170,8 +170,8 @@ COMMANDS = {
             _argument(
                 "--cpus-per-run",
                 type=_above_zero,
-                help="cores set aside for a run (train.threads; on this machine alone what lets one run more "
-                "go on)",
+                help="cores reserved for each run (default: train.threads; on a single machine a little "
+                "less, so that one more run fits)",
             ),
             _argument(
                 "--gpus-per-run", type=_share, default=0.0, help="share of a GPU for a run, such as 0.25 (0)"
