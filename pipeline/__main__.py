@@ -205,13 +205,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
     try:
-        return getattr(importlib.import_module(module), name)(**arguments) or 0
+        code: int = getattr(importlib.import_module(module), name)(**arguments) or 0
+        print(end="", flush=True)
+        return code
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.close()
         sys.stderr.close()
         return 141
     except (OSError, ImportError, MemoryError) as error:
