@@ -31,7 +31,8 @@ def rehearse() -> None:
     """Bring the data, train on a few batches twice and once with an interruption, print what to expect.
 
     Raises:
-        ParamsError: params.yaml or the network cannot be worked with, or the lowest rate diverges.
+        ParamsError: params.yaml or the network cannot be worked with, there are fewer examples than a batch
+            takes, or the lowest rate diverges.
         DataError: the data are not what they should be.
         ToolError: the data's stages fail, or the same training does not end with the same bytes.
     """
@@ -40,6 +41,11 @@ def rehearse() -> None:
         raise ToolError("`dvc repro scale` stopped: the reason stands above.")
     began = time.perf_counter()
     task = tasks.read(_SCALED)
+    if study.train.batch_size > task.sizes["train"]:
+        raise ParamsError(
+            f"train.batch_size: expected at most the {task.sizes['train']:,} training examples, "
+            f"got {study.train.batch_size}. Change it in params.yaml."
+        )
     held_out = run_folders.held_out_part(study.data.validation_size)
     train, validation = (examples.read(_SCALED, part, task) for part in ("train", held_out))
     share = min(1.0, _BATCHES * study.train.batch_size / len(train.labels))
