@@ -91,7 +91,7 @@ docs: .venv/.dev ## rewrite the figures and tables in README and docs from the f
 # One environment; each larger set contains the smaller ones, at the same versions. pip installs uv, uv the rest.
 .venv/.%: requirements/%.txt
 	@test -n '$(PYTHON)' || { echo 'error: expected Python 3.11, 3.12 or 3.13 (TensorFlow has wheels for these), got: $(shell python3 --version 2>&1). Install one, or name it: make PYTHON=/path/to/python3.11'; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo 'Installing $< into .venv (once, some minutes)' >&2
 	@sed -n '/^uv==/,/[^\\]$$/p' $< | $(PIP) -r /dev/stdin
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $< \

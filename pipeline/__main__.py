@@ -170,8 +170,8 @@ COMMANDS = {
             _argument(
                 "--cpus-per-run",
                 type=_above_zero,
-                help="cores set aside for a run (train.threads; on this machine alone what lets one run more "
-                "go on)",
+                help="cores reserved for each run (default: train.threads; on a single machine a little "
+                "less, so that one more run fits)",
             ),
             _argument(
                 "--gpus-per-run", type=_share, default=0.0, help="share of a GPU for a run, such as 0.25 (0)"
@@ -205,13 +205,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _call(name: str, module: str, arguments: dict[str, Any]) -> int:
     try:
-        return getattr(importlib.import_module(module), name)(**arguments) or 0
+        code: int = getattr(importlib.import_module(module), name)(**arguments) or 0
+        print(end="", flush=True)
+        return code
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of our output left, as in `... | head`
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.close()
         sys.stderr.close()
         return 141
     except (OSError, ImportError, MemoryError) as error:

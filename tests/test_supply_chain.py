@@ -63,7 +63,7 @@ def test_what_is_asked_for_and_pinned_is_what_the_locks_hold() -> None:
 RECORDER = """#!/bin/sh
 echo "$0 $*" >> {log}
 case "$*" in
-  "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/uv;;
+  "-m venv "*.venv) rm -rf .venv && mkdir -p .venv/bin && cp "$0" .venv/bin/python && cp "$0" .venv/bin/uv;;
   *"-r /dev/stdin") cat > {log}.stdin;;
   "pip install"*) exit {uv};;
 esac
@@ -89,7 +89,7 @@ def make(folder: Path, *arguments: str, uv: int = 0) -> list[str]:
 def test_packages_go_into_the_environment_by_their_hashes_and_nowhere_else(tmp_path: Path, uv: int) -> None:
     made, *installs = make(tmp_path, ".venv/.dev", uv=uv)
 
-    assert made == "python -m venv .venv"
+    assert made == "python -m venv --clear .venv"
     assert len(installs) == 2 + uv
     for line in installs:
         assert line.startswith((".venv/bin/python -m pip install ", ".venv/bin/uv pip install "))
@@ -106,6 +106,15 @@ def test_packages_go_into_the_environment_by_their_hashes_and_nowhere_else(tmp_p
     assert "include-system-site-packages = false" in (Path(sys.prefix) / "pyvenv.cfg").read_text()
     before = len(installs)
     assert len(make(tmp_path, ".venv/.runtime", ".venv/.ray", uv=uv)) == 1 + before  # it holds them already
+
+
+def test_an_environment_that_was_left_unfinished_is_made_again(tmp_path: Path) -> None:
+    """As where Debian's package of `venv` was missing: Python is there, and no pip."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+
+    made, *_ = make(tmp_path, ".venv/.runtime")
+
+    assert made == "python -m venv --clear .venv"
 
 
 def test_a_lock_keeps_its_versions_unless_an_upgrade_is_asked_for(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.core import task as tasks
 from pipeline.core.errors import ParamsError, ToolError
 from pipeline.core.task import Task
 from pipeline.params import Params
-from pipeline.tools import machine, programs, repair
+from pipeline.tools import machine, repair
 from pipeline.train import backend, examples
 from pipeline.train.checkpoints import State
 from pipeline.train.examples import Examples
@@ -31,16 +31,21 @@ def rehearse() -> None:
     """Bring the data, train on a few batches twice and once with an interruption, print what to expect.
 
     Raises:
-        ParamsError: params.yaml or the network cannot be worked with, or the lowest rate diverges.
+        ParamsError: params.yaml or the network cannot be worked with, there are fewer examples than a batch
+            takes, or the lowest rate diverges.
         DataError: the data are not what they should be.
         ToolError: the data's stages fail, or the same training does not end with the same bytes.
     """
     study = params.load()
-    repair.dvc_files(Path())
-    if programs.dvc("repro", "--quiet", "scale") != 0:
+    if repair.dvc("repro", "--quiet", "scale") != 0:
         raise ToolError("`dvc repro scale` stopped: the reason stands above.")
     began = time.perf_counter()
     task = tasks.read(_SCALED)
+    if study.train.batch_size > task.sizes["train"]:
+        raise ParamsError(
+            f"train.batch_size: expected at most the {task.sizes['train']:,} training examples, "
+            f"got {study.train.batch_size}. Change it in params.yaml."
+        )
     held_out = run_folders.held_out_part(study.data.validation_size)
     train, validation = (examples.read(_SCALED, part, task) for part in ("train", held_out))
     share = min(1.0, _BATCHES * study.train.batch_size / len(train.labels))

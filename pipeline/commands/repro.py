@@ -1,7 +1,6 @@
 """`make repro`: the study, then MLflow, then where to look; without a network, the demo."""
 
 import sys
-from pathlib import Path
 
 from pipeline import params
 from pipeline.commands.demo import demo
@@ -22,9 +21,8 @@ def repro() -> int:
         ToolError: another stage failed; its own message stands above.
     """
     dataset = params.load().data.dataset  # a mistake there is said at once
-    repair.dvc_files(Path())
     with exit_codes.collected() as codes:
-        failed = programs.dvc("repro", variables=programs.environment(**codes.variables)) != 0
+        failed = repair.dvc("repro", variables=programs.environment(**codes.variables)) != 0
         if failed and not codes.lacked_data():
             raise ToolError("`dvc repro` stopped: the reason stands above. What was finished is kept.")
     if failed:

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ import urllib.request
 import webbrowser
 
 from pipeline.core.errors import ToolError, without_login
-from pipeline.tracking import address
+from pipeline.tracking import address, store
 from pipeline.tracking.publish import publish_outputs
 
 HOST = "127.0.0.1"
@@ -49,11 +50,17 @@ def serve(uri: str, port: int) -> None:
     command = [sys.executable, "-m", "mlflow", "server", "--workers=1", f"--host={HOST}", f"--port={port}"]
     command += ["--default-artifact-root", address.artifacts().as_uri()]
     command += ["--uvicorn-opts", "--log-level warning"]
-    settings = os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
-        # Its job workers serve language models; without them it starts sooner.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
+    # A user's variables for a server elsewhere would end this one, move its pages, or have it refuse them.
+    kept = {name: value for name, value in os.environ.items() if not re.match("_?MLFLOW_|UVICORN_", name)}
+    settings = (
+        kept
+        | store.SETTINGS
+        | {
+            "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
+            # Its job workers serve language models; without them it starts sooner.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+    )
     os.execve(sys.executable, command, settings)
 
 

@@ -33,8 +33,8 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
         ToolError: a stage failed; its own message stands above.
     """
     before = study = params.load(_PARAMS)
-    if not dry_run:
-        _dvc("repro", "--quiet", "scale")  # without the data nobody knows which runs are those of this study
+    if not dry_run:  # without the data nobody knows which runs are those of this study
+        _check(repair.dvc("repro", "--quiet", "scale"))
     obsolete, dropped = 0, tuple[float, ...]()
     while True:
         if study.train.epochs != before.train.epochs:
@@ -56,7 +56,7 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
                 "params.yaml and the report; their runs stay."
             )
         if not dry_run:
-            _train(sweep=sweep)
+            _check(programs.pipeline("sweep") if sweep else repair.dvc("repro"))
         analysis, _ = examine(_SCALED, _RUNS, study)
         step = next_step(analysis.verdict, analysis.advice)
         statement = compose(analysis._replace(advice=step.advice) if step else analysis)
@@ -89,19 +89,7 @@ def _describe(study: Params) -> str:
     )
 
 
-def _train(*, sweep: bool) -> None:
-    if sweep:
-        _stopped(programs.pipeline("sweep"))
-    else:
-        _dvc("repro")
-
-
-def _dvc(*arguments: str) -> None:
-    repair.dvc_files(Path())
-    _stopped(programs.dvc(*arguments))
-
-
-def _stopped(code: int) -> None:
+def _check(code: int) -> None:
     if code:
         raise ToolError(
             "The study stopped: the reason stands above. Once it is removed, the same command goes on."

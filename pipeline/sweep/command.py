@@ -2,17 +2,18 @@
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping
 
 from pipeline import params
 from pipeline.core import network_files, run_keys
-from pipeline.core.errors import Interrupted
+from pipeline.core.errors import Interrupted, ToolError
 from pipeline.params import Params
 from pipeline.sweep import cluster, driver
 from pipeline.sweep.dvc_stages import Plan, Stages
 from pipeline.sweep.engine import Options
-from pipeline.tools import programs
+from pipeline.tools import exit_codes, programs
 from pipeline.train import signals
 
 
@@ -43,20 +44,22 @@ def sweep(
     check, study = params.watch("train"), params.load()
     cluster.require()
     os.environ.update(programs.environment())
-    with contextlib.closing(Stages()) as stages:
+    with contextlib.closing(Stages()) as stages, exit_codes.collected() as codes:
         if dry_run:
-            return _print_plan(stages, study)
+            _print_plan(stages, study)
+            return 0
+        os.environ.update(codes.variables)
+        failures: dict[str, str] = {}
         with signals.deferred() as interruption:
-            stages.reproduce(stages.upstream)
-            network, inputs = network_files.read(study.network.file), run_keys.inputs(study.values())
-            plan = stages.plan(inputs)
-            check()  # DVC has read the files itself
-            print(_summary(plan), file=sys.stderr)
-            failures: dict[str, str] = {}
             try:
+                stages.reproduce(stages.upstream)
+                network, inputs = network_files.read(study.network.file), run_keys.inputs(study.values())
+                plan = stages.plan(inputs)
+                check()  # DVC has read the files itself
+                print(_summary(plan), file=sys.stderr)
                 with contextlib.ExitStack() as stack:
-                    for folder in {stage.folder.parents[1] for stage in (*plan.restorable, *plan.stale)}:
-                        stack.enter_context(stages.reserve(folder))
+                    for stage in (*plan.restorable, *plan.stale)[:1]:  # all runs are in the same folder
+                        stack.enter_context(stages.reserve(stage.folder.parents[1]))
                     stages.restore(plan.restorable)
                     if plan.stale and not interruption.signal:
                         failures = driver.train_stale(
@@ -64,6 +67,12 @@ def sweep(
                         )
                 if not failures and not interruption.signal:
                     stages.reproduce(stages.others)
+            except ToolError:
+                # DVC ignores Ctrl-C while a stage runs, which ends by it.
+                if 128 + signal.SIGINT in codes.read().values():
+                    interruption.signal = signal.SIGINT
+                if not interruption.signal:
+                    raise
             finally:
                 stages.write_lock()
             _print_failures(failures)
@@ -76,16 +85,15 @@ def sweep(
             return 1 if failures else 0
 
 
-def _print_plan(stages: Stages, study: Params) -> int:
+def _print_plan(stages: Stages, study: Params) -> None:
     if stages.data_is_stale():
         print("The data is not up to date: it would be made first, and only then show which runs are stale.")
-        return 0
+        return
     plan = stages.plan(run_keys.inputs(study.values()))
     print(_summary(plan))
     for verb, train_stages in (("restore", plan.restorable), ("train", plan.stale)):
         for stage in train_stages:
             print(f"  would {verb} {stage.run.name}")
-    return 0
 
 
 def _summary(plan: Plan) -> str:

@@ -141,7 +141,7 @@ class _Listener:
 
 
 def sized(engine: Engine, study: Params, options: Options) -> Options:
-    """Fill in the cores of a run: its threads, or on this machine what lets one run more go on than these do.
+    """Fill in the cores of a run: its threads, or, on this machine, few enough that one more run fits.
 
     A run that starts, is evaluated or is written leaves cores free, and so does the driver. With two cores,
     two runs of two threads at a time took 13 % less time than one after the other.
@@ -166,8 +166,8 @@ def sized(engine: Engine, study: Params, options: Options) -> Options:
             "Give --cpus-per-run and --gpus-per-run less."
         )
     print(
-        f"warning: no machine of the cluster has {wanted}; the sweep waits for one that has. If none will "
-        "come, end it with Ctrl-C and give --cpus-per-run and --gpus-per-run less.",
+        f"warning: no machine of the cluster has {wanted}; the sweep waits for one that has. If none is "
+        "coming, end it with Ctrl-C and give --cpus-per-run and --gpus-per-run less.",
         file=sys.stderr,
     )
     return options

@@ -246,7 +246,7 @@ def _train_stage(stage: Any, inputs: Mapping[str, Any]) -> TrainStage:
     """
     rate, _, seed = stage.name.removeprefix(f"{_STAGE}@").rpartition("-")
     (out,) = stage.outs
-    folder, scaled = Path(os.path.relpath(out.fs_path)), Path(str(stage.cmd).split()[-2:][0])
+    folder, scaled = Path(os.path.relpath(out.fs_path)), Path(*str(stage.cmd).split()[-2:-1])
     command = f"python -m pipeline {_STAGE} --learning_rate {rate} --seed {seed} {scaled} {folder.parents[1]}"
     if stage.cmd != command:
         raise ToolError(

@@ -106,7 +106,11 @@ class Engine:
                 ready, _ = ray.wait(list(open_tasks), num_returns=len(open_tasks), timeout=0)
             yield from self._messages(mailbox)
             for reference in ready:
-                yield open_tasks.pop(reference), self._result(reference)
+                run, result = open_tasks.pop(reference), self._result(reference)
+                if result is None and not stop():  # a signal to its worker alone, which left a checkpoint
+                    waiting.append(run)
+                else:
+                    yield run, result
         yield from self._messages(mailbox)
 
     def _messages(self, mailbox: Any) -> list[Message]:
@@ -131,7 +135,7 @@ class Engine:
             return Failed(f"{type(error.cause).__name__}: {error.cause}")
         except errors.RayError as error:
             text = " ".join(str(error).split())
-            return Failed(f"{type(error).__name__}, after {_RETRIES} more attempts: {text[:300]}")
+            return Failed(f"{type(error).__name__}: {text[:300]}")
 
 
 def _train(

@@ -31,7 +31,10 @@ class ExitCodes:
         return {stage: int(code) for code, stage in (line.split(" ", 1) for line in lines)}
 
     def lacked_data(self) -> bool:
-        """Decide whether the data set was not to be had, and not for want of room, which looks the same."""
+        """Decide whether no source delivered the data set.
+
+        A full disk, which looks the same, does not count.
+        """
         sizes = [[file.size for file in dataset.published.values()] for dataset in DATASETS.values()]
         needed = max(map(sum, sizes))
         refused = DownloadError.exit_code in self.read().values()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.core.errors import ToolError
 
-_NOBODYS = {
+_NO_SETTINGS = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
@@ -38,9 +38,17 @@ def environment(**changes: str | None) -> dict[str, str]:
 def run_module(
     module: str, *arguments: str, folder: Path | None = None, variables: Mapping[str, str] | None = None
 ) -> int:
-    """Run a Python module where its output is seen; return its exit code."""
+    """Run a Python module where its output is seen; return its exit code.
+
+    Ctrl-C reaches it, too: it has all the time that it needs to save its work.
+    """
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=folder, env=variables or environment(), check=False).returncode
+    process = subprocess.Popen(command, cwd=folder, env=variables or environment())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:  # here `subprocess.run` would kill it
+        process.wait()
+        raise
 
 
 dvc = functools.partial(run_module, "dvc")
@@ -57,7 +65,7 @@ def git(*arguments: str, folder: Path | None = None, variables: Mapping[str, str
     own = {name: value for name, value in (variables or environment()).items() if not name.startswith("GIT_")}
     try:
         return subprocess.run(
-            command, cwd=folder, env=own | _NOBODYS, capture_output=True, text=True, check=True
+            command, cwd=folder, env=own | _NO_SETTINGS, capture_output=True, text=True, check=True
         ).stdout
     except FileNotFoundError:
         raise ToolError("git: expected it on the path, found none. Install git.") from None

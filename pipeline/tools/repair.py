@@ -1,13 +1,13 @@
-"""Repair of what a killed DVC leaves half-written and then cannot work with, before the next one starts.
+"""DVC, after a repair of what a killed one leaves half-written and the next one cannot work with.
 
 DVC writes two files in place: its note of who works on what, and dvc.lock. Whoever writes one of them holds a
-lock of DVC's, so under that lock a damaged file is a dead process' and not one that is just being written.
+lock of DVC's, so under that lock a damaged file was left by a dead process and is not being written now.
 """
 
 import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.core import files
@@ -15,16 +15,33 @@ from pipeline.core.errors import ToolError
 from pipeline.tools import programs
 
 
+def dvc(*arguments: str, variables: Mapping[str, str] | None = None) -> int:
+    """Run DVC on the repository in the current folder, its files repaired; return its exit code.
+
+    Raises:
+        ToolError: as `dvc_files`.
+    """
+    dvc_files(Path())
+    return programs.dvc(*arguments, variables=variables)
+
+
 def dvc_files(root: Path) -> None:
     """Repair the files of the DVC repository at `root` that DVC cannot read, and say what was done.
 
     Raises:
-        ToolError: there is no git repository, without which DVC does nothing.
+        ToolError: DVC's configuration has a mistake, or there is no git repository, without which DVC does
+            nothing.
     """
-    from dvc.config import Config
+    from dvc.config import Config, ConfigError
     from dvc.lock import Lock, LockError
 
-    if not Config(str(root / ".dvc"))["core"].get("no_scm"):
+    try:
+        settings = Config(str(root / ".dvc"))["core"]
+    except ConfigError as error:
+        raise ToolError(
+            f"DVC: {error}. Correct .dvc/config, .dvc/config.local, or this user's configuration of DVC."
+        ) from None
+    if not settings.get("no_scm"):
         try:
             programs.git("rev-parse", "--git-dir", folder=root)
         except ToolError as error:

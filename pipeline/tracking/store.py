@@ -19,7 +19,7 @@ from pipeline.core import files
 from pipeline.core.errors import PipelineError, ToolError, without_login
 from pipeline.tracking import address
 
-_SETTINGS = {
+SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -84,7 +84,7 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
             f"MLFLOW_TRACKING_URI: expected a store that lasts, got {uri}, which is in memory. Name a file, "
             "such as sqlite:///mlflow.db."
         )
-    os.environ |= _REQUESTS | os.environ | _SETTINGS
+    os.environ |= _REQUESTS | os.environ | SETTINGS
     logging.getLogger("alembic").setLevel(logging.ERROR)
     with explained(uri):
         from mlflow import MlflowClient

@@ -40,16 +40,16 @@ class Clone:
         self._variables = programs.environment(**dict.fromkeys(_CONTEXT), **{live_log.SWITCH: "off"})
         data = params.load(root / "params.yaml").data
         self._mirror = sources.variable(data.dataset)
-        mirrors = (root / mirror for mirror in getattr(data.mirrors, data.dataset, ()))
-        if mirror := next((mirror for mirror in mirrors if mirror.is_dir()), None):
-            self._variables.setdefault(self._mirror, str(mirror.resolve()))  # relative to the repository
+        named = (self._variables.get(self._mirror, "").strip(), *getattr(data.mirrors, data.dataset, ()))
+        if mirror := next((root / name for name in named if name and (root / name).is_dir()), None):
+            self._variables[self._mirror] = str(mirror.resolve())  # it may be relative to the repository
         # A machine's or a user's configuration may name a shared cache; what it holds was computed before.
         (self.folder / ".dvc/config.local").write_text(
             "[cache]\n    dir = cache\n[core]\n    autostage = false\n", encoding="utf-8"
         )
 
     def add(self, recorded: Mapping[str, str], find: Find) -> list[str]:
-        """Copy what was recorded into the clone, if all of it is to be had; return what nobody has."""
+        """Copy what was recorded into the clone, if all of it is available; return what nobody has."""
         outputs = {path: find(path, md5) for path, md5 in recorded.items()}
         if missing := [path for path, files in outputs.items() if files is None]:
             return missing
@@ -64,7 +64,7 @@ class Clone:
         """Call `dvc repro` without its run cache; afterwards dvc.lock knows the stages that ran alone.
 
         Raises:
-            DownloadError: the data set is not to be had.
+            DownloadError: no source delivered the data set.
             ToolError: another stage fails; its own message stands above.
         """
         (self.folder / lockfile.FILE).unlink()
@@ -85,6 +85,8 @@ class Clone:
 def open_repository(root: Path) -> Iterator[Any]:
     """Open DVC's repository at `root` from inside, since DVC names files as seen from the current folder.
 
+    Its lock waits until no other DVC process holds it.
+
     Raises:
         ToolError: DVC cannot work with its files.
     """
@@ -92,7 +94,7 @@ def open_repository(root: Path) -> Iterator[Any]:
     from dvc.repo import Repo
 
     try:
-        with contextlib.chdir(root), Repo() as repo:
+        with contextlib.chdir(root), Repo(_wait_for_lock=True) as repo:
             yield repo
     except DvcException as error:
         raise ToolError(f"DVC: {error}. Correct dvc.yaml, params.yaml or .dvc/config.") from error

@@ -37,7 +37,7 @@ def verify(runs: int, *, all: bool = False, draw: str = "") -> int:  # noqa: A00
     Raises:
         ParamsError: a negative number of runs.
         ToolError: this is not a git repository, or a stage does not run.
-        DownloadError: the data set is not to be had.
+        DownloadError: no source delivered the data set.
         DataError: dvc.lock is missing, or is not what DVC writes.
     """
     if runs < 0:
@@ -63,7 +63,7 @@ def verify(runs: int, *, all: bool = False, draw: str = "") -> int:  # noqa: A00
         deps = [item for entry in everything.values() for item in entry.deps.items()]
         study.add({path: md5 for path, md5 in deps if path == own}, find)
         with clone.open_repository(study.folder) as repo:
-            # What `dvc add` keeps in data/own is no stage.
+            # What `dvc add` keeps in data/own is not a stage.
             stages = [stage.addressing for stage in repo.index.stages if not stage.is_data_source]
             status = repo.status()
         # Entries of stages that are asked for no longer, as DVC leaves them, claim nothing.
@@ -107,7 +107,7 @@ def draw_runs(seed: str, names: Sequence[str], count: int) -> list[str]:
 
 
 def _remake_report(copy: Clone, lock: Lock, find: Find) -> bool:
-    """Make the report from the runs that dvc.lock names, if they are to be had: no training, seconds."""
+    """Make the report from the runs that dvc.lock names, if they are available: no training, seconds."""
     outputs, deps = lockfile.outputs(lock).items(), lock[REPORT].deps
     used = {path: md5 for path, md5 in outputs if any(lockfile.inside(path, dep) for dep in deps)}
     if missing := copy.add(used, find):

@@ -1,7 +1,9 @@
 """`python -m pipeline summary`: the verdict, and what changed since a revision of git."""
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from pipeline.commands.summary import summary
 from pipeline.core.errors import DataError, ToolError
+from tests.conftest import ROOT
 
 VERDICT = {
     "learning_rate": 0.01,
@@ -46,7 +49,7 @@ def test_the_summary_says_what_changed_since_a_revision(capsys: pytest.CaptureFi
     summary(Path("report"), "HEAD~1")
     assert "That revision has no verdict yet." in capsys.readouterr().out
     summary(Path("report"), "HEAD")
-    assert "Nothing: the same verdict, the same numbers." in capsys.readouterr().out
+    assert "Nothing: the same choice, statuses and accuracies." in capsys.readouterr().out
     write_report(
         VERDICT | {"learning_rate": 0.1, "rates": {"lr-0.1": {"status": "chosen"}}}, "Use learning rate 0.1."
     )
@@ -76,3 +79,21 @@ def test_a_revision_without_a_readable_verdict_is_refused() -> None:
 def test_without_a_report_the_summary_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected the report's summary, got: .* Run `dvc repro`"):
         summary(tmp_path, None)
+
+
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["all at the end", "at once"])
+def test_a_reader_that_left_ends_it_without_a_word(tmp_path: Path, lines: int) -> None:
+    """As in `summary | head -n 1`."""
+    (tmp_path / "summary.md").write_text("A line.\n" * lines)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "summary", "--report", tmp_path],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -42,6 +42,16 @@ sys.exit(main())
 """
 
 
+HOSTILE = {
+    "MLFLOW_ARTIFACTS_ONLY": "true",
+    "MLFLOW_GUNICORN_OPTS": "--timeout 60",
+    "MLFLOW_SERVER_ALLOWED_HOSTS": "mlflow.example",
+    "MLFLOW_STATIC_PREFIX": "/mlflow",
+    "UVICORN_SSL_KEYFILE": "/nowhere/key",
+}
+"""Of a user who has a server of their own, elsewhere."""
+
+
 @pytest.mark.services
 def test_the_page_is_served_and_opened_until_ctrl_c_also_where_the_port_is_taken(
     study: Path, tmp_path: Path
@@ -56,7 +66,7 @@ def test_the_page_is_served_and_opened_until_ctrl_c_also_where_the_port_is_taken
         port = taken.getsockname()[1]
         process = subprocess.Popen(
             [sys.executable, "-c", COMMAND, "ui", "--port", str(port)],
-            env=os.environ | {"PYTHONPATH": str(studies.ROOT), "BROWSER": f"{browser} %s"},
+            env=os.environ | {"PYTHONPATH": str(studies.ROOT), "BROWSER": f"{browser} %s"} | HOSTILE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -140,8 +140,17 @@ def build(input_shape, classes, seed):
 
 def test_a_rehearsal_finds_what_would_spoil_the_study(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    reading.override(project / "params.yaml", {"data.dataset": "digits", "data.validation_size": 300})
+    unbalanced(project / "data/own")  # 380 examples, a fifth of them for the test
+    reading.override(project / "params.yaml", OWN | {"data.validation_size": 40, "train.batch_size": 512})
+    said = run_pipeline(project, "rehearse")
+    assert said.returncode == 1
+    assert re.search(
+        r"^error: train\.batch_size: expected at most the \d+ training examples, got 512\.", said.stderr, re.M
+    )
+    assert "dvc repro" not in said.stdout  # it promises nothing
 
+    own = {"train.batch_size": 128, "data.dataset": "digits", "data.validation_size": 300}
+    reading.override(project / "params.yaml", own)
     (project / "networks").mkdir()
     (project / "networks/random.py").write_text(DRAWS_BY_ITSELF, encoding="utf-8")
     reading.override(project / "params.yaml", {"network.file": "networks/random.py", "network.values": {}})

@@ -1,6 +1,7 @@
 """Sweeps whose workers and drivers are killed."""
 
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -23,11 +24,14 @@ from tests.hard.conftest import (
 pytestmark = pytest.mark.hard
 
 
-def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(untrained: Path, trained: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_worker_s_run_is_trained_again_from_its_checkpoint(
+    untrained: Path, trained: Path, number: signal.Signals
+) -> None:
     process = start(untrained, "pipeline", "sweep", "--max-concurrent", "1")
     wait_for(lambda: checkpoints(untrained), process)
     (worker,) = training_workers(process)
-    worker.kill()
+    worker.send_signal(number)
     assert checkpoints(untrained)
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said

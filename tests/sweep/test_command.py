@@ -1,5 +1,11 @@
 """Command `sweep`: what it keeps when it breaks off, and the options that it refuses."""
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +14,7 @@ import pytest
 from pipeline.sweep import command, driver
 from pipeline.sweep.dvc_stages import Plan, Stages
 from pipeline.verify import lockfile
-from tests.conftest import ROOT, run_pipeline
+from tests.conftest import ROOT, environment, run_pipeline
 from tests.sweep.conftest import FILES
 
 STUDY = SimpleNamespace(values=dict, network=SimpleNamespace(file="nets/mine.py"))
@@ -47,6 +53,43 @@ def test_a_run_that_was_finished_is_recorded_when_the_sweep_breaks_off(
 
     after = lockfile.outputs(lockfile.read(study / lockfile.FILE))
     assert [path for path, md5 in after.items() if md5 != before[path]] == ["runs/lr-0.1/seed-0"]
+
+
+SWEEP = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+from pipeline.__main__ import main
+sys.exit(main())
+"""
+SLOW = "import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(300)\n"
+
+
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [("scale", signal.SIGINT), ("report", signal.SIGINT), ("report", signal.SIGTERM)],
+    ids=["Ctrl-C before the runs", "Ctrl-C after them", "SIGTERM"],
+)
+def test_a_signal_while_dvc_runs_a_stage_is_no_failure(
+    finished: Path, tmp_path: Path, stage: str, number: signal.Signals
+) -> None:
+    study = Path(shutil.copytree(finished, tmp_path / "study", symlinks=True))
+    code = study / f"pipeline/{stage}/stage.py"
+    code.write_text(code.read_text().replace("from pathlib", f"{SLOW}from pathlib", 1))
+    with subprocess.Popen(
+        [sys.executable, "-c", SWEEP, "sweep"],
+        cwd=study,
+        env=environment({}),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not (study / "began").exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        os.killpg(process.pid, number)  # as a terminal and a batch system do
+        _, said = process.communicate()
+    assert process.returncode == 128 + number, said
+    assert f"error: Stopped by signal {number:d}. Finished runs are recorded" in said
 
 
 @pytest.mark.parametrize(

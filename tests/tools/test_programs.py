@@ -1,7 +1,11 @@
-"""git as a program: the same bytes whatever the user's settings; where there is no repository."""
+"""Programs: git gives the same bytes whatever the user's settings; Ctrl-C leaves a program time to save."""
 
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,6 +98,54 @@ def test_no_setting_of_a_user_changes_what_git_prints(
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", "/nowhere/diff")
     monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
     assert printed(tmp_path / "own") == usual
+
+
+SAVES = """
+import pathlib, signal, time
+
+def save(*_):
+    time.sleep(1)
+    pathlib.Path("saved").touch()
+    raise SystemExit(130)
+
+signal.signal(signal.SIGINT, save)
+pathlib.Path("ready").touch()
+time.sleep(300)
+"""
+CALLS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+from pipeline.tools import programs
+programs.run_module("saves")
+"""
+
+
+def test_ctrl_c_leaves_a_program_the_time_to_save_its_work(tmp_path: Path) -> None:
+    (tmp_path / "saves.py").write_text(SAVES)
+    with subprocess.Popen(
+        [sys.executable, "-c", CALLS],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        while not (tmp_path / "ready").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.wait() == -signal.SIGINT
+        assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.parametrize("name", ["config", "config.local"])
+@pytest.mark.parametrize("text", ["[core\n", "[core]\n    nonsense = 1\n", "[core]\n    no_scm = perhaps\n"])
+def test_a_mistake_in_dvc_s_configuration_is_one_line_that_names_the_files(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / name).write_text(text)
+    with pytest.raises(ToolError, match=r"^DVC: .+\. Correct \.dvc/config, \.dvc/config\.local, or .*\.$"):
+        repair.dvc_files(tmp_path)
 
 
 def test_a_folder_without_git_hears_how_to_make_it_a_repository(tmp_path: Path) -> None:

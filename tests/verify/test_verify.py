@@ -1,5 +1,7 @@
 """`verify`: what does not follow from the commit is found, and said in words that help."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from pipeline.core import machine
 from pipeline.core.errors import DataError, DownloadError, ParamsError, ToolError
 from pipeline.params import reading
 from pipeline.tools import programs
+from pipeline.verify import clone
 from pipeline.verify.command import verify
 from tests.conftest import ROOT, run_dvc, run_pipeline
 from tests.verify.conftest import commit, make, recorded, replace
@@ -323,6 +326,42 @@ def test_own_data_must_be_those_that_the_study_was_made_from(
     said = capfd.readouterr().err
     assert "  data/own changed (modified) since download ran: dvc.lock does not follow from it.\n" in said
     assert left_over(own_study) == []
+
+
+@pytest.mark.parametrize(
+    ("named", "listed"),
+    [("../mirror", "nowhere"), ("", "../mirror"), ("/not/mounted", "../mirror")],
+    ids=["relative", "empty", "not there"],
+)
+def test_a_folder_with_the_data_set_is_seen_from_here(
+    study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, named: str, listed: str
+) -> None:
+    (study.parent / "mirror").mkdir()
+    (study.parent / "mirror/x").write_text("1")
+    reading.override(Path("params.yaml"), {"data.dataset": "mnist", "data.mirrors.mnist": [listed]})
+    fetch = "import os; write('data/raw/one', Path(os.environ['MNIST_MIRROR'], 'x').read_text())"
+    replace(Path("stage.py"), 'write("data/raw/one", "1")', fetch)
+    commit(study, "from a mirror")
+    monkeypatch.setenv("MNIST_MIRROR", named)
+
+    assert verify(1) == 0, capfd.readouterr()
+
+
+HOLDS = """
+import pathlib, time
+from dvc.repo import Repo
+with Repo().lock:
+    pathlib.Path("held").touch()
+    time.sleep(4)  # DVC itself gives up after 3
+"""
+
+
+def test_while_dvc_is_busy_here_it_waits(study: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDS]) as holder:
+        while not Path("held").exists():
+            assert holder.poll() is None
+        with clone.open_repository(study) as repo, repo.lock:
+            assert holder.wait() == 0
 
 
 def test_a_negative_number_of_runs_is_refused() -> None:
