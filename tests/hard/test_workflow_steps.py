@@ -135,7 +135,7 @@ def test_what_only_the_runner_computed_is_no_change_of_the_pull_request(
     runner.run(step, BASE=programs.git("rev-parse", "HEAD", folder=folder).strip())
 
     changed, _, own = runner.summary.partition("**This runner computed other results than the commit holds**")
-    assert "Nothing: the same verdict, the same numbers." in changed
+    assert "Nothing: the same choice, statuses and accuracies." in changed
     assert "+12.500 points" in own
     assert verdict.read_text() == committed
 
@@ -149,4 +149,4 @@ def test_a_new_branch_without_a_commit_before_it_compares_with_itself(
 
     runner.run(step, BASE="0" * 40)
 
-    assert "Nothing: the same verdict, the same numbers." in runner.summary
+    assert "Nothing: the same choice, statuses and accuracies." in runner.summary

@@ -32,10 +32,11 @@ def render(before: Mapping[str, Any] | None, after: Mapping[str, Any], revision:
 
 def list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Say each change in a sentence, escaped for Markdown; none where the two say the same."""
+    before = {**after, **before}  # what an older verdict does not say has not changed
     sentences = [
         f"{noun}: {before[key]} before, {after[key]} now."
         for key, noun in _FACTS.items()
-        if key in before and key in after and before[key] != after[key]  # older verdicts lack some
+        if before.get(key) != after.get(key)
     ]
     for key, said in (("equivalent", "Equivalent to"), ("indistinguishable", "Not distinguishable from")):
         near = [_rates(verdict.get(key)) for verdict in (before, after)]
@@ -58,7 +59,7 @@ def _list_rates(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     sentences = [f"{name.removeprefix('lr-')} is new." for name in after if name not in before]
     sentences += [f"{name.removeprefix('lr-')} is gone." for name in before if name not in after]
     for name in (name for name in after if name in before):
-        old, new = before[name], after[name]
+        old, new = {**after[name], **before[name]}, after[name]
         parts = []
         if old["status"] != new["status"]:
             parts.append(f"{old['status']} before, {new['status']} now")

@@ -55,6 +55,17 @@ def test_rates_that_became_equivalent_are_named() -> None:
     ]
 
 
+def test_what_an_older_verdict_did_not_say_is_no_change() -> None:
+    now = {"learning_rate": 0.01, "equivalent": [], "settled": False}
+    now["rates"] = {"lr-0.01": {"status": "chosen", "test_accuracy": 0.98}}
+    then = {"learning_rate": 0.1, "rates": {"lr-0.01": {"standing": "infeasible", "test_accuracy": None}}}
+
+    assert changes.list_changes(then, now) == [
+        "The choice changed: 0.1 before, 0.01 now.",
+        "0.01: test accuracy none before, 98.00 % now.",
+    ]
+
+
 def test_without_a_change_nothing_is_listed() -> None:
     verdict = {"learning_rate": 0.01, "indistinguishable": None, "rates": {"lr-0.01": {"status": "chosen"}}}
 
