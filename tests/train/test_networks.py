@@ -203,6 +203,31 @@ def test_a_file_that_is_not_python_is_refused_before_it_runs(
     assert str(caught.value) == NO_FILE + finding + HOW
 
 
+IMPORTS = {
+    "in a package": ("from parts.blocks import block", "parts.blocks"),
+    "a package": ("def build():\n    import keras, parts.blocks as b", "parts.blocks"),
+    "a file": ("import helper", "helper"),
+    "beside it": ("from .blocks import block", ".blocks"),
+}
+
+
+@pytest.mark.parametrize(("line", "module"), IMPORTS.values(), ids=IMPORTS)
+def test_a_file_that_imports_others_of_the_repository_is_refused_since_nothing_watches_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, module: str
+) -> None:
+    for name in (FILE, "parts/blocks.py", "helper.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / FILE).write_text(f"import keras, os.path, nowhere\nfrom scipy import stats\n{line}\n")
+    monkeypatch.syspath_prepend(tmp_path)  # as `python -m` has the folder that it runs in
+    with pytest.raises(ParamsError) as caught:
+        network_files.read(FILE, tmp_path)
+    assert str(caught.value) == (
+        f"network.file, {FILE}: expected one file, got one that imports {module} of this repository, whose "
+        f"changes nothing would notice. Put what it needs of it into {FILE}."
+    )
+
+
 def test_a_file_is_read_without_being_run(tmp_path: Path) -> None:
     (tmp_path / "network.py").write_text("raise SystemExit\n")
     assert network_files.read("network.py", tmp_path).source == "raise SystemExit\n"
