@@ -44,8 +44,18 @@ class Half(layers.Layer):
         return inputs / 2
 return keras.Sequential([keras.Input(input_shape), layers.Flatten(), Half(), layers.Dense(3, "softmax")])
 """
+OWN_FUNCTION = """
+@keras.saving.register_keras_serializable()
+def half(inputs):
+    return inputs / 2
+return keras.Sequential([keras.Input(input_shape), layers.Flatten(), layers.Dense(3, half), layers.Softmax()])
+"""
 LAST = "layers.Dense(classes, activation='softmax')"
 PLAIN = ". Build it of Keras' own layers, without Lambda and without classes of your own."
+FLOAT32 = (
+    " For products in bfloat16, let `train.precision` of params.yaml say so, or a single layer's "
+    '`dtype="mixed_bfloat16"`.'
+)
 REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
     # begins with, ends with
     "a number": (network("return 5"), {}, f"{MODEL}, got int.", " End `build` with `return model`."),
@@ -98,7 +108,7 @@ REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
     "a call that fails": (
         network(RESHAPED),
         {},
-        f"{MODEL} that takes inputs of shape (n, 6, 6, 1), got InvalidArgumentError: Input to reshape is a ",
+        f"{MODEL} that takes inputs of shape (n, 6, 6, 1), got ValueError: Dimension size must be evenly ",
         "",
     ),
     "a layer that Keras refuses": (
@@ -118,6 +128,42 @@ REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
         {},
         f"{MODEL} that plain Keras can load again, got TypeError: ",
         PLAIN,
+    ),
+    "a registered layer of its own": (
+        network("@keras.saving.register_keras_serializable()" + OWN_LAYER),
+        {},
+        f"{MODEL} that plain Keras can load again, got TypeError: ",
+        PLAIN,
+    ),
+    "a registered function of its own": (
+        network(OWN_FUNCTION),
+        {},
+        f"{MODEL} that plain Keras can load again, got TypeError: ",
+        PLAIN,
+    ),
+    "a name that graphs refuse": (
+        model(INPUTS, "layers.Flatten()", "layers.Dense(8, name='hidden layer')", LAST),
+        {},
+        f"{MODEL} that takes inputs of shape (n, 6, 6, 1), got ValueError: 'hidden layer' is not a valid ",
+        "",
+    ),
+    "a layer in bfloat16": (
+        model(INPUTS, "layers.Flatten()", "layers.Dense(8, dtype='bfloat16', name='hidden')", LAST),
+        {},
+        f"{MODEL} with weights in float32, got bfloat16 in sequential/hidden/kernel.",
+        FLOAT32,
+    ),
+    "a network in bfloat16": (
+        model(INPUTS, "layers.Flatten()", LAST.replace(")", ", dtype='bfloat16', name='output')")),
+        {},
+        f"{MODEL} with weights in float32, got bfloat16 in sequential/output/kernel.",
+        FLOAT32,
+    ),
+    "a layer in float64": (
+        model(INPUTS, "layers.Flatten()", "layers.Dense(8, dtype='float64', name='hidden')", LAST),
+        {},
+        f"{MODEL} with weights in float32, got float64 in sequential/hidden/kernel.",
+        FLOAT32,
     ),
     "a lambda": (
         model(INPUTS, "layers.Flatten()", "layers.Lambda(lambda x: 2 * x)", LAST),

@@ -182,10 +182,28 @@ return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="ans
     [
         (NESTED, ["block.conv", "middle", "dense"], ["block.conv", "rectified"]),
         (network(TWICE.replace("-1e3", "0")), ["dense", "answer"], ["relu"]),
+        *(
+            (
+                sequential(
+                    "layers.Reshape((6, 6))", f"layers.{name}(4, activation='relu', name='recurrent')"
+                ),
+                [f"recurrent.{cell}", "dense"],
+                ["recurrent"],
+            )
+            for name, cell in (("LSTM", "lstm_cell"), ("GRU", "gru_cell"), ("SimpleRNN", "simple_rnn_cell"))
+        ),
         (sequential("layers.Flatten()"), ["dense"], []),
         (sequential("layers.Flatten()", "layers.Dense(4, trainable=False)"), ["dense_1"], []),
     ],
-    ids=["a model in a model", "a layer used twice", "no hidden layer", "a frozen layer"],
+    ids=[
+        "a model in a model",
+        "a layer used twice",
+        "LSTM",
+        "GRU",
+        "SimpleRNN",
+        "no hidden layer",
+        "a frozen layer",
+    ],
 )
 def test_layers_are_measured_wherever_they_are(file: Any, kernels: list[str], rectified: list[str]) -> None:
     rows = run(trainer(file, study()))
