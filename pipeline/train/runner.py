@@ -34,7 +34,7 @@ class Runner:
         read: gives the examples of a part: `train`, `validation`, `test`.
 
     Attributes:
-        processor: what computes, as checkpoints know it.
+        processor: what computes, as checkpoints know it; with its threads where they change the bits.
 
     Raises:
         ParamsError: the network does not fit the task, or there are fewer examples than a batch takes.
@@ -57,7 +57,7 @@ class Runner:
         self.processor = f"{machine.processor()} {backend.describe_device()}"
         self._arithmetic = runs.PORTABLE
         if part := self._undefined_part():
-            self._arithmetic = f"{self.processor}, {study.train.threads} threads"
+            self.processor = self._arithmetic = f"{self.processor}, {study.train.threads} threads"
             print(
                 f"note: {part}: not by the definition in docs/portable-bits.md. The last digits are those of "
                 f"{self._arithmetic}.",

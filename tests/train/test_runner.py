@@ -10,7 +10,7 @@ from pipeline.core.network_files import NetworkFile
 from pipeline.train.progress import Progress
 from pipeline.train.runner import Runner
 from pipeline.train.signals import Interruption
-from tests.train.samples import MLP, RATE, SEED, TEST, TRAIN, VALIDATION, study, task_of
+from tests.train.samples import CNN, MLP, RATE, SEED, TEST, TRAIN, VALIDATION, study, task_of
 
 EXAMPLES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 
@@ -48,3 +48,10 @@ def test_a_run_that_goes_on_shows_the_epochs_and_the_time_of_this_process_alone(
         True,
         False,
     ]  # the first one's time holds the tracing
+
+
+def test_a_checkpoint_is_that_of_as_many_threads_where_they_change_the_bits() -> None:
+    portable = {runner(MLP, {"hidden_units": 4}, threads=threads).processor for threads in (1, 2)}
+    assert len(portable) == 1
+    convolutional = {runner(CNN, {"filters": 2}, threads=threads).processor for threads in (1, 2)}
+    assert len(convolutional) == 2
