@@ -24,7 +24,7 @@ NETWORKS = sorted(path for path in (ROOT / "pipeline/networks").glob("*.py") if 
 
 TRAINING = tuple(
     f"pipeline/train/{name}.py"
-    for name in ("arithmetic", "backend", "loop", "optimizers", "portability", "unlit")
+    for name in ("arithmetic", "backend", "loop", "networks", "optimizers", "portability", "unlit")
 )
 """The modules that compute: they are loaded once `backend.configure` has set TensorFlow up."""
 
