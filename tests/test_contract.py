@@ -24,7 +24,7 @@ NETWORKS = sorted(path for path in (ROOT / "pipeline/networks").glob("*.py") if 
 
 TRAINING = tuple(
     f"pipeline/train/{name}.py"
-    for name in ("arithmetic", "backend", "loop", "optimizers", "portability", "unlit")
+    for name in ("arithmetic", "backend", "loop", "networks", "optimizers", "portability", "unlit")
 )
 """The modules that compute: they are loaded once `backend.configure` has set TensorFlow up."""
 
@@ -115,8 +115,9 @@ def test_the_network_that_params_name_is_a_dep_by_its_path(tmp_path: Path) -> No
         (tmp_path / file).write_text(text)
         values = params.load(ROOT / "params.yaml").values()
         values["network"]["file"] = file
-        assert file in run_keys.inputs(values, tmp_path)["files"]
-        keys.add(run_keys.run_key(values, 0.1, 0, tmp_path))
+        inputs = run_keys.inputs(values, tmp_path)
+        assert file in inputs["files"]
+        keys.add(run_keys.key_of(inputs, 0.1, 0))
     assert len(keys) == 3
 
 

@@ -7,11 +7,16 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.core.errors import damaged
+
+_TOKEN = 8 * "[0-9a-f]"
+_ABANDONED = 24 * 3600.0
+"""Seconds without an entry after which a temporary path is a killed process's: what lives takes minutes."""
 
 
 def repository() -> Path:
@@ -24,8 +29,15 @@ def repository() -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
-    """Give a temporary path with the same suffix; on success it replaces `path` at once, on error it goes."""
+    """Give a temporary path with the same suffix; on success it replaces `path` at once, on error it goes.
+
+    Those that killed processes left beside it go, too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.stem}-{_TOKEN}{path.suffix}"):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it first
+            if time.time() - left.stat().st_mtime > _ABANDONED:
+                _remove(left)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     if folder:
         temporary.mkdir()
@@ -37,10 +49,14 @@ def replacing(path: Path, *, folder: bool = False) -> Iterator[Path]:
             shutil.rmtree(path)
         temporary.replace(path)
     finally:
-        if folder:
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 replacing_folder = functools.partial(replacing, folder=True)

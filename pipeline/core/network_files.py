@@ -4,6 +4,8 @@ Read and compiled without being run, so that what is no Python is refused before
 text it travels to other machines.
 """
 
+import ast
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +40,7 @@ def read(path: str, root: Path = Path()) -> NetworkFile:
     """Read the file that `network.file` of params.yaml names.
 
     Raises:
-        ParamsError: not there, not text, or not Python.
+        ParamsError: not there, not text, not Python, or in need of another file of the repository.
     """
     try:
         source = (root / path).read_text(encoding="utf-8")
@@ -49,7 +51,29 @@ def read(path: str, root: Path = Path()) -> NetworkFile:
         raise _refusal(path, error.msg + f" (line {error.lineno})" * bool(error.lineno)) from error
     except ValueError as error:  # neither UTF-8 nor without zero bytes
         raise _refusal(path, str(error)) from error
+    for node in ast.walk(ast.parse(source)):
+        for module in _imported(node):
+            if _is_in(root, module):
+                raise ParamsError(
+                    f"network.file, {path}: expected one file, got one that imports {module} of this "
+                    f"repository, whose changes nothing would notice. Put what it needs of it into {path}."
+                )
     return NetworkFile(path, source)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return ["." * node.level + (node.module or "")]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
+def _is_in(root: Path, module: str) -> bool:
+    """Say whether a module is a file or a folder of the root's, which is where `python -m` looks first."""
+    if module.startswith("."):
+        return True
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    paths = spec and (spec.submodule_search_locations or [spec.origin or ""])
+    return root.absolute() in {Path(path).parent for path in paths or ()}
 
 
 def _refusal(path: str, finding: str) -> ParamsError:

@@ -14,24 +14,8 @@ from ruamel.yaml import YAML
 from pipeline.core import files
 
 
-def run_key(params: Mapping[str, Any], learning_rate: float, seed: int, root: Path = Path()) -> str:
-    """Hash what dvc.yaml names as the train stage's inputs, and the run's rate and seed.
-
-    dvc.yaml is the one list of what can change a run's outputs; a test compares it with the real imports.
-    Going by the same list, the key changes when DVC would train again, but for a changed command.
-
-    Args:
-        params: the sections of params.yaml, as `Params.values` gives them.
-        root: the folder that holds dvc.yaml, against which its paths are resolved.
-
-    Returns:
-        64 hexadecimal digits; the same for equal runs on every machine.
-    """
-    return key_of(inputs(params, root), learning_rate, seed)
-
-
 def key_of(study: Mapping[str, Any], learning_rate: float, seed: int) -> str:
-    """Give the key of one of a study's runs, by the study's `inputs`."""
+    """Give the key of one of a study's runs, by the study's `inputs`: 64 hexadecimal digits."""
     return digest({**study, "learning_rate": learning_rate, "seed": seed})
 
 
@@ -40,7 +24,12 @@ def inputs(
 ) -> dict[str, Any]:
     """Collect what all runs of a study share: hashes of code and data, parameter values, package versions.
 
+    dvc.yaml is the one list of what can change a run's outputs; a test compares it with the real imports.
+    Going by the same list, a key changes when DVC would train again, but for a changed command.
+
     Args:
+        params: the sections of params.yaml, as `Params.values` gives them.
+        root: the folder that holds dvc.yaml, against which its paths are resolved.
         stage: another stage than that of the runs.
         written: whether to hash what other stages write, too.
     """
@@ -52,7 +41,9 @@ def inputs(
         return functools.reduce(operator.getitem, name.split("."), params)
 
     # `${network.file}` stands for that value, as in DVC.
-    deps = [re.sub(r"\$\{(.+?)\}", lambda key: value(key[1]), path) for path in stages[stage].get("deps", ())]
+    deps = [
+        re.sub(r"\$\{(.+?)\}", lambda match: value(match[1]), path) for path in stages[stage].get("deps", ())
+    ]
     deps = [path for path in deps if not any(f"{out}/".startswith(f"{path}/") for out in outs)]
     return {
         "files": {path: files.sha256(root / path) for path in sorted(deps)},

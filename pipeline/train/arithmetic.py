@@ -142,9 +142,9 @@ def _sum(left: Any, right: Any, turn_left: bool, turn_right: bool) -> Any:
     chains = []
     for start in range(0, terms, size):
         part = slice(start, start + size)
-        one = left[part] if turn_left else left[:, part]
-        other = right[:, part] if turn_right else right[part]
-        chains.append(_matmul(one, other, turn_left, turn_right, name=CHAIN))
+        left_block = left[part] if turn_left else left[:, part]
+        right_block = right[:, part] if turn_right else right[part]
+        chains.append(_matmul(left_block, right_block, turn_left, turn_right, name=CHAIN))
     # AddN adds up to eight from left to right, in one pass over memory.
     while len(chains) > 1:
         chains = [tf.raw_ops.AddN(inputs=chains[:8]), *chains[8:]]
@@ -290,13 +290,13 @@ def reference(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[
 
 
 def _multiply_add(
-    one: NDArray[np.float32], other: NDArray[np.float32], addend: NDArray[np.float32]
+    left: NDArray[np.float32], right: NDArray[np.float32], addend: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Compute one * other + addend with a single rounding: the product of two float32 is exact in float64.
+    """Compute left * right + addend with a single rounding: the product of two float32 is exact in float64.
 
     So that the sum is not rounded twice, the rounding to float64 is to odd (Boldo and Melquiond 2008).
     """
-    exact, addend = one.astype(np.float64) * other, addend.astype(np.float64)
+    exact, addend = left.astype(np.float64) * right, addend.astype(np.float64)
     total = exact + addend
     back = total - exact
     error = (exact - (total - back)) + (addend - back)

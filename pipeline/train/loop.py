@@ -246,6 +246,8 @@ class Trainer:
         def watched(name: str, layer: Any) -> Callable[..., Any]:
             def call(*arguments: Any, **options: Any) -> Any:
                 answer = type(layer).call(layer, *arguments, **options)
+                if isinstance(answer, tuple | list):  # of a recurrent cell: the layer around it is watched
+                    return answer
                 peak = tf.reduce_max(answer, axis=range(len(answer.shape) - 1))
                 highest[name] = tf.concat([highest.get(name, peak[:0]), peak], 0)  # of each of its uses
                 return answer

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from pipeline.core.errors import ParamsError
 from pipeline.core.network_files import NetworkFile
@@ -71,7 +72,8 @@ class Builder:
         """Check what a few inputs come out as, and that whoever gets model.keras can load it.
 
         Raises:
-            ParamsError: no Keras model, nothing to train, no probabilities of the classes, or no plain Keras.
+            ParamsError: no Keras model, nothing to train, weights of another type than float32, no
+                probabilities of the classes, or no plain Keras.
         """
         wanted = f"{self._path}: expected build to return a Keras model"
         if not isinstance(model, keras.Model):
@@ -79,7 +81,8 @@ class Builder:
         inputs = np.random.default_rng(0).random((3, *task.shape), np.float32)
         try:
             model(keras.Input(task.shape), training=False)  # which says what it refuses in fewer words
-            outputs = np.asarray(keras.ops.cast(model(inputs, training=False), "float32"))
+            answer = tf.function(lambda: model(inputs, training=False), autograph=False)  # graphs refuse more
+            outputs = np.asarray(keras.ops.cast(answer(), "float32"))
         except Exception as error:
             raise ParamsError(
                 f"{wanted} that takes inputs of shape (n, {', '.join(map(str, task.shape))}), "
@@ -87,6 +90,13 @@ class Builder:
             ) from error
         if not model.trainable_variables:
             raise ParamsError(f"{wanted} with weights to train, got none.")
+        for weight in model.weights:
+            if "float" in weight.dtype and weight.dtype != "float32":
+                raise ParamsError(
+                    f"{wanted} with weights in float32, got {weight.dtype} in {weight.path}. For products in "
+                    "bfloat16, let `train.precision` of params.yaml say so, or a single layer's "
+                    '`dtype="mixed_bfloat16"`.'
+                )
         if outputs.shape != (3, len(task.classes)):
             raise ParamsError(
                 f"{wanted} with an output for each of the {len(task.classes)} classes, shape "
@@ -98,6 +108,7 @@ class Builder:
                 f"{wanted} whose outputs are probabilities, from 0 to 1 and together 1, got {outputs[0]}. "
                 'End it with a layer of `activation="softmax"`.'
             )
+        keras.saving.get_custom_objects().clear()  # classes that the file registers, and nobody else has
         try:
             with warnings.catch_warnings(action="ignore"):  # the error says what they say
                 keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))

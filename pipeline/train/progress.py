@@ -27,20 +27,27 @@ class Progress:
         )
         self._startup = time.time() - psutil.Process().create_time()
         self._shown = time.monotonic()
-        self._shown_epoch = 0
+        self._first, self._shown_epoch = 1, 0
+
+    def start(self, epochs: int) -> None:
+        """Take how many finished epochs a checkpoint brings: they say nothing of the time that one takes."""
+        self._first = epochs + 1
+        self._bar.initial = self._bar.n = self._bar.last_print_n = epochs
 
     def update(self, epoch: int, measures: Mapping[str, float]) -> None:
-        """Take a finished epoch's `loss` and `val_accuracy`; those that a checkpoint brought come at once."""
+        """Take a finished epoch's `loss` and `val_accuracy`."""
+        if epoch < self._first:
+            return
         text = f"loss {measures['loss']:.4f}, val_accuracy {measures['val_accuracy']:.4f}"
         now = time.monotonic()
-        if 1 < epoch < self._epochs:  # the first epoch's time holds TensorFlow's preparation
+        if self._first < epoch < self._epochs:  # the first epoch's time holds TensorFlow's preparation
             seconds = (now - self._shown) / (epoch - self._shown_epoch)
             text += f", {seconds * (self._epochs - epoch):.0f} s left{self._study(seconds, epoch)}"
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update()
-        if not self._terminal and (epoch in {1, self._epochs} or now - self._shown >= _EVERY):
+        if not self._terminal and (epoch in {self._first, self._epochs} or now - self._shown >= _EVERY):
             print(f"{self._name}: epoch {epoch}/{self._epochs}, {text}", file=sys.stderr, flush=True)
-        if epoch == 1 or now - self._shown >= _EVERY:
+        if epoch == self._first or now - self._shown >= _EVERY:
             self._shown, self._shown_epoch = now, epoch
 
     def _study(self, seconds: float, epoch: int) -> str:

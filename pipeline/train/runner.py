@@ -34,7 +34,7 @@ class Runner:
         read: gives the examples of a part: `train`, `validation`, `test`.
 
     Attributes:
-        processor: what computes, as checkpoints know it.
+        processor: what computes, as checkpoints know it; with its threads where they change the bits.
 
     Raises:
         ParamsError: the network does not fit the task, or there are fewer examples than a batch takes.
@@ -57,7 +57,7 @@ class Runner:
         self.processor = f"{machine.processor()} {backend.describe_device()}"
         self._arithmetic = runs.PORTABLE
         if part := self._undefined_part():
-            self._arithmetic = f"{self.processor}, {study.train.threads} threads"
+            self.processor = self._arithmetic = f"{self.processor}, {study.train.threads} threads"
             print(
                 f"note: {part}: not by the definition in docs/portable-bits.md. The last digits are those of "
                 f"{self._arithmetic}.",
@@ -73,6 +73,7 @@ class Runner:
         interruption: Interruption,
         on_epoch: OnEpoch,
         check: Callable[[], object] = lambda: None,
+        on_start: Callable[[int], object] = lambda _: None,
     ) -> None:
         """Train to the end, from the checkpoint if there is one, and write the run's folder at once.
 
@@ -80,12 +81,13 @@ class Runner:
             interruption: looked at after each epoch.
             on_epoch: called with the number and the measures of every epoch, those from the checkpoint too.
             check: called when all is ready to be written; what it raises leaves folder and checkpoint.
+            on_start: called first, with the number of epochs that the checkpoint brings.
 
         Raises:
             Interrupted: a signal came; the checkpoint holds all epochs done.
         """
         checkpoint = Checkpoint(run_key, self.processor)
-        rows, kept = self._train(learning_rate, seed, checkpoint, interruption, on_epoch)
+        rows, kept = self._train(learning_rate, seed, checkpoint, interruption, on_epoch, on_start)
         diverged = loop.is_diverged(rows[-1])
         if kept and not diverged:
             self._trainer.restore(kept)
@@ -134,9 +136,11 @@ class Runner:
         checkpoint: Checkpoint,
         interruption: Interruption,
         on_epoch: OnEpoch,
+        on_start: Callable[[int], object],
     ) -> tuple[list[EpochRow], list[NDArray[Any]]]:
         """Train to the end; return all rows, and the network of the best epoch where that one is kept."""
         start, settings = checkpoint.load(), self._study.train
+        on_start(len(start.rows) if start else 0)
         for epoch, row in enumerate(start.rows if start else (), start=1):
             on_epoch(epoch, row)
         rows: list[EpochRow] = []

@@ -56,7 +56,7 @@ def train(scaled: Path, runs: Path, learning_rate: float, seed: int) -> None:
                 log.epoch(epoch, measures)
                 progress.update(epoch, measures)
 
-            runner.run(learning_rate, seed, run_key, folder, interruption, on_epoch, check)
+            runner.run(learning_rate, seed, run_key, folder, interruption, on_epoch, check, progress.start)
         log.finish(folder)
 
 

@@ -54,9 +54,10 @@ def narrow(model: Any, inputs: NDArray[Any], optimizer: Optimizer) -> Narrowed |
     layers = model.layers if isinstance(model, keras.Sequential) else []
     if not (
         len(layers) > 1
-        and type(layers[0]) is keras.layers.Flatten
+        and type(flatten := layers[0]) is keras.layers.Flatten
+        and flatten.data_format == "channels_last"  # else it turns the axes first
         and type(dense := layers[1]) is keras.layers.Dense
-        and dense.use_bias
+        and [variable.name for variable in dense.trainable_variables] == ["kernel", "bias"]
         and not any((dense.kernel_regularizer, dense.kernel_constraint, optimizer.weight_decay))
         and optimizer.name != "muon"  # which moves a matrix as a whole
     ):

@@ -2,6 +2,9 @@
 
 import io
 import os
+import subprocess
+import sys
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from pipeline.core import arrays, files
 from pipeline.core.errors import DataError
+from tests.conftest import ROOT
 from tests.core.conftest import flipped
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(4, 3)
@@ -97,6 +101,24 @@ def test_files_of_many_threads_have_the_process_mode_and_leave_it(tmp_path: Path
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.is_file()} == {0o640}
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
     assert len(list(tmp_path.iterdir())) == 51  # and no temporary name
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_a_killed_process_left_goes_a_day_later_and_nothing_else(tmp_path: Path, folder: bool) -> None:
+    killed = "import os, signal, sys; from pathlib import Path; from pipeline.core import files\n"
+    killed += (
+        f"with files.replacing(Path(sys.argv[1]), folder={folder}): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    path, neighbour = tmp_path / "out.d", tmp_path / ".out-original.d"
+    subprocess.run([sys.executable, "-c", killed, str(path)], cwd=ROOT, check=False)
+    (left,) = tmp_path.iterdir()
+    neighbour.touch()
+    for age, remaining in ((23 * 3600, {left, neighbour, path}), (25 * 3600, {neighbour, path})):
+        for old in (left, neighbour):
+            os.utime(old, (time.time() - age,) * 2)
+        with files.replacing(path, folder=folder):
+            pass
+        assert set(tmp_path.iterdir()) == remaining
 
 
 def test_an_archive_is_no_array(path: Path) -> None:

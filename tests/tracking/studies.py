@@ -68,7 +68,8 @@ def record_of(learning_rate: float, seed: int, project: Path = Path()) -> Record
 
 
 def key(learning_rate: float, seed: int, project: Path = Path()) -> str:
-    return run_keys.run_key(params.load(project / "params.yaml").values(), learning_rate, seed, project)
+    inputs = run_keys.inputs(params.load(project / "params.yaml").values(), project)
+    return run_keys.key_of(inputs, learning_rate, seed)
 
 
 def measures(learning_rate: float, seed: int, epoch: int) -> dict[str, float]:

@@ -44,8 +44,18 @@ class Half(layers.Layer):
         return inputs / 2
 return keras.Sequential([keras.Input(input_shape), layers.Flatten(), Half(), layers.Dense(3, "softmax")])
 """
+OWN_FUNCTION = """
+@keras.saving.register_keras_serializable()
+def half(inputs):
+    return inputs / 2
+return keras.Sequential([keras.Input(input_shape), layers.Flatten(), layers.Dense(3, half), layers.Softmax()])
+"""
 LAST = "layers.Dense(classes, activation='softmax')"
 PLAIN = ". Build it of Keras' own layers, without Lambda and without classes of your own."
+FLOAT32 = (
+    " For products in bfloat16, let `train.precision` of params.yaml say so, or a single layer's "
+    '`dtype="mixed_bfloat16"`.'
+)
 REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
     # begins with, ends with
     "a number": (network("return 5"), {}, f"{MODEL}, got int.", " End `build` with `return model`."),
@@ -98,7 +108,7 @@ REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
     "a call that fails": (
         network(RESHAPED),
         {},
-        f"{MODEL} that takes inputs of shape (n, 6, 6, 1), got InvalidArgumentError: Input to reshape is a ",
+        f"{MODEL} that takes inputs of shape (n, 6, 6, 1), got ValueError: Dimension size must be evenly ",
         "",
     ),
     "a layer that Keras refuses": (
@@ -118,6 +128,42 @@ REFUSED: dict[str, tuple[NetworkFile, dict[str, Any], str, str]] = {
         {},
         f"{MODEL} that plain Keras can load again, got TypeError: ",
         PLAIN,
+    ),
+    "a registered layer of its own": (
+        network("@keras.saving.register_keras_serializable()" + OWN_LAYER),
+        {},
+        f"{MODEL} that plain Keras can load again, got TypeError: ",
+        PLAIN,
+    ),
+    "a registered function of its own": (
+        network(OWN_FUNCTION),
+        {},
+        f"{MODEL} that plain Keras can load again, got TypeError: ",
+        PLAIN,
+    ),
+    "a name that graphs refuse": (
+        model(INPUTS, "layers.Flatten()", "layers.Dense(8, name='hidden layer')", LAST),
+        {},
+        f"{MODEL} that takes inputs of shape (n, 6, 6, 1), got ValueError: 'hidden layer' is not a valid ",
+        "",
+    ),
+    "a layer in bfloat16": (
+        model(INPUTS, "layers.Flatten()", "layers.Dense(8, dtype='bfloat16', name='hidden')", LAST),
+        {},
+        f"{MODEL} with weights in float32, got bfloat16 in sequential/hidden/kernel.",
+        FLOAT32,
+    ),
+    "a network in bfloat16": (
+        model(INPUTS, "layers.Flatten()", LAST.replace(")", ", dtype='bfloat16', name='output')")),
+        {},
+        f"{MODEL} with weights in float32, got bfloat16 in sequential/output/kernel.",
+        FLOAT32,
+    ),
+    "a layer in float64": (
+        model(INPUTS, "layers.Flatten()", "layers.Dense(8, dtype='float64', name='hidden')", LAST),
+        {},
+        f"{MODEL} with weights in float32, got float64 in sequential/hidden/kernel.",
+        FLOAT32,
     ),
     "a lambda": (
         model(INPUTS, "layers.Flatten()", "layers.Lambda(lambda x: 2 * x)", LAST),
@@ -201,6 +247,31 @@ def test_a_file_that_is_not_python_is_refused_before_it_runs(
     with pytest.raises(ParamsError) as caught:
         network_files.read(FILE, tmp_path)
     assert str(caught.value) == NO_FILE + finding + HOW
+
+
+IMPORTS = {
+    "in a package": ("from parts.blocks import block", "parts.blocks"),
+    "a package": ("def build():\n    import keras, parts.blocks as b", "parts.blocks"),
+    "a file": ("import helper", "helper"),
+    "beside it": ("from .blocks import block", ".blocks"),
+}
+
+
+@pytest.mark.parametrize(("line", "module"), IMPORTS.values(), ids=IMPORTS)
+def test_a_file_that_imports_others_of_the_repository_is_refused_since_nothing_watches_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, module: str
+) -> None:
+    for name in (FILE, "parts/blocks.py", "helper.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / FILE).write_text(f"import keras, os.path, nowhere\nfrom scipy import stats\n{line}\n")
+    monkeypatch.syspath_prepend(tmp_path)  # as `python -m` has the folder that it runs in
+    with pytest.raises(ParamsError) as caught:
+        network_files.read(FILE, tmp_path)
+    assert str(caught.value) == (
+        f"network.file, {FILE}: expected one file, got one that imports {module} of this repository, whose "
+        f"changes nothing would notice. Put what it needs of it into {FILE}."
+    )
 
 
 def test_a_file_is_read_without_being_run(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from tests.train.samples import (
     MLP,
     RATE,
     SEED,
+    SHAPE,
     TRAIN,
     VALIDATION,
     examples,
@@ -45,6 +46,11 @@ NORMALISED = sequential(
     "layers.Dropout(0.3, seed=seed)",
 )
 CLIPPED = {"name": "adamw", "weight_decay": 0.1, "global_clipnorm": 0.5}
+CHANNELS_FIRST = sequential("layers.Flatten(data_format='channels_first')", "layers.Dense(8)")
+LOW_RANK = sequential("layers.Flatten()", "layers.Dense(8, lora_rank=2)")
+DARK = {
+    "train": TRAIN._replace(inputs=np.where(np.arange(36).reshape(SHAPE) < 12, np.uint8(0), TRAIN.inputs))
+}
 FLOATS = {"train": examples(150, floats=True), "validation": examples(80, 1, floats=True)}
 
 
@@ -61,8 +67,20 @@ def usual() -> Trainer:
         (PENALISED, {}, SGD, {}),
         (NORMALISED, {}, CLIPPED, {}),
         (MLP, HIDDEN, {"name": "adam"}, FLOATS),
+        (MLP, HIDDEN, {"name": "adam"}, DARK),
+        (CHANNELS_FIRST, {}, SGD, DARK),
+        (LOW_RANK, {}, SGD, DARK),
     ],
-    ids=["mlp, adam", "cnn, sgd", "penalties, sgd", "batch norm and dropout, adamw", "floats"],
+    ids=[
+        "mlp, adam",
+        "cnn, sgd",
+        "penalties, sgd",
+        "batch norm and dropout, adamw",
+        "floats",
+        "unlit inputs",
+        "unlit inputs, channels first",
+        "unlit inputs, a kernel of low rank",
+    ],
 )
 def test_agrees_with_stock_fit_on_the_same_batches_to_rounding(
     file: Any, values: dict[str, Any], optimizer: dict[str, Any], data: dict[str, Any]
@@ -164,10 +182,28 @@ return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="ans
     [
         (NESTED, ["block.conv", "middle", "dense"], ["block.conv", "rectified"]),
         (network(TWICE.replace("-1e3", "0")), ["dense", "answer"], ["relu"]),
+        *(
+            (
+                sequential(
+                    "layers.Reshape((6, 6))", f"layers.{name}(4, activation='relu', name='recurrent')"
+                ),
+                [f"recurrent.{cell}", "dense"],
+                ["recurrent"],
+            )
+            for name, cell in (("LSTM", "lstm_cell"), ("GRU", "gru_cell"), ("SimpleRNN", "simple_rnn_cell"))
+        ),
         (sequential("layers.Flatten()"), ["dense"], []),
         (sequential("layers.Flatten()", "layers.Dense(4, trainable=False)"), ["dense_1"], []),
     ],
-    ids=["a model in a model", "a layer used twice", "no hidden layer", "a frozen layer"],
+    ids=[
+        "a model in a model",
+        "a layer used twice",
+        "LSTM",
+        "GRU",
+        "SimpleRNN",
+        "no hidden layer",
+        "a frozen layer",
+    ],
 )
 def test_layers_are_measured_wherever_they_are(file: Any, kernels: list[str], rectified: list[str]) -> None:
     rows = run(trainer(file, study()))
