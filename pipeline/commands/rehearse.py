@@ -41,11 +41,7 @@ def rehearse() -> None:
         raise ToolError("`dvc repro scale` stopped: the reason stands above.")
     began = time.perf_counter()
     task = tasks.read(_SCALED)
-    if study.train.batch_size > task.sizes["train"]:
-        raise ParamsError(
-            f"train.batch_size: expected at most the {task.sizes['train']:,} training examples, "
-            f"got {study.train.batch_size}. Change it in params.yaml."
-        )
+    study.train.check_batch_size(task.sizes["train"])
     held_out = run_folders.held_out_part(study.data.validation_size)
     train, validation = (examples.read(_SCALED, part, task) for part in ("train", held_out))
     share = min(1.0, _BATCHES * study.train.batch_size / len(train.labels))

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from pipeline.core.datasets import CLASSES, DATASETS
+from pipeline.core.errors import ParamsError
 from pipeline.params.optimizers import Optimizer
 
 
@@ -142,6 +143,14 @@ class TrainParams(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bfloat16"]
     keep: Literal["best_epoch", "last_epoch"]
+
+    def check_batch_size(self, size: int) -> None:
+        """Raise ParamsError if a batch takes more than the `size` training examples."""
+        if self.batch_size > size:
+            raise ParamsError(
+                f"train.batch_size: expected at most the {size:,} training examples, got {self.batch_size}. "
+                "Change it in params.yaml."
+            )
 
 
 class RangeTestParams(Section):
