@@ -37,7 +37,8 @@ def rehearse() -> None:
         ToolError: the data's stages fail, or the same training does not end with the same bytes.
     """
     study = params.load()
-    if repair.dvc("repro", "--quiet", "scale") != 0:
+    file = network_files.read(study.network.file)
+    if repair.dvc("repro", "scale") != 0:
         raise ToolError("`dvc repro scale` stopped: the reason stands above.")
     began = time.perf_counter()
     task = tasks.read(_SCALED)
@@ -49,7 +50,6 @@ def rehearse() -> None:
     from pipeline.train.loop import Trainer
     from pipeline.train.networks import Builder
 
-    file = network_files.read(study.network.file)
     builder = Builder(file, task, study.network.values, study.train.precision)
     short = study.model_copy(update={"train": study.train.model_copy(update={"epochs": _EPOCHS})})
     few = _first(train, share), _first(validation, share)
