@@ -254,7 +254,9 @@ def study_of(folder: Path, monkeypatch: pytest.MonkeyPatch, **stages: str) -> No
         for name, command in stages.items()
     )
     repository(folder)
-    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    for name in ("params.yaml", "pipeline/networks/mlp.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
     changes = {"data.dataset": "digits", "data.validation_size": 100, "data.mirrors.mnist": ["nowhere"]}
     reading.override(folder / "params.yaml", changes)
     (folder / "dvc.yaml").write_text(definition)

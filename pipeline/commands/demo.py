@@ -10,7 +10,7 @@ from pipeline.params import reading
 from pipeline.tools import programs
 
 _FOLDER = Path(".scratch/demo")
-_NEEDED = (".dvc/config", ".dvcignore", "data/own/README.md", "dvc.yaml", "params.yaml", "pipeline")
+_NEEDED = (".dvc/config", ".dvcignore", "data/digits/README.md", "dvc.yaml", "params.yaml", "pipeline")
 _CHANGES = {
     "data.dataset": "digits",
     "data.validation_size": 300,

@@ -37,15 +37,12 @@ def rehearse() -> None:
         ToolError: the data's stages fail, or the same training does not end with the same bytes.
     """
     study = params.load()
-    if repair.dvc("repro", "--quiet", "scale") != 0:
+    file = network_files.read(study.network.file)
+    if repair.dvc("repro", "scale") != 0:
         raise ToolError("`dvc repro scale` stopped: the reason stands above.")
     began = time.perf_counter()
     task = tasks.read(_SCALED)
-    if study.train.batch_size > task.sizes["train"]:
-        raise ParamsError(
-            f"train.batch_size: expected at most the {task.sizes['train']:,} training examples, "
-            f"got {study.train.batch_size}. Change it in params.yaml."
-        )
+    study.train.check_batch_size(task.sizes["train"])
     held_out = run_folders.held_out_part(study.data.validation_size)
     train, validation = (examples.read(_SCALED, part, task) for part in ("train", held_out))
     share = min(1.0, _BATCHES * study.train.batch_size / len(train.labels))
@@ -53,7 +50,6 @@ def rehearse() -> None:
     from pipeline.train.loop import Trainer
     from pipeline.train.networks import Builder
 
-    file = network_files.read(study.network.file)
     builder = Builder(file, task, study.network.values, study.train.precision)
     short = study.model_copy(update={"train": study.train.model_copy(update={"epochs": _EPOCHS})})
     few = _first(train, share), _first(validation, share)

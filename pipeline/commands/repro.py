@@ -4,6 +4,7 @@ import sys
 
 from pipeline import params
 from pipeline.commands.demo import demo
+from pipeline.core import network_files
 from pipeline.core.datasets import DATASETS
 from pipeline.core.errors import DownloadError, ToolError
 from pipeline.download import sources
@@ -18,9 +19,12 @@ def repro() -> int:
         0; or 75 if no source delivered the data set: then the demo ran in place of the study.
 
     Raises:
+        ParamsError: params.yaml cannot be worked with, or names no file with a network.
         ToolError: another stage failed; its own message stands above.
     """
-    dataset = params.load().data.dataset  # a mistake there is said at once
+    study = params.load()  # a mistake there, or no such file, is said at once
+    network_files.read(study.network.file)
+    dataset = study.data.dataset
     with exit_codes.collected() as codes:
         failed = repair.dvc("repro", variables=programs.environment(**codes.variables)) != 0
         if failed and not codes.lacked_data():

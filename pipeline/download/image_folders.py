@@ -12,9 +12,19 @@ _CONVERT = "With Pillow: `Image.open(path).convert('RGB').resize((32, 32)).save(
 
 
 def entries(folder: Path) -> list[Path]:
-    """List a folder by name, without what explains it, hides in it, or tracks it for DVC."""
+    """List a folder by name, without what hides in it, and without files that explain it or track it for DVC.
+
+    Raises:
+        DataError: a link leads nowhere.
+    """
     kept = (path for path in folder.iterdir() if not path.name.startswith("."))
-    wanted = (path for path in kept if path.name != "README.md" and path.suffix != ".dvc")
+    wanted = [path for path in kept if path.is_dir() or (path.name != "README.md" and path.suffix != ".dvc")]
+    for path in wanted:
+        if not path.exists():
+            raise DataError(
+                f"{path}: expected data, got a link to {path.readlink()}, where there is nothing. "
+                "Put the file itself here; what DVC keeps comes back by `dvc pull`."
+            )
     return sorted(wanted, key=lambda path: path.name)
 
 

@@ -78,7 +78,8 @@ def read(folder: Path) -> OwnData:
     raise DataError(
         f"{folder}: expected either one .npz file, or IDX files named *train*images* and *train*labels* "
         "(perhaps also *test* or *t10k* of both), or the folder train/ (perhaps also test/) with a folder "
-        f"for each class; got {', '.join(names) or 'an empty folder'}. Move away what is not of one form."
+        f"for each class; got {', '.join(names) or 'an empty folder'}. Move away what is not of one form; "
+        "docs/own-task.md shows how a .csv becomes an .npz."
     )
 
 
@@ -165,6 +166,12 @@ def _examples(inputs: _Array, labels: _Array) -> RawExamples:
         raise DataError(
             f"{source}: expected the shape (n, features), (n, height, width) or "
             f"(n, height, width, channels), got {values.shape}. Reshape it."
+        )
+    # PyTorch's order: nobody's images have 1 or 3 rows and more than 4 channels.
+    if values.ndim == 4 and values.shape[1] in (1, 3) and min(values.shape[2:]) > 4:
+        raise DataError(
+            f"{source}: expected the shape (n, height, width, channels), got {values.shape}, which looks "
+            "like (n, channels, height, width). Write it again by `.transpose(0, 2, 3, 1)`."
         )
     if 0 in values.shape:
         raise DataError(

@@ -39,7 +39,7 @@ def collect(
     timeout: float = 10,
     retries: int = 1,
 ) -> dict[str, str]:
-    """Bring every file of a data set into `folder`; those that are there and right already are left alone.
+    """Bring every file of a data set into `folder`.
 
     Args:
         timeout: the longest silence of a server, in seconds.
@@ -51,12 +51,7 @@ def collect(
     Raises:
         DownloadError: no source has some file; lists each source with its reason.
     """
-    wanted = dataset.published
-    origins = {
-        name: "already there"
-        for name, file in wanted.items()
-        if (folder / name).is_file() and files.sha256(folder / name) == file.sha256
-    }
+    wanted, origins = dataset.published, dict[str, str]()
     reasons: dict[str, list[str]] = {}  # with the names of the files; none: the whole source
     for address, named_by in from_sources.items():
         source = f"{without_login(address)} ({named_by})"

@@ -10,7 +10,7 @@ def build(
     """Build a model of images.
 
     Args:
-        input_shape: (height, width, channels), at least 4 x 4.
+        input_shape: (height, width, channels).
         classes: the number of outputs.
         seed: of initial weights and dropout; what is given no seed of its own follows from it, too.
         filters: of the first convolution; the second has twice as many.

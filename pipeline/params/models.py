@@ -5,18 +5,12 @@ import json
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, model_validator
 
 from pipeline.core.datasets import CLASSES, DATASETS
+from pipeline.core.errors import ParamsError
 from pipeline.params.optimizers import Optimizer
+from pipeline.params.section import Section, between
 
 
 def target_column(target: float) -> str:
@@ -29,13 +23,6 @@ def _decimal(rate: object) -> object:
     # folder with it: 1 and 1.0 would be one rate in two folders.
     if isinstance(rate, int) and not isinstance(rate, bool):
         raise ValueError("expected a decimal number (1.0, not 1)")
-    return rate
-
-
-def _float32(rate: float) -> float:
-    # With float32 one trains: there, smaller rates would be 0 and larger ones infinite.
-    if not 1e-37 <= rate <= 1e38:
-        raise ValueError("expected a number from 1e-37 to 1e+38")
     return rate
 
 
@@ -81,19 +68,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 # What is in a list is strict by itself: the lists are not, since a YAML list becomes a tuple.
-AnyRate = Annotated[float, AfterValidator(_float32)]
+# With float32 one trains: there, smaller rates would be 0 and larger ones infinite.
+AnyRate = Annotated[float, between(1e-37, 1e38)]
 Rate = Annotated[AnyRate, Field(strict=True), BeforeValidator(_decimal)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Target = Annotated[float, Field(gt=0, le=1, strict=True)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Source = Annotated[str, Field(min_length=1, strict=True)]
 Sources = Annotated[tuple[Source, ...], Field(strict=False)]
-
-
-class Section(BaseModel):
-    """A frozen model: an unknown key, a missing key and a wrong type are errors, never guesses."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Mirrors(Section):
@@ -142,6 +124,14 @@ class TrainParams(Section):
     threads: Annotated[int, Field(ge=1, le=256)]
     precision: Literal["float32", "bfloat16"]
     keep: Literal["best_epoch", "last_epoch"]
+
+    def check_batch_size(self, size: int) -> None:
+        """Raise ParamsError if a batch takes more than the `size` training examples."""
+        if self.batch_size > size:
+            raise ParamsError(
+                f"train.batch_size: expected at most the {size:,} training examples, got {self.batch_size}. "
+                "Change it in params.yaml."
+            )
 
 
 class RangeTestParams(Section):

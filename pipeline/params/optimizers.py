@@ -1,22 +1,23 @@
 """The optimizers that can be studied, by Keras' names, and what can be set of each.
 
-The learning rate is no such value: it is what is studied. The defaults are Keras', written down so that
-another version of Keras cannot change them unseen.
+The learning rate is not among the values: it is what is studied. The defaults are Keras', written down so
+that another version of Keras cannot change them unseen.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Decay = Annotated[float, Field(ge=0, lt=1)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from pipeline.params.section import Section, between
+
+# With float32 one trains: the bounds keep a value from being 1, 0 or infinite there, and so its inverse.
+Decay = Annotated[float, between(0, 1 - 2**-24)]
+NotNegative = Annotated[float, between(0, 1e37)]
+Above0 = Annotated[float, between(1e-37, 1e37)]
 
 
-class _Optimizer(BaseModel):
+class _Optimizer(Section):
     """What all of them can do: decay the weights, limit the norm of all gradients together; None does not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     weight_decay: NotNegative | None = None
     global_clipnorm: Above0 | None = None

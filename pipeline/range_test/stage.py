@@ -13,13 +13,14 @@ from pipeline.core import files, network_files, tables
 from pipeline.core import task as tasks
 from pipeline.range_test import rules
 from pipeline.train import backend, examples
+from pipeline.train.examples import Examples
 
 
 def range_test(scaled: Path, range_test: Path) -> None:
     """Write range_test.csv (a row a step and seed) and suggestions.json into the folder `range_test`.
 
     Raises:
-        ParamsError: params.yaml cannot be worked with.
+        ParamsError: params.yaml cannot be worked with, or there are fewer examples than a batch takes.
         DataError: the scaled arrays are missing or damaged.
         ChangedError: code or parameters were edited meanwhile.
     """
@@ -30,13 +31,15 @@ def range_test(scaled: Path, range_test: Path) -> None:
     from pipeline.train.networks import Builder
 
     task = tasks.read(scaled)
+    study.train.check_batch_size(task.sizes["train"])
     train = examples.read(scaled, "train", task)
     builder = Builder(
         network_files.read(study.network.file), task, study.network.values, study.train.precision
     )
     settings, seeds = study.range_test, sorted(study.train.seeds)
     rates = tables.rounded(np.geomspace(settings.lowest, settings.highest, settings.steps))
-    trainer = Trainer(builder, lambda: train, train, study)
+    unused = Examples(train.inputs[:1], train.labels[:1])  # for validation, at which no step looks
+    trainer = Trainer(builder, lambda: train, unused, study)
     losses = training.losses(trainer, rates, seeds, task.sizes["train"], study.train.batch_size)
     curves = [rules.smooth(row, settings.smoothing, settings.stop) for row in losses]
     suggestions = rules.summarise([rules.suggest(rates, curve) for curve in curves])

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 from pipeline import params
-from pipeline.core import files, run_keys
+from pipeline.core import files, network_files, run_keys
 from pipeline.core import runs as run_folders
 from pipeline.core.errors import ToolError
 from pipeline.params import Params, reading
@@ -29,12 +29,13 @@ def refine(budget: int, *, sweep: bool = False, dry_run: bool = False) -> None:
         dry_run: say what the next step would be, and change nothing.
 
     Raises:
-        ParamsError: params.yaml cannot be worked with.
+        ParamsError: params.yaml cannot be worked with, or names no file with a network.
         ToolError: a stage failed; its own message stands above.
     """
     before = study = params.load(_PARAMS)
+    network_files.read(study.network.file)
     if not dry_run:  # without the data nobody knows which runs are those of this study
-        _check(repair.dvc("repro", "--quiet", "scale"))
+        _check(repair.dvc("repro", "scale"))
     obsolete, dropped = 0, tuple[float, ...]()
     while True:
         if study.train.epochs != before.train.epochs:

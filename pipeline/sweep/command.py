@@ -35,12 +35,13 @@ def sweep(
         0; or 1 if a run failed: the others are done and recorded, the report is as it was.
 
     Raises:
-        ParamsError: params.yaml cannot be worked with.
+        ParamsError: params.yaml cannot be worked with, or names no file with a network.
         ChangedError: code or parameters were edited before the runs were planned.
         ToolError: Ray is not installed, no cluster answers, or another process is at work on these runs.
         Interrupted: a signal came; what is done is recorded, and the same command does the rest.
     """
     options = Options(address, cpus_per_run, gpus_per_run, max_concurrent)
+    network_files.read(params.load().network.file)  # said in words: `watch` looks at it as one of many
     check, study = params.watch("train"), params.load()
     cluster.require()
     os.environ.update(programs.environment())

@@ -4,6 +4,8 @@ import gzip
 import io
 import re
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from PIL import Image
 from pipeline.core import files
 from pipeline.core.errors import DataError
 from pipeline.download import own
+from tests.conftest import ROOT
 
 GREY = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
 TABLE = np.random.default_rng(1).normal(size=(6, 3))
@@ -110,14 +113,22 @@ def file(name: str, content: bytes = b"text") -> Make:
     return lambda folder: (folder / name).write_bytes(content)
 
 
+def link(name: str) -> Make:
+    return lambda folder: (folder / name).symlink_to("gone")
+
+
 def both(*makes: Make) -> Make:
     return lambda folder: [make(folder) for make in makes]
 
 
+GONE = (
+    "{folder}/%s: expected data, got a link to gone, where there is nothing. "
+    "Put the file itself here; what DVC keeps comes back by `dvc pull`."
+)
 FORMS = (
     "{folder}: expected either one .npz file, or IDX files named *train*images* and *train*labels* (perhaps "
     "also *test* or *t10k* of both), or the folder train/ (perhaps also test/) with a folder for each class; "
-    "got %s. Move away what is not of one form."
+    "got %s. Move away what is not of one form; docs/own-task.md shows how a .csv becomes an .npz."
 )
 KEYS = (
     "{folder}/data.npz: expected the keys x_train, y_train, both or neither of x_test, y_test, and perhaps "
@@ -131,6 +142,10 @@ INPUTS = (
 SHAPE = (
     "{folder}/data.npz: x_train: expected the shape (n, features), (n, height, width) or (n, height, width, "
     "channels), got %s. Reshape it."
+)
+CHANNELS = (
+    "{folder}/data.npz: x_train: expected the shape (n, height, width, channels), got %s, which looks like "
+    "(n, channels, height, width). Write it again by `.transpose(0, 2, 3, 1)`."
 )
 FINITE = (
     "{folder}/data.npz: %s: expected finite numbers that float32 can hold, got %s. "
@@ -188,6 +203,12 @@ BROKEN = {
         idx(**{"emnist_mapping.txt": b""}),
         FORMS % "emnist-mapping.txt, train-images, train-labels",
     ),
+    "a link to an IDX file that is gone": (
+        both(idx(), lambda folder: (folder / "train-images").unlink(), link("train-images")),
+        GONE % "train-images",
+    ),
+    "a link to an .npz that is gone": (link("data.npz"), GONE % "data.npz"),
+    "a link to an image that is gone": (both(images(), link("train/dog/9.png")), GONE % "train/dog/9.png"),
     # The .npz
     "text as .npz": (
         file("data.npz"),
@@ -220,6 +241,8 @@ BROKEN = {
     "one dimension": (npz(x_train=TABLE[:, 0]), SHAPE % "(6,)"),
     "no dimension": (npz(x_train=1.0), SHAPE % "()"),
     "films": (npz(x_train=np.zeros((6, 2, 4, 4, 3))), SHAPE % "(6, 2, 4, 4, 3)"),
+    "colours in PyTorch's order": (npz(x_train=np.ones((6, 3, 8, 9))), CHANNELS % "(6, 3, 8, 9)"),
+    "greys in PyTorch's order": (npz(x_train=np.ones((6, 1, 5, 5), np.uint8)), CHANNELS % "(6, 1, 5, 5)"),
     "no example": (
         npz(x_train=TABLE[:0], y_train=LABELS[:0]),
         "{folder}/data.npz: x_train: expected at least 1 example of at least 1 value, got the shape (0, 3). "
@@ -500,6 +523,13 @@ def test_floats_of_three_dimensions_are_grey_images(
     assert own.read(folder).train.inputs.shape == expected
 
 
+@pytest.mark.parametrize("shape", [(6, 3, 4, 5), (6, 1, 9, 3), (6, 3, 9, 1), (6, 2, 9, 9), (6, 8, 9, 3)])
+def test_images_of_few_rows_are_not_taken_for_pytorch_s(folder: Path, shape: tuple[int, ...]) -> None:
+    npz(x_train=np.ones(shape))(folder)
+
+    assert own.read(folder).train.inputs.shape == shape
+
+
 def as_it_is(content: bytes) -> bytes:
     return content
 
@@ -580,6 +610,29 @@ def test_folders_of_grey_images_are_read_in_the_order_of_their_paths(
     assert data.test is not None
     assert data.test.labels.tolist() == [2]
     np.testing.assert_array_equal(data.test.inputs, GREY[[4], ..., None])
+
+
+def test_a_folder_of_a_class_may_have_any_name_that_does_not_hide_it(folder: Path) -> None:
+    names = ("README.md", "c.dvc", "v1.0", ".ipynb_checkpoints")
+    images({f"train/{name}/0.png": png() for name in names})(folder)
+
+    assert own.read(folder).classes == ("README.md", "c.dvc", "cat", "dog", "v1.0")
+
+
+def test_a_csv_becomes_a_data_set_as_the_page_says(folder: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs/own-task.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(table = .*?)```", page, re.DOTALL)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/own").symlink_to(folder)
+    (tmp_path / "iris.csv").write_text("width,length,kind\n1.5,2,setosa\n3,-4e1,iris virginica\n5,6,setosa\n")
+    command = [sys.executable, "-c", f"import numpy as np\n{program}"]
+
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+    data = own.read(folder)
+    assert data.train.inputs.tolist() == [[1.5, 2], [3, -40], [5, 6]]
+    assert data.classes == ("iris virginica", "setosa")
+    assert data.train.labels.tolist() == [1, 0, 1]
 
 
 def test_folders_of_colour_images_keep_three_channels(folder: Path) -> None:

@@ -423,7 +423,7 @@ def test_a_data_set_is_fetched_checked_and_studied(study: Path, tmp_path: Path) 
     def part(facts: Part) -> str:
         return f"Part({file(facts.images)}{file(facts.labels)}{facts.class_counts}),\n"
 
-    recipe = Recipe(study, "Add a data set")
+    recipe = Recipe(study, "Add a data set", name="again")
     facts = "pipeline/core/datasets.py"
     definition = f'AGAIN = Dataset("again", "Again", {part(DIGITS.train)}{part(DIGITS.test)})\n\n'
     recipe.edit(facts, "DATASETS = {", definition)
@@ -433,6 +433,7 @@ def test_a_data_set_is_fetched_checked_and_studied(study: Path, tmp_path: Path) 
     recipe.edit(models, "    kmnist: Sources\n", "    again: Sources\n")
     recipe.edit("params.yaml", "  dataset:", "  # again: the same once more, fetched.\n")
     recipe.edit("params.yaml", "    kmnist:\n", f"    again:\n      - {mirror}\n")
+    recipe.write("data/again/README.md", "# Again\n\nThe same once more.\n")
     small = (study / "params.yaml").read_text(encoding="utf-8")
     usual = (ROOT / "params.yaml").read_text(encoding="utf-8")  # that its tests are about
     recipe.write(

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from pipeline.core import arrays, task
+from pipeline.core.errors import ParamsError
 from pipeline.core.task import AS_THEY_ARE, Task
 from pipeline.params import reading
 from pipeline.range_test import rules
+from pipeline.range_test.stage import range_test as stage
 from tests.conftest import ROOT
 
 RATES = np.geomspace(1e-5, 1.0, 101)
@@ -61,12 +63,9 @@ def test_seeds_are_summed_up_by_their_median_on_the_logarithmic_scale() -> None:
     assert suggested == {"steepest": pytest.approx((1e-3, 1e-4, 1e-2))}
 
 
-def test_the_stage_gives_the_same_bytes_again_and_ends_with_a_divergence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the study's own data, network and optimizer."""
-    from pipeline.range_test.stage import range_test as stage
-
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the scaled data, the network and the params of a study of one's own; go there."""
     shutil.copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
     (tmp_path / "own").mkdir()
     shutil.copyfile(ROOT / "pipeline/networks/mlp.py", tmp_path / "own/network.py")
@@ -89,6 +88,24 @@ def test_the_stage_gives_the_same_bytes_again_and_ends_with_a_divergence(
     arrays.write(scaled / "train_labels.npy", np.eye(5, dtype=np.float32)[labels])
     task.write(scaled, Task("own", (12,), tuple("abcde"), AS_THEY_ARE, {"train": 200}))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("study")
+def test_a_batch_of_more_than_there_is_is_refused_as_the_training_refuses_it() -> None:
+    reading.override(Path("params.yaml"), {"train.batch_size": 201})
+
+    with pytest.raises(ParamsError) as caught:
+        stage(Path("scaled"), Path("range_test"))
+
+    assert str(caught.value) == (
+        "train.batch_size: expected at most the 200 training examples, got 201. Change it in params.yaml."
+    )
+    assert not Path("range_test").exists()
+
+
+@pytest.mark.usefixtures("study")
+def test_the_stage_gives_the_same_bytes_again_and_ends_with_a_divergence() -> None:
+    """Of the study's own data, network and optimizer."""
     for name in ("first", "second"):
         stage(Path("scaled"), Path(name))
     for file in ("range_test.csv", "suggestions.json"):

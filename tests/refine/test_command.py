@@ -77,10 +77,11 @@ def test_a_dry_run_before_anything_is_trained_says_what_would_be(
     ]
 
 
-def test_a_stage_that_fails_ends_it_with_what_to_do(project: Path) -> None:
+def test_a_stage_that_fails_ends_it_with_what_to_do(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     reading.override(project / "params.yaml", {"data.dataset": "own"})
     with (
         contextlib.chdir(project),
         pytest.raises(ToolError, match="Once it is removed, the same command goes on"),
     ):
         refine(2)
+    assert "failed to reproduce 'download'" in capfd.readouterr().err
