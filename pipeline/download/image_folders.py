@@ -35,7 +35,7 @@ def read(
 
     Returns:
         The classes, sorted; for each part, sorted by class and file name, the images (n, height, width,
-        channels), with 1 channel or 3, and the labels (n,), places in the list of classes.
+        channels), with 1 channel or 3, and the labels (n,), indices into the list of classes.
 
     Raises:
         DataError: another file or folder, a class that the first part lacks, or an image that differs.

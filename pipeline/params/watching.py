@@ -22,8 +22,8 @@ def watch(stage: str = "") -> Callable[[], None]:
         return lambda: None
 
     def look() -> dict[str, Any]:
-        found = run_keys.inputs(reading.load().values(), stage=name, written=False)
-        return {**found["files"], **found["params"]}
+        inputs = run_keys.inputs(reading.load().values(), stage=name, written=False)
+        return {**inputs["files"], **inputs["params"]}
 
     before = look()
 

@@ -41,18 +41,18 @@ def scale(raw: Path, scaled: Path) -> None:
     scaling = preparation.fit_scaling(training.inputs, standardise=data.standardise)
     parts = {"train": training, "validation": validation, "test": test}
     sizes = {part: len(examples.labels) for part, examples in parts.items()}
-    found = task.Task(data.dataset, training.inputs.shape[1:], source.classes, scaling, sizes)
+    studied = task.Task(data.dataset, training.inputs.shape[1:], source.classes, scaling, sizes)
     with files.replacing_folder(scaled) as folder:
         for part, examples in parts.items():
             arrays.write(folder / f"{part}_inputs.npy", preparation.scale_inputs(examples.inputs, scaling))
             labels = preparation.one_hot(examples.labels, len(source.classes))
             arrays.write(folder / f"{part}_labels.npy", labels)
-        task.write(folder, found)
+        task.write(folder, studied)
         check()
     counts = ", ".join(f"{size:,} {part}" for part, size in sizes.items())
-    shape = " x ".join(map(str, found.shape))
+    shape = " x ".join(map(str, studied.shape))
     print(
-        f"scale: {data.dataset}: {counts} {found.example}s of {shape} in {len(source.classes)} classes, "
+        f"scale: {data.dataset}: {counts} {studied.example}s of {shape} in {len(source.classes)} classes, "
         f"written to {scaled}"
     )
 
