@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.core import arrays, files, machine, runs
-from pipeline.core.errors import Interrupted, ParamsError
+from pipeline.core.errors import Interrupted
 from pipeline.core.network_files import NetworkFile
 from pipeline.core.task import Task
 from pipeline.params import Params
@@ -43,12 +43,7 @@ class Runner:
     def __init__(
         self, study: Params, network: NetworkFile, task: Task, read: Callable[[str], Examples]
     ) -> None:
-        size = task.sizes["train"]
-        if study.train.batch_size > size:
-            raise ParamsError(
-                f"train.batch_size: expected at most the {size:,} training examples, "
-                f"got {study.train.batch_size}. Change it in params.yaml."
-            )
+        study.train.check_batch_size(task.sizes["train"])
         self._study = study
         self._held_out = runs.held_out_part(study.data.validation_size)
         self._test = read("test")
