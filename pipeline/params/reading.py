@@ -17,6 +17,7 @@ from pipeline.params.models import Params
 WORDS = {
     "dict_type": "expected keys and their values",
     "extra_forbidden": "unknown key. Remove it, or check its spelling.",
+    "invalid_key": "unknown key. Remove it, or check its spelling.",
     "missing": "missing. Add it, or restore the file with git.",
     "model_attributes_type": "expected keys and their values",
     "model_type": "expected keys and their values",
@@ -68,7 +69,7 @@ def _explain_refusal(detail: Any) -> str:
         )
     message = re.sub("Input should be (?=greater|less)", "expected a number ", message)
     message = message.replace("Input should be", "expected")
-    if detail["type"] not in ("extra_forbidden", "missing") and ", got " not in message:
+    if detail["type"] not in ("extra_forbidden", "invalid_key", "missing") and ", got " not in message:
         message += f", got {_shorten(detail['input'])}"
     # Below a union stands the name of the member that was chosen, which is no key.
     loc = [

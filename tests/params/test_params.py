@@ -302,12 +302,13 @@ def test_the_ranges_follow_the_data_set_and_the_images_held_out(path: Path) -> N
 
 
 def test_an_unknown_key_is_refused_and_the_one_it_hides_is_called_missing(path: Path) -> None:
-    path.write_text(TEXT.replace("epochs: 20", "epoch: 20") + "more: 1\n", encoding="utf-8")
+    path.write_text(TEXT.replace("epochs: 20", "epoch: 20") + "more: 1\n: 2\n", encoding="utf-8")
 
     assert refused(path) == [
         "train.epochs: missing. Add it, or restore the file with git.",
         "train.epoch: unknown key. Remove it, or check its spelling.",
         "more: unknown key. Remove it, or check its spelling.",
+        "None: unknown key. Remove it, or check its spelling.",
     ]
 
 
