@@ -52,16 +52,12 @@ def serve(uri: str, port: int) -> None:
     command += ["--uvicorn-opts", "--log-level warning"]
     # A user's variables for a server elsewhere would end this one, move its pages, or have it refuse them.
     kept = {name: value for name, value in os.environ.items() if not re.match("_?MLFLOW_|UVICORN_", name)}
-    settings = (
-        kept
-        | store.SETTINGS
-        | {
-            "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
-            # Its job workers serve language models; without them it starts sooner.
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        }
-    )
-    os.execve(sys.executable, command, settings)
+    ours = store.SETTINGS | {
+        "MLFLOW_BACKEND_STORE_URI": uri,  # it may hold a password; everybody can read a command line
+        # Its job workers serve language models; without them it starts sooner.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    os.execve(sys.executable, command, kept | ours)
 
 
 def _open(server: str, page: str) -> None:
