@@ -37,7 +37,8 @@ def test_interrupted_and_started_again_it_ends_as_an_ordinary_study_within_its_b
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "3 runs to train, 3 in all: 3 rates (0.1, 0.01 and 0.0001) × 1 seed" in said
-    assert trained(project) < {(f"lr-{rate}", "seed-0") for rate in (0.1, 0.01, 0.0001)}
+    # All of them if it came as a run ended, which DVC does not notice, and so goes on.
+    assert trained(project) <= {(f"lr-{rate}", "seed-0") for rate in (0.1, 0.01, 0.0001)}
 
     done = run_pipeline(project, "refine", "--budget", BUDGET, "--sweep", timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
