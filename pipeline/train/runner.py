@@ -73,7 +73,7 @@ class Runner:
         """Train to the end, from the checkpoint if there is one, and write the run's folder at once.
 
         Args:
-            interruption: looked at after each epoch.
+            interruption: looked at after each epoch, and once more when all is ready.
             on_epoch: called with the number and the measures of every epoch, those from the checkpoint too.
             check: called when all is ready to be written; what it raises leaves folder and checkpoint.
             on_start: called first, with the number of epochs that the checkpoint brings.
@@ -114,6 +114,8 @@ class Runner:
             files.write_json(temporary / runs.METRICS, metrics)
             arrays.write(temporary / runs.PREDICTIONS, predictions)
             models.write(temporary / runs.MODEL, self._trainer.model)
+            # DVC ignores a Ctrl-C while a stage runs: if it ended well, all that are left would follow.
+            self._stop_if_asked(interruption, checkpoint, rows, kept)
         checkpoint.remove()
 
     def _undefined_part(self) -> str | None:
@@ -138,8 +140,7 @@ class Runner:
         on_start(len(start.rows) if start else 0)
         for epoch, row in enumerate(start.rows if start else (), start=1):
             on_epoch(epoch, row)
-        rows: list[EpochRow] = []
-        kept = start.kept if start else []
+        rows, kept = (start.rows, start.kept) if start else ([], [])
         best = max(row["val_accuracy"] for row in start.rows) if start else -1.0
         for rows in self._trainer.train(learning_rate, seed, start):
             on_epoch(len(rows), rows[-1])
@@ -147,15 +148,26 @@ class Runner:
                 best, kept = rows[-1]["val_accuracy"], self._trainer.network()
             if loop.is_diverged(rows[-1]) or len(rows) == settings.epochs:
                 break
-            if interruption.signal or checkpoint.is_due():
+            self._stop_if_asked(interruption, checkpoint, rows, kept)
+            if checkpoint.is_due():
                 checkpoint.save(State(rows, self._trainer.variables(), kept))
-            if interruption.signal:
-                raise Interrupted(
-                    f"Stopped by signal {interruption.signal} after epoch {len(rows)} of {settings.epochs}; "
-                    "the same command goes on from there.",
-                    interruption.signal,
-                )
         return rows, kept
+
+    def _stop_if_asked(
+        self,
+        interruption: Interruption,
+        checkpoint: Checkpoint,
+        rows: list[EpochRow],
+        kept: list[NDArray[Any]],
+    ) -> None:
+        if interruption.signal is None:
+            return
+        checkpoint.save(State(rows, self._trainer.variables(), kept))
+        raise Interrupted(
+            f"Stopped by signal {interruption.signal} after epoch {len(rows)} of {self._study.train.epochs}; "
+            "the same command goes on from there.",
+            interruption.signal,
+        )
 
 
 def _best(

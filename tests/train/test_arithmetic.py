@@ -144,7 +144,13 @@ def here() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("instructions", "threads"), [("AVX2", 1), ("AVX2", 4), ("AVX512_CORE", 2), ("ALL", 8)]
+    ("instructions", "threads"),
+    [
+        ("AVX2", 1),
+        ("ALL", 8),
+        pytest.param("AVX2", 4, marks=pytest.mark.hard),
+        pytest.param("AVX512_CORE", 2, marks=pytest.mark.hard),
+    ],
 )
 def test_instruction_sets_and_threads_change_no_bit(here: list[str], instructions: str, threads: int) -> None:
     *results, deviation, plain = trained([], threads, instructions, "products")

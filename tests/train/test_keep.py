@@ -81,7 +81,7 @@ def test_the_kept_epoch_survives_an_interruption_before_it_and_after_it(tmp_path
     metrics, _ = run(first, tmp_path / "whole")
     best = metrics["best"]["val_accuracy_epoch"]
     assert 1 < best < EPOCHS - 1
-    for stop in (best - 1, best, best + 1):
+    for stop in (best - 1, best, best + 1, EPOCHS):  # at the last one, while its folder is being written
         with pytest.raises(Interrupted, match=rf"^Stopped by signal 15 after epoch {stop} of 12; the same"):
             run(first, tmp_path / "again", stop=stop)
         assert not (tmp_path / "again").exists()
@@ -91,8 +91,14 @@ def test_the_kept_epoch_survives_an_interruption_before_it_and_after_it(tmp_path
     assert not list((tmp_path / ".scratch/checkpoints").iterdir())
 
 
-def test_a_run_that_diverged_keeps_no_epoch_and_predicts_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_that_diverged_keeps_no_epoch_and_predicts_nothing(tmp_path: Path, interrupted: bool) -> None:
     """Also where its first epoch was fine: there is no rate to recommend that network with."""
+    if interrupted:  # in its last epoch
+        last = run(runner("best_epoch"), tmp_path / "run", rate=1e30)[0]["epochs"]
+        files.shutil.rmtree(tmp_path / "run")
+        with pytest.raises(Interrupted):
+            run(runner("best_epoch"), tmp_path / "run", rate=1e30, stop=last)
     metrics, history = run(runner("best_epoch"), tmp_path / "run", rate=1e30)
     assert not np.isfinite(history["val_loss"].ravel()[-1])
     assert metrics["kept"] == {"rule": "best_epoch", "epoch": None}

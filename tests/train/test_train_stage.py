@@ -173,7 +173,13 @@ path.write_text(path.read_text().replace("batch_size: 128", "batch_size: 64"))
 """
 
 
-@pytest.mark.parametrize(("stage", "out"), [("train@0.01-0", FOLDER), ("range_test", Path("range_test"))])
+@pytest.mark.parametrize(
+    ("stage", "out"),
+    [
+        ("train@0.01-0", FOLDER),
+        pytest.param("range_test", Path("range_test"), marks=pytest.mark.hard),
+    ],
+)
 def test_a_stage_whose_parameters_are_edited_while_it_runs_leaves_nothing(
     copy: Path, stage: str, out: Path
 ) -> None:
