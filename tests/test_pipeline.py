@@ -96,6 +96,7 @@ def test_another_tensorflow_trains_again(copy: Path) -> None:
     assert {"train@0.01-0", "train@0.001-0"} <= set(would_run(copy))
 
 
+@pytest.mark.hard  # without assertions, each library is compiled anew
 def test_what_libraries_warn_of_neither_ends_a_command_nor_is_shown(copy: Path) -> None:
     strict = {"PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2"}
     done = run_pipeline(copy, "publish", **strict)

@@ -66,8 +66,11 @@ SLOW = "import pathlib, time\npathlib.Path('began').touch()\ntime.sleep(300)\n"
 
 @pytest.mark.parametrize(
     ("stage", "number"),
-    [("scale", signal.SIGINT), ("report", signal.SIGINT), ("report", signal.SIGTERM)],
-    ids=["Ctrl-C before the runs", "Ctrl-C after them", "SIGTERM"],
+    [
+        pytest.param("scale", signal.SIGINT, id="Ctrl-C before the runs"),
+        pytest.param("report", signal.SIGINT, id="Ctrl-C after them", marks=pytest.mark.hard),
+        pytest.param("report", signal.SIGTERM, id="SIGTERM", marks=pytest.mark.hard),
+    ],
 )
 def test_a_signal_while_dvc_runs_a_stage_is_no_failure(
     finished: Path, tmp_path: Path, stage: str, number: signal.Signals

@@ -166,14 +166,15 @@ def test_a_run_ends_as_its_training_did_and_one_process_sends_all(study: Path, s
         time.sleep(0.5)
 
 
-def test_eight_trainings_at_once_on_a_store_that_does_not_exist(
-    study: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("count", [3, pytest.param(8, marks=pytest.mark.hard)])
+def test_many_trainings_at_once_on_a_store_that_does_not_exist(
+    study: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     uri = f"sqlite:///{study / 'new.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    for seed in range(8):
+    for seed in range(count):
         studies.write_run(study, 0.01, seed)
-    processes = [start("finish", seed) for seed in range(8)]
+    processes = [start("finish", seed) for seed in range(count)]
     for process in processes:
         _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors
@@ -182,7 +183,7 @@ def test_eight_trainings_at_once_on_a_store_that_does_not_exist(
     store = open_store("digits")
     shown = studies.snapshot(store)
     assert {run["status"] for run in shown.values()} == {"FINISHED"}
-    assert [steps(store, seed) for seed in range(8)] == [expected(seed) for seed in range(8)]
+    assert [steps(store, seed) for seed in range(count)] == [expected(seed) for seed in range(count)]
 
 
 @pytest.mark.parametrize(

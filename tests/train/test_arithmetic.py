@@ -140,23 +140,24 @@ def trained(command: Sequence[str], threads: int, instructions: str = "ALL", *mo
 
 @pytest.fixture(scope="module")
 def here() -> list[str]:
-    return trained([], 2)
+    return trained([], 2, "ALL", "products")
 
 
 @pytest.mark.parametrize(
     ("instructions", "threads"),
     [
-        ("AVX2", 1),
-        ("ALL", 8),
+        ("AVX2", 2),
+        pytest.param("ALL", 8, marks=pytest.mark.hard),
+        pytest.param("AVX2", 1, marks=pytest.mark.hard),
         pytest.param("AVX2", 4, marks=pytest.mark.hard),
         pytest.param("AVX512_CORE", 2, marks=pytest.mark.hard),
     ],
 )
 def test_instruction_sets_and_threads_change_no_bit(here: list[str], instructions: str, threads: int) -> None:
     *results, deviation, plain = trained([], threads, instructions, "products")
-    assert results == here
-    if instructions == "AVX2" and "avx512f" in machine.processor():  # which proves that the limit holds
-        assert plain != trained([], threads, "ALL", "products")[-1]
+    assert results == here[:-2]
+    if (instructions, threads) == ("AVX2", 2) and "avx512f" in machine.processor():
+        assert plain != here[-1]  # which proves that the limit holds
     assert all(line.endswith(" None") for line in results)
     assert deviation == "None None"
 
@@ -164,7 +165,7 @@ def test_instruction_sets_and_threads_change_no_bit(here: list[str], instruction
 @pytest.mark.hard
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="no qemu-user to emulate a processor with")
 def test_an_emulated_processor_trains_the_same(here: list[str]) -> None:
-    assert trained(["qemu-x86_64", "-cpu", "Haswell"], 2) == here
+    assert trained(["qemu-x86_64", "-cpu", "Haswell"], 2) == here[:-2]
 
 
 def test_a_machine_that_deviates_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

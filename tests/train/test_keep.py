@@ -77,7 +77,7 @@ def test_the_epoch_that_is_judged_is_saved_and_tested(tmp_path: Path, keep: str)
 
 @pytest.mark.parametrize("keep", ["best_epoch", "last_epoch"])
 def test_the_kept_epoch_survives_an_interruption_before_it_and_after_it(tmp_path: Path, keep: str) -> None:
-    first = runner(keep)
+    first, other = runner(keep), runner(keep)
     metrics, _ = run(first, tmp_path / "whole")
     best = metrics["best"]["val_accuracy_epoch"]
     assert 1 < best < EPOCHS - 1
@@ -85,7 +85,7 @@ def test_the_kept_epoch_survives_an_interruption_before_it_and_after_it(tmp_path
         with pytest.raises(Interrupted, match=rf"^Stopped by signal 15 after epoch {stop} of 12; the same"):
             run(first, tmp_path / "again", stop=stop)
         assert not (tmp_path / "again").exists()
-        run(runner(keep), tmp_path / "again")
+        run(other, tmp_path / "again")
         assert files.sha256(tmp_path / "again") == files.sha256(tmp_path / "whole")
         files.shutil.rmtree(tmp_path / "again")
     assert not list((tmp_path / ".scratch/checkpoints").iterdir())
@@ -94,12 +94,12 @@ def test_the_kept_epoch_survives_an_interruption_before_it_and_after_it(tmp_path
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_run_that_diverged_keeps_no_epoch_and_predicts_nothing(tmp_path: Path, interrupted: bool) -> None:
     """Also where its first epoch was fine: there is no rate to recommend that network with."""
+    trained = runner("best_epoch")
     if interrupted:  # in its last epoch
-        last = run(runner("best_epoch"), tmp_path / "run", rate=1e30)[0]["epochs"]
-        files.shutil.rmtree(tmp_path / "run")
+        last = run(trained, tmp_path / "whole", rate=1e30)[0]["epochs"]
         with pytest.raises(Interrupted):
-            run(runner("best_epoch"), tmp_path / "run", rate=1e30, stop=last)
-    metrics, history = run(runner("best_epoch"), tmp_path / "run", rate=1e30)
+            run(trained, tmp_path / "run", rate=1e30, stop=last)
+    metrics, history = run(trained, tmp_path / "run", rate=1e30)
     assert not np.isfinite(history["val_loss"].ravel()[-1])
     assert metrics["kept"] == {"rule": "best_epoch", "epoch": None}
     assert metrics["diverged_epoch"] == metrics["epochs"] == history.size

@@ -190,7 +190,7 @@ return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="ans
                 [f"recurrent.{cell}", "dense"],
                 ["recurrent"],
             )
-            for name, cell in (("LSTM", "lstm_cell"), ("GRU", "gru_cell"), ("SimpleRNN", "simple_rnn_cell"))
+            for name, cell in (("LSTM", "lstm_cell"), ("GRU", "gru_cell"))
         ),
         (sequential("layers.Flatten()"), ["dense"], []),
         (sequential("layers.Flatten()", "layers.Dense(4, trainable=False)"), ["dense_1"], []),
@@ -200,7 +200,6 @@ return keras.Model(inputs, layers.Dense(classes, activation="softmax", name="ans
         "a layer used twice",
         "LSTM",
         "GRU",
-        "SimpleRNN",
         "no hidden layer",
         "a frozen layer",
     ],

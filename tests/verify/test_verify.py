@@ -313,7 +313,9 @@ def test_own_data_come_from_this_folder(own_study: Path, capfd: pytest.CaptureFi
     assert left_over(own_study) == []
 
 
-@pytest.mark.parametrize("content", [None, "4"], ids=["none", "others"])
+@pytest.mark.parametrize(
+    "content", [pytest.param(None, id="none", marks=pytest.mark.hard), pytest.param("4", id="others")]
+)
 def test_own_data_must_be_those_that_the_study_was_made_from(
     own_study: Path, capfd: pytest.CaptureFixture[str], content: str | None
 ) -> None:
@@ -330,8 +332,11 @@ def test_own_data_must_be_those_that_the_study_was_made_from(
 
 @pytest.mark.parametrize(
     ("named", "listed"),
-    [("../mirror", "nowhere"), ("", "../mirror"), ("/not/mounted", "../mirror")],
-    ids=["relative", "empty", "not there"],
+    [
+        pytest.param("../mirror", "nowhere", id="relative"),
+        pytest.param("", "../mirror", id="empty", marks=pytest.mark.hard),
+        pytest.param("/not/mounted", "../mirror", id="not there", marks=pytest.mark.hard),
+    ],
 )
 def test_a_folder_with_the_data_set_is_seen_from_here(
     study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, named: str, listed: str
@@ -356,6 +361,7 @@ with Repo().lock:
 """
 
 
+@pytest.mark.hard
 def test_while_dvc_is_busy_here_it_waits(study: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLDS]) as holder:
         while not Path("held").exists():
