@@ -13,6 +13,7 @@ import pytest
 from benchmarks.checkout import copy_checkout
 from pipeline.commands.demo import demo
 from pipeline.commands.repro import repro
+from pipeline.core import files
 from pipeline.core.errors import ToolError
 from pipeline.params import reading
 from pipeline.tools import programs, repair
@@ -86,6 +87,19 @@ def test_an_edited_module_runs_what_it_can_change(copy: Path, file: str, stages:
     with (copy / file).open("a") as stream:
         stream.write("# edited\n")
     assert set(would_run(copy)) == stages
+
+
+def test_what_editors_leave_beside_a_file_is_no_edit(copy: Path) -> None:
+    """While they work, too: DVC and the stages look at the same files."""
+    before = files.sha256(copy / "pipeline")
+    for folder in (copy / "pipeline/core", copy / "pipeline/train"):
+        for name in (".files.py.swp", ".files.py.swx", "files.py~", "#files.py#", ".DS_Store"):
+            (folder / name).write_text("half a line")
+        (folder / ".ipynb_checkpoints").mkdir()
+        (folder / ".ipynb_checkpoints/files.py").write_text("older")
+        (folder / ".#files.py").symlink_to("user@machine.1234")
+    assert would_run(copy) == []
+    assert files.sha256(copy / "pipeline") == before
 
 
 def test_another_tensorflow_trains_again(copy: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.core import files
 from pipeline.core.errors import DataError, ToolError
 from pipeline.report.text import changes
-from pipeline.tools import programs
+from pipeline.tools import programs, repair
 
 
 def summary(report: Path, against: str | None) -> None:
@@ -38,6 +38,7 @@ def _verdict_at(revision: str, path: Path) -> dict[str, Any] | None:
     Raises:
         ToolError: git does not know the revision, or what it holds there is no verdict.
     """
+    repair.check_git(Path())
     try:
         commit = programs.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
     except ToolError as error:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from pipeline.core.errors import damaged
 
 _TOKEN = 8 * "[0-9a-f]"
+_IGNORED = re.compile(r"__pycache__|\..*|#.*#|.*~")
 _ABANDONED = 24 * 3600.0
 """Seconds without an entry after which a temporary path is a killed process's: what lives takes minutes."""
 
@@ -94,12 +96,12 @@ def read_json(path: Path) -> Any:
 def sha256(path: Path) -> str:
     """Compute the hex digest of a file; of a folder, that of its files' relative names and digests, sorted.
 
-    Bytecode is no part of a folder: Python writes it when it likes, and DVC ignores it (.dvcignore).
+    What .dvcignore has DVC ignore is no part of it: Python's bytecode, what editors leave beside a file.
     """
     if path.is_dir():
         digest = hashlib.sha256()
         for file in sorted(path.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
+            if file.is_file() and not any(map(_IGNORED.fullmatch, file.relative_to(path).parts)):
                 digest.update(f"{file.relative_to(path).as_posix()}\0{sha256(file)}\n".encode())
         return digest.hexdigest()
     with path.open("rb") as stream:

@@ -123,10 +123,10 @@ def _opened(url: str, timeout: float) -> Iterator[BinaryIO | urllib3.BaseHTTPRes
         path = files.repository() / url
         if not path.parent.is_dir():
             raise FileNotFoundError("no such folder")
-        if path.with_suffix("").is_file():
-            raise DataError("no such file, but what it unpacks to: the .gz is wanted as it was published")
         if not path.is_file():
-            raise DataError("no such file")
+            unpacked = path.with_suffix("").is_file()
+            but = ", but what it unpacks to: the .gz is wanted as it was published" if unpacked else ""
+            raise DataError(f"no such file{but}")
         with path.open("rb") as stream:
             yield stream
     elif url.lower().startswith(("http://", "https://")):

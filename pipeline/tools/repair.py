@@ -42,13 +42,7 @@ def dvc_files(root: Path) -> None:
             f"DVC: {error}. Correct .dvc/config, .dvc/config.local, or this user's configuration of DVC."
         ) from None
     if not settings.get("no_scm"):
-        try:
-            programs.git("rev-parse", "--git-dir", folder=root)
-        except ToolError as error:
-            raise ToolError(
-                f"{root.resolve()}: expected a git repository, got: {error} "
-                "`git init && git add --all && git commit -m study` makes one; `make demo` needs none."
-            ) from None
+        check_git(root)
 
     notes = root / ".dvc/tmp"
     for path, guard, parse, repair in (
@@ -60,6 +54,21 @@ def dvc_files(root: Path) -> None:
                 if _is_damaged(path, parse):
                     done = repair(path)
                     print(f"note: {path}, which a killed DVC left half-written, was {done}", file=sys.stderr)
+
+
+def check_git(root: Path) -> None:
+    """Look whether a folder is in a git repository.
+
+    Raises:
+        ToolError: it is in none.
+    """
+    try:
+        programs.git("rev-parse", "--git-dir", folder=root)
+    except ToolError as error:
+        raise ToolError(
+            f"{root.resolve()}: expected a git repository, got: {error} "
+            "`git init && git add --all && git commit -m study` makes one; `make demo` needs none."
+        ) from None
 
 
 def _is_damaged(path: Path, parse: Callable[[str], object]) -> bool:

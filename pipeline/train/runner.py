@@ -75,14 +75,15 @@ class Runner:
         Args:
             interruption: looked at after each epoch, and once more when all is ready.
             on_epoch: called with the number and the measures of every epoch, those from the checkpoint too.
-            check: called when all is ready to be written; what it raises leaves folder and checkpoint.
+            check: called with each checkpoint, and when all is ready to be written; what it raises leaves
+                folder and checkpoint.
             on_start: called first, with the number of epochs that the checkpoint brings.
 
         Raises:
             Interrupted: a signal came; the checkpoint holds all epochs done.
         """
         checkpoint = Checkpoint(run_key, self.processor)
-        rows, kept = self._train(learning_rate, seed, checkpoint, interruption, on_epoch, on_start)
+        rows, kept = self._train(learning_rate, seed, checkpoint, interruption, on_epoch, check, on_start)
         diverged = loop.is_diverged(rows[-1])
         if kept and not diverged:
             self._trainer.restore(kept)
@@ -133,6 +134,7 @@ class Runner:
         checkpoint: Checkpoint,
         interruption: Interruption,
         on_epoch: OnEpoch,
+        check: Callable[[], object],
         on_start: Callable[[int], object],
     ) -> tuple[list[EpochRow], list[NDArray[Any]]]:
         """Train to the end; return all rows, and the network of the best epoch where that one is kept."""
@@ -151,6 +153,7 @@ class Runner:
             self._stop_if_asked(interruption, checkpoint, rows, kept)
             if checkpoint.is_due():
                 checkpoint.save(State(rows, self._trainer.variables(), kept))
+                check()
         return rows, kept
 
     def _stop_if_asked(

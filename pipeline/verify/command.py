@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.core import machine
 from pipeline.core.errors import ParamsError
 from pipeline.download.stage import OWN
-from pipeline.tools import programs
+from pipeline.tools import programs, repair
 from pipeline.verify import changes, clone, lockfile
 from pipeline.verify.clone import Clone, Find
 from pipeline.verify.differences import compare
@@ -43,6 +43,7 @@ def verify(runs: int, *, all: bool = False, draw: str = "") -> int:  # noqa: A00
     if runs < 0:
         raise ParamsError(f"--runs {runs}: expected 0 or more.")
     root = Path()
+    repair.check_git(root)
     commit = programs.git("rev-parse", "HEAD").strip()
     folder = Path(tempfile.mkdtemp(prefix="verify-"))
     with contextlib.ExitStack() as cleanup:

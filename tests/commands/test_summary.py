@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,16 @@ def test_the_summary_says_what_changed_since_a_revision(capsys: pytest.CaptureFi
         "- The choice changed: 0.01 before, 0.1 now.\n- 0.1 is new.\n- 0.01 is gone.\n- 0.001 is gone.\n"
         "\nIt is the best.\n"
     )
+
+
+@pytest.mark.usefixtures("reported")
+def test_without_git_there_is_nothing_to_compare_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    shutil.rmtree(".git")
+    with pytest.raises(ToolError, match=r"expected a git repository, got: .*`git init && git add --all"):
+        summary(Path("report"), "HEAD")
 
 
 @pytest.mark.usefixtures("reported")

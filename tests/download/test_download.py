@@ -423,6 +423,10 @@ def test_a_folder_with_the_files_unpacked_hears_that_the_published_ones_are_want
     said = "no such file, but what it unpacks to: the .gz is wanted as it was published"
     assert reasons(str(tmp_path), folder=tmp_path / "raw") == [f"{tmp_path} {said} (a.gz)"]
 
+    (tmp_path / "a.gz").write_bytes(CONTENT)  # both, as some libraries leave them
+    collect(str(tmp_path), folder=tmp_path / "raw")
+    assert (tmp_path / "raw/a.gz").read_bytes() == CONTENT
+
 
 def test_folders_are_seen_from_the_repository_also_in_dvcs_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.core import files, runs
-from pipeline.core.errors import Interrupted, ParamsError
+from pipeline.core.errors import ChangedError, Interrupted, ParamsError
 from pipeline.train.runner import Runner
 from pipeline.train.signals import Interruption
 from tests.train.samples import TEST, TRAIN, examples, scaled, sequential, study, task_of
@@ -105,6 +105,25 @@ def test_a_run_that_diverged_keeps_no_epoch_and_predicts_nothing(tmp_path: Path,
     assert metrics["diverged_epoch"] == metrics["epochs"] == history.size
     assert metrics["test"] == {"loss": None, "accuracy": None}
     assert set(np.load(tmp_path / "run" / runs.PREDICTIONS)) == {-1}
+
+
+def test_an_edit_ends_the_run_at_its_next_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.train.checkpoints.INTERVAL", 0.0)
+    epochs = list[int]()
+
+    def check() -> None:
+        raise ChangedError("an edit")
+
+    def on_epoch(epoch: int, _: object) -> None:
+        epochs.append(epoch)
+
+    trained = runner("last_epoch")
+    with pytest.raises(ChangedError):
+        trained.run(RATE, SEED, "run", tmp_path / "run", Interruption(), on_epoch, check)
+    assert epochs == [1]
+    assert not (tmp_path / "run").exists()
+    run(trained, tmp_path / "run")  # from the checkpoint, if the edit was taken back
+    assert len(list((tmp_path / "run").iterdir())) == 4
 
 
 def test_a_batch_of_more_examples_than_there_are_is_refused() -> None:

@@ -380,4 +380,5 @@ def test_outside_of_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = run_pipeline(tmp_path, "verify", PYTHONPATH=str(ROOT))
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: git rev-parse HEAD: fatal: not a git repository")
+    assert done.stderr.startswith(f"error: {tmp_path}: expected a git repository, got: ")
+    assert "`git init && git add --all && git commit -m study` makes one" in done.stderr
