@@ -3,6 +3,7 @@
 # ruff: noqa: TID251 - the package that imports MLflow
 
 import contextlib
+import itertools
 import logging
 import os
 import sqlite3
@@ -90,7 +91,10 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
         from mlflow import MlflowClient
 
         if not create:
-            there = not path or (path.exists() and not _is_of_another_folder(uri, path))
+            there = not path or path.exists()
+            if path and _is_of_another_folder(uri, path):
+                _announced_aside(path)
+                there = False
             client = MlflowClient(uri, uri) if there else None
             experiment = client and client.get_experiment_by_name(name)
             return Store(client, experiment.experiment_id if experiment else "")
@@ -101,13 +105,7 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
         lock.touch()  # fails at once where nobody can write; the lock would wait for its turn instead
         with FileLock(lock, timeout=60):
             if path and _is_of_another_folder(uri, path):
-                aside = path.with_name(f"{path.name}.elsewhere")
-                path.replace(aside)
-                print(
-                    f"note: {path} was made in another folder, where its runs' files are. It is kept as "
-                    f"{aside}; here it is made anew from the outputs.",
-                    file=sys.stderr,
-                )
+                path.replace(_announced_aside(path))
             if path and not path.exists():
                 # Renamed when it is whole: MLflow cannot go on with tables that a full disk left half-made.
                 with files.replacing(path) as new:
@@ -129,6 +127,19 @@ def _is_of_another_folder(uri: str, path: Path) -> bool:
         (count,) = connection.execute(query, (f"{address.NAME}%", address.artifacts().as_uri())).fetchone()
         return bool(count)
     return False  # MLflow says what it is
+
+
+def _announced_aside(path: Path) -> Path:
+    """Choose a free name for a store of another folder, and print that `publish` keeps it under that name."""
+    names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    asides = (path.with_name(f"{path.name}.elsewhere{end}") for end in names)
+    aside = next(aside for aside in asides if not aside.exists())
+    print(
+        f"note: {path} was made in another folder, where its runs' files are. `publish` keeps it as {aside} "
+        "and makes it anew here from the outputs.",
+        file=sys.stderr,
+    )
+    return aside
 
 
 @contextlib.contextmanager

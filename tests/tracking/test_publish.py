@@ -435,6 +435,30 @@ def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
     assert files.sha256(study) == files_before
 
 
+def test_every_move_keeps_the_store_that_it_sets_aside(
+    study: Path,
+    tmp_path: Path,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("mlflow.db.elsewhere", "mlflow.db.elsewhere-2"):
+        (study / name).write_text("kept", encoding="utf-8")
+    studies.make_database(empty_database, tmp_path)
+    (tmp_path / "mlflow.db").replace(study / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    note = f"mlflow.db was made in another folder, where its runs' files are. `publish` keeps it as {study}/"
+    open_store("digits", create=False)
+    assert f"{note}mlflow.db.elsewhere-3" in capsys.readouterr().err
+    assert (study / "mlflow.db").exists()
+    open_store("digits")
+    assert f"{note}mlflow.db.elsewhere-3" in capsys.readouterr().err
+    assert {path.name for path in study.glob("*.elsewhere*") if path.read_bytes() == b"kept"} == {
+        "mlflow.db.elsewhere",
+        "mlflow.db.elsewhere-2",
+    }
+
+
 def test_a_folder_may_have_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
