@@ -435,6 +435,38 @@ def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
     assert files.sha256(study) == files_before
 
 
+@pytest.mark.usefixtures("study")
+def test_a_store_of_one_s_own_in_the_repository_is_made_anew_after_a_move(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studies.make_database(empty_database, tmp_path, "own.db")
+    (tmp_path / "own.db").replace("own.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    store = open_store("digits")
+    assert "own.db was made in another folder" in capsys.readouterr().err
+    location = store.client.get_experiment(store.experiment_id).artifact_location
+    assert location == address.artifacts().as_uri()
+    open_store("digits")
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("study")
+def test_a_shared_store_is_refused_only_if_the_repository_with_its_files_is_gone(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other one"
+    other.mkdir()
+    studies.make_database(empty_database, other)
+    (other / "mlflow.db").replace(tmp_path / "shared.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'shared.db'}")
+    store = open_store("digits")
+    assert store.client.get_experiment(store.experiment_id).artifact_location.startswith(other.as_uri())
+    other.rmdir()
+    for create in (False, True):
+        with pytest.raises(ToolError, match=r"expected the folder .*other one/mlartifacts, got none: .* Put"):
+            open_store("digits", create=create)
+
+
 def test_every_move_keeps_the_store_that_it_sets_aside(
     study: Path,
     tmp_path: Path,
