@@ -501,6 +501,8 @@ def test_a_folder_may_have_any_name(
     monkeypatch.chdir(folder)
     monkeypatch.setattr("pipeline.tracking.chart.draw", lambda path, *_: path.write_text("chart"))
     assert publish() == 0
+    said = capsys.readouterr().err
+    assert said.count(f"warning: MLflow cannot load models from {folder}/mlartifacts") == 1
     assert publish() == 0
     assert "publish: 0 changed" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {name}
