@@ -4,7 +4,6 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,16 +146,23 @@ def test_other_outputs_replace_the_finished_run(store: Store, whole: Record, stu
     assert len(models) == 1
 
 
-@pytest.mark.parametrize("lose", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["gone", "empty"])
 @pytest.mark.parametrize(
-    "name", ["history.csv", "loss_and_accuracy.png", "MLmodel", "model.keras", "learning_rate_study_model.py"]
+    ("name", "rest"),
+    [
+        ("history.csv", 0),
+        ("loss_and_accuracy.png", 0),
+        ("MLmodel", 0),
+        ("model.keras", 0),
+        ("model.keras", 1),
+        ("learning_rate_study_model.py", 0),
+    ],
 )
 def test_a_run_that_lost_a_file_is_replaced(
-    store: Store, whole: Record, study: Path, name: str, lose: Callable[[Path], None]
+    store: Store, whole: Record, study: Path, name: str, rest: int
 ) -> None:
     sync_alone(store, whole)
     (path,) = (study / "mlartifacts").rglob(name)
-    lose(path)
+    os.truncate(path, rest) if rest else path.unlink()
     assert sync_alone(store, whole) is SyncResult.REPLACED
     assert sync_alone(store, whole) is SyncResult.UNCHANGED
 
