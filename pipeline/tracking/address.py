@@ -2,7 +2,8 @@
 
 import os
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import url2pathname
 
 from pipeline.core import files
 
@@ -42,6 +43,11 @@ def is_server(uri: str) -> bool:
 def artifacts() -> Path:
     """Give the folder of a local store's files."""
     return files.repository().resolve() / "mlartifacts"
+
+
+def local_path(uri: str) -> Path:
+    """Give the path that a `file:` address names."""
+    return Path(url2pathname(urlsplit(uri).path))
 
 
 def database(uri: str) -> Path | None:

@@ -21,6 +21,12 @@ from pipeline.tracking.store import Store
 _CODE = Path(__file__).parent / "served" / "learning_rate_study_model.py"
 
 
+def sizes(network: Path) -> dict[str, int]:
+    """Give the files that loading and serving a model read, and the least size of each."""
+    read = ("MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", f"code/{_CODE.name}")
+    return dict.fromkeys(read, 1) | {f"data/{network.name}": network.stat().st_size}
+
+
 def log(store: Store, run: Any, network: Path, task: Task, outputs: str) -> None:
     """Put the run's model into MLflow, once: `network` is the .keras file, `outputs` the outputs' digest."""
     from mlflow.entities import LoggedModelOutput

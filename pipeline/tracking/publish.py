@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pipeline import params
 from pipeline.core import run_keys
@@ -44,6 +45,13 @@ def publish_outputs(runs: Path = RUNS, report: Path = REPORT, *, dry_run: bool =
     uri, dataset = address.tracking_uri(), settings.data.dataset
     store = open_store(dataset, create=not dry_run)
     print(f"MLflow at {without_login(uri)}, experiment {address.experiment(dataset)}")
+    folder = str(address.artifacts())
+    if not address.is_server(uri) and unquote(folder) != folder:  # MLflow unescapes it once too often
+        print(
+            f"warning: MLflow cannot load models from {folder}, whose name holds % and two hex digits. "
+            "Rename that folder to load them; all else works.",
+            file=sys.stderr,
+        )
     publisher = Publisher(settings, trained_on, store, dry_run=dry_run)
     publisher.read(runs)
     publisher.deliver()

@@ -3,8 +3,7 @@
 import json
 import math
 import re
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,10 +39,10 @@ class Record:
     numbers: list[Row]  # those of no epoch
     tags: dict[str, str]
     digest: str  # of all outputs: MLflow's run that carries it is complete
-    write_artifacts: Callable[[Path], object]  # fills a folder with the files to upload
+    files: dict[str, Path]  # to upload as they are, by their path there
     data: Data | None = None
     network: Path | None = None  # the .keras file; there are data, too
-    history: "pd.DataFrame | None" = None  # of a run
+    history: "pd.DataFrame | None" = None  # of a run: it has a chart, too
 
     @property
     def columns(self) -> list[str]:
@@ -90,13 +89,6 @@ def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float,
     tags = identity_tags(data) | ({"diverged_epoch": str(diverged)} if diverged is not None else {})
     name = run_name(learning_rate, seed)
 
-    def write_artifacts(target: Path) -> None:
-        from pipeline.tracking import chart  # a training makes no record, and needs no matplotlib
-
-        for file in (run_folders.HISTORY, run_folders.METRICS, run_folders.PREDICTIONS):
-            shutil.copyfile(folder / file, target / file)
-        chart.draw(target / "loss_and_accuracy.png", run.history, f"{values['dataset']}, {name}")
-
     return Record(
         key=run.metrics["run_key"],
         name=name,
@@ -104,7 +96,10 @@ def of_run(values: dict[str, str], data: Data, runs: Path, learning_rate: float,
         numbers=finite_rows(numbers),
         tags=tags,
         digest=outputs_digest(values, folder),
-        write_artifacts=write_artifacts,
+        files={
+            name: folder / name
+            for name in (run_folders.HISTORY, run_folders.METRICS, run_folders.PREDICTIONS)
+        },
         data=data,
         network=folder / run_folders.MODEL,
         history=run.history,

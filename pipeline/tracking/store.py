@@ -3,6 +3,7 @@
 # ruff: noqa: TID251 - the package that imports MLflow
 
 import contextlib
+import itertools
 import logging
 import os
 import sqlite3
@@ -90,7 +91,10 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
         from mlflow import MlflowClient
 
         if not create:
-            there = not path or (path.exists() and not _is_of_another_folder(uri, path))
+            there = not path or path.exists()
+            if path and _is_of_another_folder(path, name):
+                _announced_aside(path)
+                there = False
             client = MlflowClient(uri, uri) if there else None
             experiment = client and client.get_experiment_by_name(name)
             return Store(client, experiment.experiment_id if experiment else "")
@@ -100,14 +104,8 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()  # fails at once where nobody can write; the lock would wait for its turn instead
         with FileLock(lock, timeout=60):
-            if path and _is_of_another_folder(uri, path):
-                aside = path.with_name(f"{path.name}.elsewhere")
-                path.replace(aside)
-                print(
-                    f"note: {path} was made in another folder, where its runs' files are. It is kept as "
-                    f"{aside}; here it is made anew from the outputs.",
-                    file=sys.stderr,
-                )
+            if path and _is_of_another_folder(path, name):
+                path.replace(_announced_aside(path))
             if path and not path.exists():
                 # Renamed when it is whole: MLflow cannot go on with tables that a full disk left half-made.
                 with files.replacing(path) as new:
@@ -117,18 +115,45 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
             return _connect(MlflowClient(uri, uri), name, address.artifacts().as_uri())
 
 
-def _is_of_another_folder(uri: str, path: Path) -> bool:
-    """Decide whether the repository's own store came with a copy or a move: it names its files' folder.
+def _is_of_another_folder(path: Path, experiment: str) -> bool:
+    """Decide whether a store in the repository came with a copy or a move: it names its files' folder.
 
     Asked without MLflow, which would keep its connection to the file.
+
+    Raises:
+        ToolError: a store elsewhere names the folder of a repository that is gone.
     """
-    if uri != address.default_uri() or not path.exists():
-        return False
-    query = "SELECT count(*) FROM experiments WHERE name LIKE ? AND artifact_location != ?"
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
-        (count,) = connection.execute(query, (f"{address.NAME}%", address.artifacts().as_uri())).fetchone()
-        return bool(count)
-    return False  # MLflow says what it is
+    own = address.artifacts()
+    is_inside, others = path.resolve().is_relative_to(own.parent), list[str]()
+    query = (
+        "SELECT artifact_location FROM experiments "
+        "WHERE name GLOB ? AND artifact_location GLOB ? AND artifact_location != ?"
+    )
+    values = (f"{address.NAME}*" if is_inside else experiment, f"file:*/{own.name}", own.as_uri())
+    if path.exists():
+        # What is not a database, MLflow says.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+            others = [location for (location,) in connection.execute(query, values)]
+    for folder in () if is_inside else map(address.local_path, others):
+        if not folder.parent.is_dir():  # MLflow would make it again
+            raise ToolError(
+                f"{path}: expected the folder of its runs' files, {folder}, got none: its repository was "
+                "moved or deleted. Put it back, or name another store in MLFLOW_TRACKING_URI."
+            )
+    return is_inside and bool(others)
+
+
+def _announced_aside(path: Path) -> Path:
+    """Choose a free name for a store of another folder, and print that `publish` keeps it under that name."""
+    names = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    asides = (path.with_name(f"{path.name}.elsewhere{end}") for end in names)
+    aside = next(aside for aside in asides if not aside.exists())
+    print(
+        f"note: {path} was made in another folder, where its runs' files are. `publish` keeps it as {aside} "
+        "and makes it anew here from the outputs.",
+        file=sys.stderr,
+    )
+    return aside
 
 
 @contextlib.contextmanager

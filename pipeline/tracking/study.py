@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,9 +80,11 @@ def of_report(params: Params, study: str, report: Path, verdict: Mapping[str, An
         tags=tags
         | {"kind": "study", "dataset": params.data.dataset, "mlflow.note.content": markdown(verdict)},
         digest=record.outputs_digest(values, report),
-        write_artifacts=lambda target: shutil.copytree(
-            report, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".gitignore")
-        ),
+        files={
+            path.relative_to(report).as_posix(): path
+            for path in report.rglob("*")
+            if path.is_file() and path.name != ".gitignore"
+        },
     )
 
 

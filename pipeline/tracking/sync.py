@@ -10,6 +10,7 @@ the run's start alone, and MLflow drops identical rows. So a request whose answe
 import contextlib
 import json
 import platform
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from pipeline.tracking.store import Store
 
 OUTPUTS = "outputs"  # the tag of a complete run: the digest of the outputs that it shows
 FOLLOWER = "follower"  # the tag of a run that is not: who looks after it, and when it last did
+_CHART = "loss_and_accuracy.png"  # of a run
 _SILENCE = 180.0  # seconds after which a follower elsewhere counts as dead; clocks may differ a bit
 _PATIENCE = 600  # seconds that a process waits for another one of this machine
 
@@ -105,10 +107,21 @@ def shows(store: Store, run: Any, record: Record) -> bool:
     """Decide whether MLflow has all of the record, its files too where no server keeps them."""
     if run.info.status != "FINISHED" or run.data.tags.get(OUTPUTS) != record.digest:
         return False
-    client, models = store.client, run.outputs.model_outputs
-    return not run.info.artifact_uri.startswith("file:") or bool(
-        client.list_artifacts(run.info.run_id)
-        and all(client.list_logged_model_artifacts(model.model_id) for model in models)
+    if not run.info.artifact_uri.startswith("file:"):
+        return True
+    sizes = {name: path.stat().st_size for name, path in record.files.items()}
+    if record.history is not None:
+        sizes[_CHART] = 1
+    places = [(run.info.artifact_uri, sizes)]
+    if record.network:
+        logged = _models(store, run)
+        if not logged:
+            return False
+        places += [(item.artifact_location, model.sizes(record.network)) for item in logged]
+    return all(
+        (path := address.local_path(place) / name).is_file() and path.stat().st_size >= size
+        for place, sizes in places
+        for name, size in sizes.items()
     )
 
 
@@ -191,10 +204,15 @@ def finish(store: Store, run: Any, status: str, ended: int | None = None) -> Non
 
 def delete(store: Store, run: Any) -> None:
     """Delete the run as MLflow does, and its models, complete or not: MLflow would go on listing them."""
-    condition = f"source_run_id = '{run.info.run_id}'"
-    for logged in store.client.search_logged_models([store.experiment_id], filter_string=condition):
+    for logged in _models(store, run):
         store.client.delete_logged_model(logged.model_id)
     store.client.delete_run(run.info.run_id)
+
+
+def _models(store: Store, run: Any) -> list[Any]:
+    """List the run's models that are not deleted."""
+    condition = f"source_run_id = '{run.info.run_id}'"
+    return list(store.client.search_logged_models([store.experiment_id], filter_string=condition))
 
 
 def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
@@ -213,11 +231,18 @@ def _missing(store: Store, run: Any, record: Record) -> Sequence[Row] | None:
 def _attach(store: Store, run: Any, record: Record) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    from pipeline.tracking import chart  # Matplotlib, which most processes do not need
+
     if record.data:
         context = [InputTag("mlflow.data.context", "training")]
         store.client.log_inputs(run.info.run_id, [DatasetInput(Dataset(**record.data.dataset()), context)])
     with tempfile.TemporaryDirectory() as temporary:
-        record.write_artifacts(Path(temporary))
+        for name, path in record.files.items():
+            copy = Path(temporary, name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        if record.history is not None:
+            chart.draw(Path(temporary, _CHART), record.history, f"{record.params['dataset']}, {record.name}")
         store.client.log_artifacts(run.info.run_id, temporary)
     if record.data and record.network:
         shown = store.client.get_run(run.info.run_id)

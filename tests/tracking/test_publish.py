@@ -435,6 +435,62 @@ def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
     assert files.sha256(study) == files_before
 
 
+@pytest.mark.usefixtures("study")
+def test_a_store_of_one_s_own_in_the_repository_is_made_anew_after_a_move(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studies.make_database(empty_database, tmp_path, "own.db")
+    (tmp_path / "own.db").replace("own.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    store = open_store("digits")
+    assert "own.db was made in another folder" in capsys.readouterr().err
+    location = store.client.get_experiment(store.experiment_id).artifact_location
+    assert location == address.artifacts().as_uri()
+    open_store("digits")
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("study")
+def test_a_shared_store_is_refused_only_if_the_repository_with_its_files_is_gone(
+    tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other one"
+    other.mkdir()
+    studies.make_database(empty_database, other)
+    (other / "mlflow.db").replace(tmp_path / "shared.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'shared.db'}")
+    store = open_store("digits")
+    assert store.client.get_experiment(store.experiment_id).artifact_location.startswith(other.as_uri())
+    other.rmdir()
+    for create in (False, True):
+        with pytest.raises(ToolError, match=r"expected the folder .*other one/mlartifacts, got none: .* Put"):
+            open_store("digits", create=create)
+
+
+def test_every_move_keeps_the_store_that_it_sets_aside(
+    study: Path,
+    tmp_path: Path,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("mlflow.db.elsewhere", "mlflow.db.elsewhere-2"):
+        (study / name).write_text("kept", encoding="utf-8")
+    studies.make_database(empty_database, tmp_path)
+    (tmp_path / "mlflow.db").replace(study / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    note = f"mlflow.db was made in another folder, where its runs' files are. `publish` keeps it as {study}/"
+    open_store("digits", create=False)
+    assert f"{note}mlflow.db.elsewhere-3" in capsys.readouterr().err
+    assert (study / "mlflow.db").exists()
+    open_store("digits")
+    assert f"{note}mlflow.db.elsewhere-3" in capsys.readouterr().err
+    assert {path.name for path in study.glob("*.elsewhere*") if path.read_bytes() == b"kept"} == {
+        "mlflow.db.elsewhere",
+        "mlflow.db.elsewhere-2",
+    }
+
+
 def test_a_folder_may_have_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -445,6 +501,8 @@ def test_a_folder_may_have_any_name(
     monkeypatch.chdir(folder)
     monkeypatch.setattr("pipeline.tracking.chart.draw", lambda path, *_: path.write_text("chart"))
     assert publish() == 0
+    said = capsys.readouterr().err
+    assert said.count(f"warning: MLflow cannot load models from {folder}/mlartifacts") == 1
     assert publish() == 0
     assert "publish: 0 changed" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {name}

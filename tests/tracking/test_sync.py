@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,35 @@ def test_other_outputs_replace_the_finished_run(store: Store, whole: Record, stu
     assert shown["status"] == "FINISHED"
     models = store.client.search_logged_models([store.experiment_id])
     assert len(models) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "rest"),
+    [
+        ("history.csv", 0),
+        ("loss_and_accuracy.png", 0),
+        ("MLmodel", 0),
+        ("model.keras", 0),
+        ("model.keras", 1),
+        ("learning_rate_study_model.py", 0),
+    ],
+)
+def test_a_run_that_lost_a_file_is_replaced(
+    store: Store, whole: Record, study: Path, name: str, rest: int
+) -> None:
+    sync_alone(store, whole)
+    (path,) = (study / "mlartifacts").rglob(name)
+    os.truncate(path, rest) if rest else path.unlink()
+    assert sync_alone(store, whole) is SyncResult.REPLACED
+    assert sync_alone(store, whole) is SyncResult.UNCHANGED
+
+
+def test_a_run_whose_model_was_deleted_is_replaced(store: Store, whole: Record) -> None:
+    sync_alone(store, whole)
+    (logged,) = store.client.search_logged_models([store.experiment_id])
+    store.client.delete_logged_model(logged.model_id)
+    assert sync_alone(store, whole) is SyncResult.REPLACED
+    assert sync_alone(store, whole) is SyncResult.UNCHANGED
 
 
 @pytest.mark.parametrize(("silence", "busy"), [(5, True), (1000, False)])
