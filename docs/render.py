@@ -102,7 +102,7 @@ def recorded(table: str) -> None:
 def runs(comparison: str) -> None:
     """Print a row per run of a comparison.csv, for a study that was judged by the test images."""
     with (ROOT / comparison).open(encoding="utf-8", newline="") as stream:
-        table = list(csv.DictReader(line for line in stream if not line.startswith("#")))
+        table = list(csv.DictReader(stream))
     _print_table(
         {
             "learning rate": row["learning_rate"],
@@ -177,7 +177,7 @@ def benchmarks() -> None:
 
 def _summary(path: str) -> tuple[str, str, list[str]]:
     """Read a summary.md's headline, the sentence below it, and the lines of its table."""
-    text = re.sub(r"<!--.*?-->\n", "", (ROOT / path).read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = (ROOT / path).read_text(encoding="utf-8")
     headline, detail = text.split("\n\n")[:2]
     table = [line for line in text.splitlines() if line.startswith("|")]
     return headline.removeprefix("## "), detail.strip(), table
