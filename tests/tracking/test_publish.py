@@ -436,6 +436,7 @@ def test_the_store_of_a_copy_is_made_anew_and_the_original_stays(
 
 
 @pytest.mark.usefixtures("study")
+@pytest.mark.hard
 def test_a_store_of_one_s_own_in_the_repository_is_made_anew_after_a_move(
     tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -467,6 +468,7 @@ def test_a_shared_store_is_refused_only_if_the_repository_with_its_files_is_gone
             open_store("digits", create=create)
 
 
+@pytest.mark.hard
 def test_every_move_keeps_the_store_that_it_sets_aside(
     study: Path,
     tmp_path: Path,
@@ -491,6 +493,7 @@ def test_every_move_keeps_the_store_that_it_sets_aside(
     }
 
 
+@pytest.mark.hard
 def test_a_folder_may_have_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,7 +31,7 @@ UNSEEDED = sequential("layers.GaussianNoise(0.5)", "layers.Flatten()", "layers.D
 WITHOUT_INPUTS = network(
     f"return keras.Sequential([{', '.join(LAYERS['dropout'])}, layers.Dense(classes), layers.Softmax()])"
 )
-USUAL = {"adam", "nadam", "muon"}  # the default, one that counts its steps, one of two kinds of variables
+USUAL = {"adam", "sgd"}
 CASES = [
     *(
         pytest.param(

@@ -50,6 +50,7 @@ def test_a_run_that_goes_on_shows_the_epochs_and_the_time_of_this_process_alone(
     ]  # the first one's time holds the tracing
 
 
+@pytest.mark.hard
 def test_a_checkpoint_is_that_of_as_many_threads_where_they_change_the_bits() -> None:
     portable = {runner(MLP, {"hidden_units": 4}, threads=threads).processor for threads in (1, 2)}
     assert len(portable) == 1

@@ -69,6 +69,7 @@ def test_a_users_git_settings_change_nothing(
     )
 
 
+@pytest.mark.hard
 def test_the_study_may_be_a_folder_in_a_repository(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,10 +335,11 @@ def test_own_data_must_be_those_that_the_study_was_made_from(
     ("named", "listed"),
     [
         pytest.param("../mirror", "nowhere", id="relative"),
-        pytest.param("", "../mirror", id="empty", marks=pytest.mark.hard),
-        pytest.param("/not/mounted", "../mirror", id="not there", marks=pytest.mark.hard),
+        pytest.param("", "../mirror", id="empty"),
+        pytest.param("/not/mounted", "../mirror", id="not there"),
     ],
 )
+@pytest.mark.hard
 def test_a_folder_with_the_data_set_is_seen_from_here(
     study: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, named: str, listed: str
 ) -> None:
