@@ -159,7 +159,8 @@ def test_paths_exist(name: str) -> None:
 def test_keys_of_params_exist(name: str) -> None:
     values = YAML(typ="safe", pure=True).load(text("params.yaml"))
     for dotted in re.findall(
-        r"(?<![\w./-])((?:data|train|report|range_test)(?:\.[a-z_]+)+)\b(?![./(])", text(name)
+        r"(?<![\w./-])((?:data|train|report|range_test)(?:\.[a-z_]+)+)\b(?![./(])",
+        text(name).replace(r"\_", "_"),
     ):
         if dotted.rpartition(".")[2] in ("py", "csv", "json", "yaml", "svg", "html", "md", "npy"):
             continue
