@@ -392,6 +392,7 @@ def test_what_mlflow_says_is_whole_and_an_address_is_named_where_there_is_one(
     assert f"{OUTDATED}mlflow db upgrade. {check} `python -m pipeline publish`" in str(caught.value)
 
 
+@pytest.mark.hard
 def test_files_that_are_lost_are_sent_again(
     study: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
