@@ -93,7 +93,7 @@ def test_what_editors_leave_beside_a_file_is_no_edit(copy: Path) -> None:
     """While they work, too: DVC and the stages look at the same files."""
     before = files.sha256(copy / "pipeline")
     for folder in (copy / "pipeline/core", copy / "pipeline/train"):
-        for name in (".files.py.swp", ".files.py.swx", "files.py~", "#files.py#", ".DS_Store"):
+        for name in (".files.py.swp", ".files.py.swx", "files.py~", "#files.py#", ".DS_Store", ".hidden"):
             (folder / name).write_text("half a line")
         (folder / ".ipynb_checkpoints").mkdir()
         (folder / ".ipynb_checkpoints/files.py").write_text("older")

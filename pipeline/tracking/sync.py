@@ -109,20 +109,18 @@ def shows(store: Store, run: Any, record: Record) -> bool:
         return False
     if not run.info.artifact_uri.startswith("file:"):
         return True
-    sizes = {name: path.stat().st_size for name, path in record.files.items()}
+    folder = address.local_path(run.info.artifact_uri)
+    expected = {folder / name: path.stat().st_size for name, path in record.files.items()}
     if record.history is not None:
-        sizes[_CHART] = 1
-    places = [(run.info.artifact_uri, sizes)]
+        expected[folder / _CHART] = 1
     if record.network:
         logged = _models(store, run)
         if not logged:
             return False
-        places += [(item.artifact_location, model.sizes(record.network)) for item in logged]
-    return all(
-        (path := address.local_path(place) / name).is_file() and path.stat().st_size >= size
-        for place, sizes in places
-        for name, size in sizes.items()
-    )
+        for item in logged:
+            folder = address.local_path(item.artifact_location)
+            expected |= {folder / name: size for name, size in model.sizes(record.network).items()}
+    return all(path.is_file() and path.stat().st_size >= size for path, size in expected.items())
 
 
 def sign_of_life() -> dict[str, str]:
