@@ -118,29 +118,36 @@ def open_store(dataset: str, *, create: bool = True) -> Store:
 def _is_of_another_folder(path: Path, experiment: str) -> bool:
     """Decide whether a store in the repository came with a copy or a move: it names its files' folder.
 
-    Asked without MLflow, which would keep its connection to the file.
-
     Raises:
         ToolError: a store elsewhere names the folder of a repository that is gone.
     """
-    own = address.artifacts()
-    is_inside, others = path.resolve().is_relative_to(own.parent), list[str]()
-    query = (
-        "SELECT artifact_location FROM experiments "
-        "WHERE name GLOB ? AND artifact_location GLOB ? AND artifact_location != ?"
-    )
-    values = (f"{address.NAME}*" if is_inside else experiment, f"file:*/{own.name}", own.as_uri())
-    if path.exists():
-        # What is not a database, MLflow says.
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
-            others = [location for (location,) in connection.execute(query, values)]
-    for folder in () if is_inside else map(address.local_path, others):
+    if path.resolve().is_relative_to(address.artifacts().parent):
+        return bool(_other_folders(path, f"{address.NAME}*"))
+    for folder in _other_folders(path, experiment):
         if not folder.parent.is_dir():  # MLflow would make it again
             raise ToolError(
                 f"{path}: expected the folder of its runs' files, {folder}, got none: its repository was "
                 "moved or deleted. Put it back, or name another store in MLFLOW_TRACKING_URI."
             )
-    return is_inside and bool(others)
+    return False
+
+
+def _other_folders(path: Path, experiments: str) -> list[Path]:
+    """List the folders of other repositories in which experiments, named by a pattern, keep their files.
+
+    Asked without MLflow, which would keep its connection to the file.
+    """
+    own = address.artifacts()
+    query = (
+        "SELECT artifact_location FROM experiments "
+        "WHERE name GLOB ? AND artifact_location GLOB ? AND artifact_location != ?"
+    )
+    values = (experiments, f"file:*/{own.name}", own.as_uri())
+    if path.exists():
+        # What is not a database, MLflow says.
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
+            return [address.local_path(location) for (location,) in connection.execute(query, values)]
+    return []
 
 
 def _announced_aside(path: Path) -> Path:
